@@ -1,0 +1,1 @@
+"""Measures, imported by nothing."""

@@ -1,0 +1,1 @@
+"""Who agrees, and how: the plugin contract, the protocols, the replica, the attackers.  No I/O."""

@@ -1,1 +1,4 @@
-"""How nodes talk: frames and gossip (pure), TLS links and peers (trio).  Knows nothing of blocks."""
+"""How nodes talk: frames and gossip (pure), TLS links and peers (trio).
+
+Knows nothing of blocks.
+"""

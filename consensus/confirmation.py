@@ -1,0 +1,382 @@
+"""From decided to executed to certified: the three heights, each durable and monotone.
+
+Decisions become block headers, headers become executions, executions end with a signed checkpoint,
+and a quorum of those is the certificate.  Confirmed means certified.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from consensus.certifier import Certifier
+from consensus.guard import Guard
+from consensus.interface import Decide, Root
+from consensus.io import Confirmed
+from consensus.jobs import CertifiedBlock, CertifiedRange, ExecuteBlock, stored_batch
+from consensus.ordering import Ordering
+from consensus.outbox import Outbox
+from consensus.packets import CheckpointCertified, CheckpointSignature, DecisionPacket
+from consensus.recovery import (
+    Decision,
+    Recovered,
+    Setup,
+    encode_decided_head,
+    encode_decision,
+)
+from consensus.spreading import Spreading
+from consensus.values import Judgement
+from ledger import layout
+from ledger.batch import Batch
+from ledger.block import BlockHeader
+from ledger.certified import CheckpointCertificate, checkpoint_text, parse_certificate
+from ledger.chain import next_header, tip_of
+from ledger.errors import PeerFault
+from ledger.execution import Execution, Executor
+from ledger.store import Write
+from ledger.value import Value
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A decided block on its way to its execution."""
+
+    header: BlockHeader
+    root: Root
+
+
+class Confirmation:
+    """The decided sequence of one node, and how far it is executed and certified."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        recovered: Recovered,
+        outbox: Outbox,
+        guard: Guard,
+        spreading: Spreading,
+        executor: Executor,
+        certified: Callable[[Root], None],
+    ) -> None:
+        genesis = setup.genesis
+        self._setup = setup
+        self._outbox = outbox
+        self._guard = guard
+        self._spreading = spreading
+        self._executor = executor
+        self._on_certified = certified
+        self._validators = genesis.epoch.validators
+        self.head = recovered.head
+        self.tip = recovered.decided_tip
+        self.decided = recovered.decided
+        self.certifier = Certifier(self._validators.quorum, recovered.certified)
+        self.note: tuple[int, bytes] | None = None
+        """(height, note) of the latest certificate that was made or seen since the start."""
+        self.may_sign = setup.me is not None
+        self._queue: deque[_Entry] = deque()
+        self._uncertified: dict[int, Root] = {}
+        self._decisions: deque[Decision] = deque()
+        self._running = False
+        self._catching_up: deque[CertifiedBlock] = deque()
+        self._range: CertifiedRange | None = None
+        self._restore(recovered)
+
+    def _restore(self, recovered: Recovered) -> None:
+        """Rebuild the decided but uncertified tail from its decisions."""
+        head = recovered.head
+        if head.height > recovered.certified:
+            self.certifier.executed(head.height, head.size, head.root())
+            self._uncertified[head.height] = Root(head.value, head.slot, head.height)
+        own = recovered.checkpoint
+        if own is not None and own.height > recovered.certified and self._setup.me is not None:
+            self.certifier.own = own
+            self._count_own()
+        tip = head.tip
+        for decision in recovered.decisions:
+            self._decisions.append(decision)
+            for offset, value in enumerate(decision.values):
+                header = next_header(self._setup.genesis.network, tip, value)
+                if header is None or value.slot <= head.slot:
+                    continue
+                tip = tip_of(header)
+                root = Root(value.digest, value.slot, header.height)
+                ordinal = decision.ordinal + offset
+                self._queue.append(_Entry(header, root))
+                self._uncertified[header.height] = root
+                self._spreading.pool.mark_ordered(header.payload, ordinal, header.height)
+        assert tip.height == recovered.decided_tip.height, "the decisions do not lead to the tip"
+
+    # --- decided ---
+
+    def decide(self, ordering: Ordering, effect: Decide) -> None:
+        """Append newly decided values and make them durable with their proof."""
+        first = ordering.values.position.ordinal + 1
+        for value in effect.values:
+            verdict = ordering.values.judge(value, self._spreading.pool, self._outbox.now.wall_ms)
+            if verdict is Judgement.NEVER:
+                self._outbox.halt(
+                    f"a quorum decided the value {value.digest.hex()}, which is invalid here: "
+                    "too many validators are faulty, or this node is"
+                )
+                return
+            self._append(ordering, value)
+        decision = Decision(first, effect.values, effect.proof)
+        self._decisions.append(decision)
+        self._outbox.write(
+            [
+                (
+                    layout.height_key(layout.DECIDED, first),
+                    encode_decision(decision, self._outbox.epoch),
+                ),
+                (
+                    layout.DECISION_HEAD,
+                    encode_decided_head(ordering.values.position.ordinal, self.tip, self.decided),
+                ),
+            ],
+            sync=True,
+        )
+        ordering.on_decided(effect.values[-1])
+        self.go_on()
+
+    def _append(self, ordering: Ordering, value: Value) -> None:
+        position = ordering.values.decided(value)
+        header = next_header(self._setup.genesis.network, self.tip, value)
+        self.decided = Root(value.digest, value.slot, position.height)
+        self._spreading.decided_height = position.height
+        if header is None:
+            return
+        self.tip = tip_of(header)
+        self._queue.append(_Entry(header, self.decided))
+        self._uncertified[header.height] = self.decided
+        self._spreading.pool.mark_ordered(value.payload, position.ordinal, header.height)
+        self._outbox.report(
+            "decided",
+            height=header.height,
+            block=header.hash,
+            slot=header.slot,
+            proposer=header.proposer,
+            batches=len(header.payload),
+        )
+
+    def decisions_for(self, slot: tuple[int, ...]) -> list[DecisionPacket]:
+        """Uncertified decisions beyond a peer's slot, oldest first."""
+        return [
+            DecisionPacket.of(decision.values, decision.proof)
+            for decision in self._decisions
+            if decision.values[-1].slot > slot
+        ][:64]
+
+    # --- executed ---
+
+    def go_on(self) -> None:
+        """Start the next execution if its batches are here and none is running."""
+        if self._running:
+            return
+        if self._catching_up:
+            block = self._catching_up[0]
+            self._execute(block.header, block.batches)
+            return
+        while self._queue and self._queue[0].header.height <= self.head.height:
+            stale = self._queue.popleft().header
+            if stale.height == self.head.height and stale.hash != self.head.tip.hash:
+                self._outbox.halt(f"two blocks are decided at height {stale.height}: a fork")
+                return
+        if not self._queue:
+            return
+        header = self._queue[0].header
+        pool = self._spreading.pool
+        missing = pool.missing(header.payload)
+        if missing:
+            self._spreading.want(missing, header.proposer)
+            return
+        self._queue.popleft()
+        self._execute(header, tuple(pool.held[digest].batch for digest in header.payload))
+
+    def _execute(self, header: BlockHeader, batches: tuple[Batch, ...]) -> None:
+        self._running = True
+        job = ExecuteBlock(self._executor, self.head, header, batches)
+        self._outbox.start(job, self._executed)
+
+    def _executed(self, execution: Execution) -> None:
+        self._running = False
+        header, head = execution.header, execution.head
+        self.head = head
+        self._spreading.executed_height = head.height
+        writes = list(execution.writes)
+        root = head.root()
+        self.certifier.executed(head.height, head.size, root)
+        if self._catching_up:
+            writes += self._caught_up(execution)
+        else:
+            pool = self._spreading.pool
+            for digest in header.payload:
+                made = pool.held[digest].batch.height
+                writes.append((layout.aged_key(made, digest), None))
+            self._spreading.pool.executed(
+                [pool.held[digest].batch for digest in header.payload], head.height
+            )
+        self._outbox.write(writes, sync=True)
+        self._outbox.report(
+            "executed",
+            height=head.height,
+            applied=execution.applied,
+            failed=execution.failed,
+            skipped=execution.skipped,
+        )
+        if self._range is not None and not self._catching_up:
+            self._finish_range()
+        elif not self._catching_up:
+            self._sign_checkpoint(root)
+            self.try_certify()
+        self.go_on()
+
+    def _sign_checkpoint(self, root: bytes) -> None:
+        last = self._guard.checkpoint
+        head = self.head
+        if not self.may_sign or (last is not None and last.height >= head.height):
+            return
+        text = checkpoint_text(self._setup.genesis.origin, head.size, root)
+        signed, writes = self._guard.sign_checkpoint(head.height, head.size, root, text)
+        self._outbox.write(writes, sync=True)
+        self.certifier.own = signed
+        self._count_own()
+        self.send_own()
+
+    def _own_packet(self) -> CheckpointSignature | None:
+        own, me = self.certifier.own, self._setup.me
+        if own is None or me is None:
+            return None
+        return CheckpointSignature(me, own.height, own.size, own.root, own.signature)
+
+    def _count_own(self) -> None:
+        packet = self._own_packet()
+        if packet is not None and self.certifier.wants(packet, packet.height):
+            self.certifier.add(packet)
+
+    def send_own(self) -> None:
+        """Send the own latest signature to everyone, until a certificate covers it."""
+        packet = self._own_packet()
+        if packet is not None:
+            self._outbox.send_all(packet)
+
+    # --- certified ---
+
+    def on_signature(self, peer: int, packet: CheckpointSignature) -> None:
+        """Count a validator's checkpoint signature.  Raises Fault where it is wrong."""
+        if packet.height <= self.certifier.certified:
+            if self.note is not None and peer != packet.signer:
+                return
+            self.send_certificate(peer)
+            return
+        if not self.certifier.wants(packet, self.head.height):
+            return
+        key = self._validators.consensus_key(packet.signer)
+        text = checkpoint_text(self._setup.genesis.origin, packet.size, packet.root)
+        if not self._setup.scheme.verify(key, text, packet.signature):
+            raise PeerFault("checkpoint.signature", culprit=packet.signer)
+        self.certifier.add(packet)
+        self.try_certify()
+
+    def send_certificate(self, peer: int) -> None:
+        """Send the latest certificate: it covers all lower heights."""
+        if self.note is not None:
+            self._outbox.send(peer, CheckpointCertified(*self.note))
+
+    def on_certificate(self, packet: CheckpointCertified) -> int:
+        """Use a certificate for the own log; the height it claims if that is ahead, else 0."""
+        if packet.height <= self.certifier.certified:
+            return 0
+        certificate = parse_certificate(packet.note, self._setup.genesis.origin, self._validators)
+        certificate.check(self._setup.genesis.origin, self._validators, self._setup.scheme.verify)
+        for height, (size, root) in self.certifier.logs.items():
+            if size == certificate.size:
+                if root != certificate.root:
+                    self._outbox.halt(f"execution diverged at height {height}: see the certificate")
+                else:
+                    self._install(height, certificate)
+                return 0
+        return packet.height if certificate.size > self.head.size else 0
+
+    def try_certify(self) -> None:
+        """Make a certificate where a quorum signed what was executed here."""
+        divergence = self.certifier.divergence()
+        if divergence is not None:
+            self._outbox.halt(divergence)
+            return
+        found = self.certifier.certificate()
+        if found is not None:
+            self._install(*found)
+
+    def _install(self, height: int, certificate: CheckpointCertificate) -> None:
+        note = certificate.note(self._setup.genesis.origin, self._validators)
+        root = self._uncertified[height]
+        self.note = (height, note)
+        writes: list[Write] = [
+            (layout.height_key(layout.CERT, height), note),
+            (layout.CERTIFIED, height.to_bytes(8, "big")),
+        ]
+        while self._decisions and self._decisions[0].values[-1].slot <= root.slot:
+            gone = self._decisions.popleft()
+            writes.append((layout.height_key(layout.DECIDED, gone.ordinal), None))
+        self._outbox.write(writes, sync=True)
+        self.certifier.cover(height)
+        for old in [old for old in self._uncertified if old <= height]:
+            del self._uncertified[old]
+        self._spreading.certified_height = height
+        self._outbox.put(Confirmed(height))
+        self._outbox.report("certified", height=height, size=certificate.size)
+        self._on_certified(root)
+
+    # --- catching up ---
+
+    def catch_up(self, checked: CertifiedRange) -> None:
+        """Execute a checked range of certified blocks instead of what is decided here."""
+        if self._catching_up or self._range is not None or self._running:
+            return
+        blocks = [block for block in checked.blocks if block.header.height > self.head.height]
+        if not blocks or blocks[0].header.previous_hash != self.head.tip.hash:
+            return
+        self._catching_up.extend(blocks)
+        self._range = checked
+        self.go_on()
+
+    @property
+    def is_catching_up(self) -> bool:
+        return self._range is not None
+
+    def _caught_up(self, execution: Execution) -> list[Write]:
+        block = self._catching_up.popleft()
+        if execution.leaves != block.leaves:
+            self._outbox.halt(
+                f"execution diverged at height {block.header.height}: the certified log differs"
+            )
+        writes: list[Write] = []
+        pool = self._spreading.pool
+        pool.mark_ordered(block.header.payload, 0, block.header.height)
+        for batch, signature in zip(block.batches, block.signatures, strict=True):
+            writes.append((layout.BATCH + batch.digest, stored_batch(batch.raw, signature)))
+            writes.append((layout.aged_key(batch.height, batch.digest), None))
+        pool.executed(block.batches, block.header.height)
+        root = Root(block.header.value, block.header.slot, block.header.height)
+        self._uncertified[block.header.height] = root
+        return writes
+
+    def _finish_range(self) -> None:
+        checked = self._range
+        assert checked is not None
+        self._range = None
+        height = self.head.height
+        certificate = parse_certificate(checked.note, self._setup.genesis.origin, self._validators)
+        log = self.certifier.logs.get(height)
+        if log is None:
+            return
+        if log != (certificate.size, certificate.root):
+            self._outbox.halt(f"execution diverged at height {height}: the certified log differs")
+            return
+        if height >= self.tip.height:
+            self.tip = self.head.tip
+            self.decided = Root(self.head.value, self.head.slot, height)
+            self._spreading.decided_height = height
+        self._install(height, certificate)
+        self._outbox.report("caught up", height=height)

@@ -1,0 +1,228 @@
+"""Data goes ahead of consensus: transactions become batches, batches spread, leaders name digests.
+
+Owns the transactions this node took, the batches it holds, who else holds them, and which were
+ordered where.  Says which batches a value may name and which are missing.  No I/O: it returns
+packets and writes to the replica, which routes them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ledger.batch import Batch
+from ledger.limits import Limits
+from ledger.transaction import Transaction
+
+MEMPOOL_TRANSACTIONS_MAX = 50_000
+"""Transactions that wait for a batch: two to ten seconds of a node's best."""
+MEMPOOL_BYTES_MAX = 64 * 1024 * 1024
+CREATOR_BATCHES_MAX = 64
+"""Unordered batches of one creator that a node holds."""
+CREATOR_BYTES_MAX = 32 * 1024 * 1024
+UNKNOWN_MAX = 1_024
+"""Batches heard of but not held, a peer."""
+BATCH_BYTES_TARGET = 256 * 1024
+"""A batch is closed at this size: its check keeps one worker thread busy for a few tens of ms."""
+BATCH_TRANSACTIONS_TARGET = 512
+
+
+@dataclass(slots=True)
+class Held:
+    """A batch that is here, checked, and written before anything that depends on it."""
+
+    batch: Batch
+    signature: bytes
+    since_ms: int
+    """Monotonic time of its arrival."""
+    since_height: int
+    """Certified height at its arrival."""
+
+
+@dataclass(slots=True)
+class Dissemination:
+    """The batches of one node."""
+
+    limits: Limits
+    quorum: int
+    me: int | None
+    held: dict[bytes, Held] = field(default_factory=dict)
+    """Unordered batches and those ordered but not executed yet, in order of arrival."""
+    holders: dict[bytes, set[int]] = field(default_factory=dict)
+    """Who said to hold a batch, also of batches not here."""
+    ordered: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    """Batches ordered within the window: (ordinal of the value, height)."""
+    wanted: dict[bytes, int] = field(default_factory=dict)
+    """Batches not here: since when (monotonic ms) they are missed."""
+    waiting: deque[Transaction] = field(default_factory=deque)
+    """Transactions that wait for a batch."""
+    waiting_bytes: int = 0
+    pending: dict[bytes, Transaction] = field(default_factory=dict)
+    """Transactions taken here that are not executed yet, by id."""
+
+    # --- transactions ---
+
+    def take(self, transaction: Transaction) -> bool:
+        """Queue a new transaction for the next batch; false where the mempool is full."""
+        if transaction.id in self.pending:
+            return True
+        full = len(self.pending) >= MEMPOOL_TRANSACTIONS_MAX
+        if full or self.waiting_bytes + len(transaction.raw) > MEMPOOL_BYTES_MAX:
+            return False
+        self.pending[transaction.id] = transaction
+        self.waiting.append(transaction)
+        self.waiting_bytes += len(transaction.raw)
+        return True
+
+    def has_full_batch(self) -> bool:
+        """Whether enough waits that the next batch should not wait for its timer."""
+        return (
+            len(self.waiting) >= BATCH_TRANSACTIONS_TARGET
+            or self.waiting_bytes >= BATCH_BYTES_TARGET
+        )
+
+    def may_make_batch(self) -> bool:
+        """Whether peers would still hold one more batch of ours."""
+        return self._creator_load(self.me)[0] < CREATOR_BATCHES_MAX - 1
+
+    def next_batch(self) -> tuple[Transaction, ...]:
+        """The transactions of the next batch, oldest first; empty where none wait."""
+        taken: list[Transaction] = []
+        room = min(BATCH_BYTES_TARGET * 2, self.limits.batch_bytes) - 512
+        count_max = min(self.limits.batch_transactions, BATCH_TRANSACTIONS_TARGET * 2)
+        while self.waiting and len(taken) < count_max:
+            size = len(self.waiting[0].raw) + 8
+            if taken and size > room:
+                break
+            transaction = self.waiting.popleft()
+            self.waiting_bytes -= len(transaction.raw)
+            if transaction.id in self.pending:
+                room -= size
+                taken.append(transaction)
+        return tuple(taken)
+
+    # --- batches ---
+
+    def _creator_load(self, creator: int | None) -> tuple[int, int]:
+        count = size = 0
+        for digest, held in self.held.items():
+            if held.batch.creator == creator and digest not in self.ordered:
+                count += 1
+                size += len(held.batch.raw)
+        return count, size
+
+    def accepts(self, creator: int, size: int) -> bool:
+        """Whether a creator's next batch is within its bounds."""
+        count, used = self._creator_load(creator)
+        return count < CREATOR_BATCHES_MAX and used + size <= CREATOR_BYTES_MAX
+
+    def hold(self, batch: Batch, signature: bytes, now_ms: int, height: int) -> None:
+        """A checked batch is here and its write is on the way before anything that needs it."""
+        self.held[batch.digest] = Held(batch, signature, now_ms, height)
+        self.wanted.pop(batch.digest, None)
+        if self.me is not None:
+            self.heard_from(self.me, (batch.digest,), now_ms)
+
+    def heard_from(self, peer: int, digests: Iterable[bytes], now_ms: int) -> None:
+        """A peer holds these batches."""
+        unknown = sum(1 for digest in self.wanted if peer in self.holders.get(digest, ()))
+        for digest in digests:
+            if digest in self.ordered and digest not in self.held and digest not in self.wanted:
+                continue
+            if digest not in self.held and digest not in self.wanted:
+                if unknown >= UNKNOWN_MAX:
+                    continue
+                unknown += 1
+                self.wanted[digest] = now_ms
+            self.holders.setdefault(digest, set()).add(peer)
+
+    def want(self, digests: Iterable[bytes], now_ms: int) -> None:
+        """These batches are needed: a value names them."""
+        for digest in digests:
+            if digest not in self.held:
+                self.wanted.setdefault(digest, now_ms)
+
+    def missing(self, digests: Iterable[bytes]) -> list[bytes]:
+        """Those of the digests that are not here."""
+        return [digest for digest in digests if digest not in self.held]
+
+    def mark_ordered(self, payload: Iterable[bytes], ordinal: int, height: int) -> None:
+        for digest in payload:
+            self.ordered[digest] = (ordinal, height)
+
+    def select(
+        self, excluded: frozenset[bytes], height: int, now_ms: int, patience_ms: int
+    ) -> tuple[bytes, ...]:
+        """Batches to name in a value at this height, oldest first.
+
+        Named once a quorum holds them, or after patience_ms, so that a vote seldom waits.
+        """
+        chosen: list[bytes] = []
+        transactions = 0
+        for digest, held in self.held.items():
+            if digest in self.ordered or digest in excluded:
+                continue
+            if not self.in_window(held.batch, height):
+                continue
+            known = len(self.holders.get(digest, ())) >= self.quorum
+            if not known and now_ms - held.since_ms < patience_ms:
+                continue
+            transactions += len(held.batch.transactions)
+            if transactions > self.limits.block_transactions or len(chosen) >= min(
+                self.limits.block_batches, 1_024
+            ):
+                break
+            chosen.append(digest)
+        return tuple(chosen)
+
+    def in_window(self, batch: Batch, height: int) -> bool:
+        """Whether a batch may be ordered at this height."""
+        return batch.height < height <= batch.height + self.limits.batch_window
+
+    def unordered(self) -> list[Held]:
+        """Batches here that no decided value names, oldest first."""
+        return [held for digest, held in self.held.items() if digest not in self.ordered]
+
+    def has_unordered(self) -> bool:
+        return any(digest not in self.ordered for digest in self.held)
+
+    def executed(self, batches: Iterable[Batch], height: int) -> None:
+        """A block is executed: its batches and their transactions wait no more."""
+        for batch in batches:
+            self.held.pop(batch.digest, None)
+            self.holders.pop(batch.digest, None)
+            self.wanted.pop(batch.digest, None)
+            for transaction in batch.transactions:
+                self.pending.pop(transaction.id, None)
+        floor = height - 2 * self.limits.batch_window
+        for digest in [d for d, (_, at) in self.ordered.items() if at < floor]:
+            del self.ordered[digest]
+
+    def drop_stale(self, height: int) -> list[Batch]:
+        """Drop what can be ordered no more above this height; own transactions wait again."""
+        stale = [
+            held.batch
+            for held in self.unordered()
+            if not self.in_window(held.batch, max(height + 1, held.batch.height + 1))
+        ]
+        for batch in stale:
+            del self.held[batch.digest]
+            self.holders.pop(batch.digest, None)
+            for transaction in batch.transactions:
+                mine = self.pending.get(transaction.id)
+                if batch.creator != self.me or mine is None:
+                    continue
+                if transaction.expiry <= height:
+                    del self.pending[transaction.id]
+                else:
+                    self.waiting.append(mine)
+                    self.waiting_bytes += len(mine.raw)
+        return stale
+
+    def give_up(self, now_ms: int, after_ms: int, needed: frozenset[bytes]) -> None:
+        """Stop asking for batches that nobody sent and no value needs."""
+        for digest in [d for d, since in self.wanted.items() if now_ms - since > after_ms]:
+            if digest not in needed:
+                del self.wanted[digest]
+                self.holders.pop(digest, None)

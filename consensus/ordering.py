@@ -1,0 +1,414 @@
+"""The plugin's desk: checks what reaches it, carries out what it says.
+
+Every signature and certificate is checked here before the plugin sees it; everything it says is
+guarded, signed and made durable here before anyone else sees it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any
+
+from consensus.dissemination import Dissemination
+from consensus.guard import Guard
+from consensus.interface import (
+    Accuse,
+    AnyCertificate,
+    Broadcast,
+    CancelTimer,
+    CertificateReceived,
+    Certified,
+    Context,
+    Decide,
+    DecisionReceived,
+    Event,
+    Fetch,
+    Hint,
+    Message,
+    Note,
+    PayloadReady,
+    Pending,
+    Persist,
+    Received,
+    Recovery,
+    RequestPayload,
+    Root,
+    Send,
+    SetTimer,
+    Settle,
+    Signed,
+    Start,
+    Tell,
+    Timer,
+    TimerFired,
+    Validate,
+    ValueReceived,
+    Verdict,
+)
+from consensus.outbox import Outbox
+from consensus.packets import (
+    CertificatePacket,
+    DecisionPacket,
+    SignedPacket,
+    TellPacket,
+    ValuePacket,
+    WantValue,
+)
+from consensus.recovery import Recovered, Setup, decode_message
+from consensus.spreading import PATIENCE_MS, Spreading
+from consensus.values import Judgement, Position, Values
+from ledger import layout
+from ledger.encoding import encode
+from ledger.errors import PeerFault
+from ledger.statement import Slot, Statement
+from ledger.value import Value, parse_value
+
+EARLY_MAX = 1_000
+"""Plugin events kept while the plugin has not started."""
+CHECKED_MAX = 20_000
+"""Signatures known to be right, so that a certificate of counted votes costs nothing."""
+
+
+class Ordering:
+    """One plugin in one epoch."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        recovered: Recovered,
+        outbox: Outbox,
+        guard: Guard,
+        spreading: Spreading,
+        decide: Callable[[Decide], None],
+        may_run_ahead: Callable[[], bool],
+    ) -> None:
+        self._setup = setup
+        self._epoch = setup.genesis.epoch
+        self._outbox = outbox
+        self._guard = guard
+        self._spreading = spreading
+        self._decide = decide
+        self._may_run_ahead = may_run_ahead
+        self._kinds: dict[int, type[Message]] = {m.KIND: m for m in setup.protocol.MESSAGES}
+        self._checked: OrderedDict[tuple[bytes, bytes, bytes], None] = OrderedDict()
+        self._events: deque[Event] = deque()
+        self._started = False
+        self._recovered = recovered
+        self._validating: dict[bytes, Value] = {}
+        self._payload_asked: RequestPayload | None = None
+        self._fetching: dict[bytes, None] = {}
+        self._settling: list[Settle] = []
+        self.values = Values(
+            setup.genesis.limits,
+            self._epoch.id,
+            recovered.decided.value,
+            Position(recovered.decided_ordinal, recovered.decided.height),
+        )
+        self.highest: dict[int, dict[str, tuple[Slot, bytes, bytes]]] = {}
+        """By validator and phase: the highest statement seen, to remind one that lost its disk."""
+        for decision in recovered.decisions:
+            for value in (*decision.values, *decision.proof.values):
+                self.values.learn(value)
+        for signed in recovered.sent:
+            for value in signed.message.values():
+                self.values.learn(value)
+
+    @property
+    def pool(self) -> Dissemination:
+        return self._spreading.pool
+
+    @property
+    def started(self) -> bool:
+        return self._started
+
+    def start(self, *, me: int | None) -> None:
+        """Create the plugin, voting as validator `me` or only following, and let it begin."""
+        assert not self._started
+        context = Context(
+            network=self._setup.genesis.network,
+            epoch=self._epoch.id,
+            me=me,
+            validators=self._epoch.validators,
+            parameters=self._setup.parameters(),
+            slot_window=self._setup.genesis.limits.slot_window,
+        )
+        recovery = Recovery(
+            root=self._root,
+            record=self._recovered.record,
+            sent=self._recovered.sent if me is not None else (),
+        )
+        self.plugin = self._setup.protocol(context, recovery)
+        self._started = True
+        self._events.appendleft(Start())
+        if self.pool.has_unordered():
+            self._events.append(Pending(self._spreading.oldest_age()))
+
+    @property
+    def _root(self) -> Root:
+        return self._adopted or self._recovered.decided
+
+    _adopted: Root | None = None
+
+    # --- what reaches the plugin ---
+
+    def on_signed(self, peer: int, packet: SignedPacket) -> None:
+        """Check a peer's message whole, then hand it on.  Raises Fault."""
+        message = decode_message(self._kinds, packet.kind, packet.body)
+        phase, slot, value = message.statement()
+        self._check_signature(packet.sender, (phase, slot, value), packet.signature)
+        for certificate in message.certificates():
+            self._check_certificate(certificate)
+        seen = self.highest.setdefault(packet.sender, {})
+        if phase not in seen or slot > seen[phase][0]:
+            seen[phase] = (slot, value, packet.signature)
+        self._learn(message.values())
+        self._queue(Received(Signed(packet.sender, message, packet.signature)))
+
+    def on_certificate(self, packet: CertificatePacket) -> None:
+        """Check a certificate that came by itself.  Raises Fault."""
+        certificate = packet.certificate()
+        self._check_certificate(certificate)
+        self._queue(CertificateReceived(certificate))
+
+    def on_tell(self, peer: int, packet: TellPacket) -> None:
+        self._queue(Hint(peer, packet.hint))
+
+    def on_want_value(self, peer: int, packet: WantValue) -> None:
+        value = self.values.known.get(packet.digest)
+        if value is not None:
+            self._outbox.send(peer, ValuePacket(value.raw))
+
+    def on_value(self, packet: ValuePacket) -> None:
+        """A value that was asked for.  Raises Fault; one nobody asked for is dropped."""
+        value = parse_value(packet.value)
+        if value.digest in self._fetching:
+            self._learn((value,))
+
+    def on_decision(self, packet: DecisionPacket) -> None:
+        """A peer's decision: its certificates are checked here, the commit rule by the plugin."""
+        values, proof = packet.parse()
+        if not proof.certificates:
+            raise PeerFault("decision.no-certificate")
+        for certificate in proof.certificates:
+            self._check_certificate(certificate)
+        self._learn((*values, *proof.values))
+        self._queue(DecisionReceived(values, proof))
+
+    def on_own(self, signed: Signed) -> None:
+        """An own message is durable now."""
+        self._queue(Received(signed))
+
+    def on_timer(self, timer: Timer) -> None:
+        self._queue(TimerFired(timer))
+
+    def on_certified(self, root: Root) -> None:
+        """A certificate covers this root.  Settled floors may take effect."""
+        if root.height > self.values.position.height:
+            self.values.adopt(root.value, root.height)
+            self._adopted = root
+        # Before anything else that waits: what follows must be judged from the new root.
+        self._events.appendleft(Certified(root))
+        settling, self._settling = self._settling, []
+        for effect in settling:
+            self._outbox.write(self._guard.settle(effect.phase, effect.floor), sync=False)
+        self.reconsider()
+
+    def pending(self) -> None:
+        """A batch came, or time passed: the plugin may have something to order."""
+        self._answer_payload()
+        if self.pool.has_unordered():
+            self._queue(Pending(self._spreading.oldest_age()))
+
+    def _learn(self, values: tuple[Value, ...]) -> None:
+        for value in values:
+            self.values.learn(value)
+            if value.digest in self._fetching:
+                del self._fetching[value.digest]
+                self._queue(ValueReceived(value))
+        if values and self._validating:
+            self.reconsider()
+
+    def _queue(self, event: Event) -> None:
+        if self._started or len(self._events) < EARLY_MAX:
+            self._events.append(event)
+
+    def run(self) -> None:
+        """Let the plugin take every queued event, carrying out what it says."""
+        while self._started and self._events:
+            event = self._events.popleft()
+            for effect in self.plugin.step(self._outbox.now, event):
+                _CARRY_OUT[type(effect)](self, effect)
+
+    # --- checks ---
+
+    def _check_signature(
+        self, sender: int, said: tuple[str, Slot, bytes], signature: bytes
+    ) -> None:
+        message = Statement(self._setup.genesis.network, self._epoch.id, *said).signed_bytes()
+        if not self._verify(self._epoch.validators.consensus_key(sender), message, signature):
+            raise PeerFault("message.signature", f"of validator {sender}")
+
+    def _check_certificate(self, certificate: AnyCertificate) -> None:
+        quorum = self._setup.protocol.certificate_quorum(certificate.phase, self._epoch.validators)
+        certificate.check(
+            self._setup.genesis.network,
+            self._epoch.id,
+            self._epoch.validators,
+            self._verify,
+            quorum=quorum,
+        )
+
+    def _verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
+        index = (key, message, signature)
+        if index in self._checked:
+            return True
+        if not self._setup.scheme.verify(key, message, signature):
+            return False
+        self._checked[index] = None
+        if len(self._checked) > CHECKED_MAX:
+            self._checked.popitem(last=False)
+        return True
+
+    # --- what the plugin says ---
+
+    def _sign(self, message: Message) -> tuple[Signed, SignedPacket]:
+        me = self._setup.me
+        assert me is not None, "an observer says nothing"
+        signed, writes = self._guard.sign(me, message)
+        self._outbox.write(writes, sync=bool(writes))
+        for value in message.values():
+            self.values.learn(value)
+        packet = SignedPacket(me, message.KIND, encode(message.row()), signed.signature)
+        return signed, packet
+
+    def _broadcast(self, effect: Broadcast) -> None:
+        if not isinstance(effect.what, Message):
+            self._outbox.send_all(CertificatePacket.of(effect.what))
+            return
+        signed, packet = self._sign(effect.what)
+        self._outbox.send_all(packet)
+        self._outbox.loop(signed)
+
+    def _send(self, effect: Send) -> None:
+        mine = effect.to == self._setup.me
+        if not isinstance(effect.what, Message):
+            if not mine:
+                self._outbox.send(effect.to, CertificatePacket.of(effect.what))
+            return
+        signed, packet = self._sign(effect.what)
+        if mine:
+            self._outbox.loop(signed)
+        else:
+            self._outbox.send(effect.to, packet)
+
+    def _tell(self, effect: Tell) -> None:
+        self._outbox.send(effect.to, TellPacket(effect.hint))
+
+    def _persist(self, effect: Persist) -> None:
+        self._outbox.write([(layout.PLUGIN, effect.record)], sync=True)
+
+    def _settle(self, effect: Settle) -> None:
+        # A floor never passes a slot whose decision is not certified: it waits for the next one.
+        self._settling.append(effect)
+
+    def _set_timer(self, effect: SetTimer) -> None:
+        self._outbox.start_timer(effect.timer, effect.delay_ms)
+
+    def _cancel_timer(self, effect: CancelTimer) -> None:
+        self._outbox.stop_timer(effect.timer)
+
+    def _request_payload(self, effect: RequestPayload) -> None:
+        self._payload_asked = effect
+        self._answer_payload()
+
+    def _answer_payload(self) -> None:
+        asked = self._payload_asked
+        if asked is None or not self._may_run_ahead():
+            return
+        line = self.values.excluded(asked.parent)
+        if line is None:
+            return
+        named, position = line
+        self._payload_asked = None
+        payload = self.pool.select(
+            named, position.height + 1, self._outbox.now.monotonic_ms, PATIENCE_MS
+        )
+        self._queue(PayloadReady(asked.slot, payload))
+
+    def _validate(self, effect: Validate) -> None:
+        self.values.learn(effect.value)
+        self._validating[effect.value.digest] = effect.value
+        self.reconsider()
+
+    def reconsider(self) -> None:
+        """Judge again every value whose verdict is not yet."""
+        if not self._may_run_ahead():
+            return
+        for digest, value in list(self._validating.items()):
+            verdict = self.values.judge(value, self.pool, self._outbox.now.wall_ms)
+            if verdict is Judgement.NOT_YET:
+                missing = self.pool.missing(value.payload)
+                if missing:
+                    self._spreading.want(missing, value.proposer)
+                continue
+            del self._validating[digest]
+            self._queue(Verdict(value, verdict is Judgement.VALID))
+
+    def _fetch(self, effect: Fetch) -> None:
+        value = self.values.known.get(effect.value)
+        if value is not None:
+            self._queue(ValueReceived(value))
+        elif effect.value not in self._fetching:
+            self._fetching[effect.value] = None
+            self._outbox.send_all(WantValue(effect.value))
+
+    def on_decided(self, last: Value) -> None:
+        """Forget verdicts that nobody waits for any more."""
+        for digest, value in list(self._validating.items()):
+            if value.slot <= last.slot:
+                del self._validating[digest]
+
+    def _accuse(self, effect: Accuse) -> None:
+        self._outbox.report(
+            "accused",
+            culprit=effect.first.sender,
+            first=effect.first.message.statement(),
+            second=effect.second.message.statement(),
+        )
+
+    def _note(self, effect: Note) -> None:
+        self._outbox.report(effect.name, **dict(effect.fields))
+
+    # --- time ---
+
+    def needed_batches(self) -> frozenset[bytes]:
+        """Batches that a value under judgement names."""
+        return frozenset(d for value in self._validating.values() for d in value.payload)
+
+    def is_waiting(self) -> bool:
+        """Whether something here needs the tick: a verdict or a fetch."""
+        return bool(self._validating or self._fetching)
+
+    def on_tick(self) -> None:
+        for digest in self._fetching:
+            self._outbox.send_all(WantValue(digest))
+        self.reconsider()
+        self.pending()
+
+
+_CARRY_OUT: dict[type, Callable[[Ordering, Any], None]] = {
+    Broadcast: Ordering._broadcast,
+    Send: Ordering._send,
+    Tell: Ordering._tell,
+    Persist: Ordering._persist,
+    Settle: Ordering._settle,
+    SetTimer: Ordering._set_timer,
+    CancelTimer: Ordering._cancel_timer,
+    RequestPayload: Ordering._request_payload,
+    Validate: Ordering._validate,
+    Fetch: Ordering._fetch,
+    Decide: lambda ordering, effect: ordering._decide(effect),
+    Accuse: Ordering._accuse,
+    Note: Ordering._note,
+}

@@ -1,0 +1,90 @@
+"""One step in the making: what the parts of a replica want written, sent, timed and computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any
+
+from consensus.interface import Now
+from consensus.io import (
+    Halt,
+    Job,
+    Loop,
+    Output,
+    Report,
+    SendFrame,
+    StartJob,
+    StartTimer,
+    Step,
+    StopTimer,
+)
+from consensus.packets import Packet, encode_packet
+from ledger.store import Write
+
+
+class Outbox:
+    """Collects one step at a time; the only thing that the parts of a replica share."""
+
+    def __init__(self, epoch: int, me: int | None) -> None:
+        self.epoch = epoch
+        """Number of the epoch that packets are sent in."""
+        self.me = me
+        self.now = Now(0, 0)
+        self.connected: dict[int, None] = {}
+        """Peers with a live link, in the order in which they came."""
+        self._step = Step()
+        self._jobs: dict[int, Callable[[Any], None]] = {}
+        self._next_job = 0
+
+    def begin(self, now: Now) -> None:
+        self.now = now
+        self._step = Step()
+
+    def finish(self) -> Step:
+        return self._step
+
+    def write(self, writes: Iterable[Write], *, sync: bool) -> None:
+        """Add to the step's batch; sync where it holds a promise."""
+        self._step.writes.extend(writes)
+        self._step.sync = self._step.sync or sync
+
+    def send(self, peer: int, packet: Packet) -> None:
+        payload = encode_packet(packet, self.epoch)
+        self._step.outputs.append(SendFrame(peer, packet.CHANNEL, payload))
+
+    def send_all(self, packet: Packet) -> None:
+        """To every other validator."""
+        payload = encode_packet(packet, self.epoch)
+        self._step.outputs.append(SendFrame(None, packet.CHANNEL, payload))
+
+    def start_timer(self, timer: Hashable, delay_ms: int) -> None:
+        self._step.outputs.append(StartTimer(timer, delay_ms))
+
+    def stop_timer(self, timer: Hashable) -> None:
+        self._step.outputs.append(StopTimer(timer))
+
+    def start(self, job: Job, then: Callable[[Any], None]) -> None:
+        """Have the host run a job; `then` gets its result in a later step."""
+        self._next_job += 1
+        self._jobs[self._next_job] = then
+        self._step.outputs.append(StartJob(self._next_job, job))
+
+    def job_done(self, number: int, result: Any) -> None:
+        self._jobs.pop(number)(result)
+
+    @property
+    def jobs_open(self) -> int:
+        """Jobs whose results are on their way."""
+        return len(self._jobs)
+
+    def loop(self, content: Any) -> None:
+        self._step.outputs.append(Loop(content))
+
+    def put(self, output: Output) -> None:
+        self._step.outputs.append(output)
+
+    def report(self, name: str, **fields: Any) -> None:
+        self._step.outputs.append(Report(name, tuple(sorted(fields.items()))))
+
+    def halt(self, reason: str) -> None:
+        self._step.outputs.append(Halt(reason))

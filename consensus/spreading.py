@@ -1,0 +1,238 @@
+"""Transactions in, batches out, and every batch to everyone: the desk in front of Dissemination."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import partial
+
+from consensus.dissemination import Dissemination
+from consensus.guard import Guard
+from consensus.io import Admission, Answer
+from consensus.jobs import (
+    Admitted,
+    AdmitTransactions,
+    CheckBatch,
+    ReadBatches,
+    stored_batch,
+)
+from consensus.outbox import Outbox
+from consensus.packets import DIGESTS_MAX, BatchPacket, Have, WantBatches
+from consensus.recovery import Recovered, Setup
+from ledger import layout
+from ledger.batch import Batch, make_batch
+from ledger.errors import Fault
+from ledger.execution import Executor
+
+BATCH_TIMER = "batch"
+BATCH_DELAY_MS = 4
+"""How long a lone transaction waits for company."""
+PATIENCE_MS = 150
+"""After which a batch that too few peers say to hold is named, or asked for, all the same."""
+GIVE_UP_MS = 30_000
+CHECKS_MAX = 256
+"""Batches of one peer whose checks run at once."""
+SEQUENCE_STEP = 1_000
+"""Sequence numbers reserved by one synced write."""
+
+
+class Spreading:
+    """Batches of this node and of its peers."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        recovered: Recovered,
+        outbox: Outbox,
+        guard: Guard,
+        executor: Executor,
+        changed: Callable[[], None],
+    ) -> None:
+        genesis = setup.genesis
+        self._setup = setup
+        self._outbox = outbox
+        self._guard = guard
+        self._executor = executor
+        self._changed = changed
+        """Called when a batch came that a value may name or wait for."""
+        self.pool = Dissemination(genesis.limits, genesis.epoch.validators.quorum, setup.me)
+        self.decided_height = recovered.decided.height
+        self.executed_height = recovered.head.height
+        self.certified_height = recovered.certified
+        self._sequence = recovered.sequence
+        self._reserved = recovered.sequence
+        self._timer_runs = False
+        self._checks: dict[int, int] = {}
+        self._checking: set[bytes] = set()
+        for height, payload in recovered.ordered:
+            self.pool.mark_ordered(payload, 0, height)
+        for batch, signature in recovered.batches:
+            self.pool.hold(batch, signature, 0, recovered.certified)
+
+    # --- clients ---
+
+    def on_submitted(self, request: int, raws: tuple[bytes, ...]) -> None:
+        """Judge a client's transactions off the main path, then queue those that are right."""
+        if self._setup.me is None:
+            refusal = Admission(b"", "node.observer", "submit to a validator")
+            self._outbox.put(Answer(request, (refusal,) * len(raws)))
+            return
+        job = AdmitTransactions(
+            self._setup.genesis, self._executor, self._setup.scheme, self.executed_height, raws
+        )
+        self._outbox.start(job, partial(self._admitted, request))
+
+    def _admitted(self, request: int, admitted: Admitted) -> None:
+        refused = {t.id for t in admitted.transactions if not self.pool.take(t)}
+        full = "the mempool is full; try again in a second or at another node"
+        admissions = tuple(
+            Admission(a.id, "mempool.full", full) if not a.reason and a.id in refused else a
+            for a in admitted.admissions
+        )
+        self._outbox.put(Answer(request, admissions))
+        self._batch_soon()
+
+    def _batch_soon(self) -> None:
+        while self.pool.has_full_batch() and self.pool.may_make_batch():
+            self._make_batch()
+        if self.pool.waiting and not self._timer_runs:
+            self._timer_runs = True
+            self._outbox.start_timer(BATCH_TIMER, BATCH_DELAY_MS)
+
+    def on_batch_timer(self) -> None:
+        """The oldest waiting transaction has waited long enough."""
+        self._timer_runs = False
+        if self.pool.waiting and self.pool.may_make_batch():
+            self._make_batch()
+        self._batch_soon()
+
+    def _make_batch(self) -> None:
+        transactions = self.pool.next_batch()
+        if not transactions:
+            return
+        genesis, me = self._setup.genesis, self._setup.me
+        assert me is not None
+        if self._sequence >= self._reserved:
+            self._reserved = self._sequence + SEQUENCE_STEP
+            self._outbox.write([(layout.SEQUENCES, self._reserved.to_bytes(8, "big"))], sync=True)
+        batch = make_batch(
+            network=genesis.network,
+            epoch=genesis.epoch.id,
+            creator=me,
+            sequence=self._sequence,
+            height=self.decided_height,
+            transactions=transactions,
+        )
+        self._sequence += 1
+        signature = self._guard.sign_batch(batch.statement())
+        self._hold(batch, signature)
+        self._outbox.send_all(BatchPacket(batch.raw, signature))
+
+    def _hold(self, batch: Batch, signature: bytes) -> None:
+        # Written before the synced vote that depends on it, by the order of the writes.
+        self.pool.hold(batch, signature, self._outbox.now.monotonic_ms, self.certified_height)
+        self._outbox.write(
+            [
+                (layout.BATCH + batch.digest, stored_batch(batch.raw, signature)),
+                (layout.aged_key(batch.height, batch.digest), b""),
+            ],
+            sync=False,
+        )
+        self._changed()
+
+    # --- peers ---
+
+    def on_batch(self, peer: int, packet: BatchPacket) -> None:
+        """Check a peer's batch once, unless it is here, known to be ordered, or one too many."""
+        digest = hashlib.sha256(packet.batch).digest()
+        known = digest in self.pool.held or digest in self._checking
+        done = digest in self.pool.ordered and digest not in self.pool.wanted
+        if known or done or self._checks.get(peer, 0) >= CHECKS_MAX:
+            return
+        self._checking.add(digest)
+        self._checks[peer] = self._checks.get(peer, 0) + 1
+        job = CheckBatch(self._setup.genesis, self._setup.scheme, packet.batch, packet.signature)
+        self._outbox.start(job, partial(self._checked, peer, digest, packet.signature))
+
+    def _checked(self, peer: int, digest: bytes, signature: bytes, result: Batch | Fault) -> None:
+        self._checking.discard(digest)
+        self._checks[peer] -= 1
+        if isinstance(result, Fault):
+            self._outbox.report("refused", peer=peer, reason=result.reason)
+            return
+        needed = digest in self.pool.ordered
+        if not needed and not self.pool.accepts(result.creator, len(result.raw)):
+            self._outbox.report("refused", peer=peer, reason="batch.too-many")
+            return
+        if digest in self.pool.held or (needed and digest not in self.pool.wanted):
+            return
+        self._hold(result, signature)
+        self.pool.heard_from(result.creator, (digest,), self._outbox.now.monotonic_ms)
+        if self._setup.me is not None:
+            self._outbox.send_all(Have((digest,)))
+
+    def on_have(self, peer: int, packet: Have) -> None:
+        self.pool.heard_from(peer, packet.digests, self._outbox.now.monotonic_ms)
+        self._changed()
+
+    def on_want(self, peer: int, packet: WantBatches) -> None:
+        """Send what is here; what is only on the disk is read first."""
+        stored = []
+        for digest in packet.digests[:64]:
+            held = self.pool.held.get(digest)
+            if held is not None:
+                self._outbox.send(peer, BatchPacket(held.batch.raw, held.signature))
+            else:
+                stored.append(digest)
+        if stored:
+            self._outbox.start(ReadBatches(tuple(stored)), partial(self._send_batches, peer))
+
+    def _send_batches(self, peer: int, found: tuple[tuple[bytes, bytes], ...]) -> None:
+        for raw, signature in found:
+            self._outbox.send(peer, BatchPacket(raw, signature))
+
+    def on_peer_up(self, peer: int) -> None:
+        """Tell a new peer what is here, so that it can ask for what it misses."""
+        digests = [held.batch.digest for held in self.pool.unordered()]
+        for start in range(0, len(digests), DIGESTS_MAX):
+            self._outbox.send(peer, Have(tuple(digests[start : start + DIGESTS_MAX])))
+
+    def want(self, digests: list[bytes], first: int) -> None:
+        """A value names these missing batches: ask its proposer at once."""
+        news = [digest for digest in digests if digest not in self.pool.wanted]
+        self.pool.want(digests, self._outbox.now.monotonic_ms)
+        if news and first in self._outbox.connected:
+            self._outbox.send(first, WantBatches(tuple(news[:64])))
+
+    def on_tick(self, needed: frozenset[bytes]) -> None:
+        """Ask holders for what did not come, drop what can be ordered no more."""
+        now = self._outbox.now.monotonic_ms
+        self.pool.give_up(now, GIVE_UP_MS, needed)
+        asks: dict[int, list[bytes]] = {}
+        peers = list(self._outbox.connected)
+        for digest, since in self.pool.wanted.items():
+            if now - since < PATIENCE_MS or digest in self._checking or not peers:
+                continue
+            holders = [p for p in sorted(self.pool.holders.get(digest, ())) if p in peers]
+            choices = holders or peers
+            asks.setdefault(choices[(now // PATIENCE_MS) % len(choices)], []).append(digest)
+        for peer, digests in sorted(asks.items()):
+            self._outbox.send(peer, WantBatches(tuple(digests[:64])))
+        self._drop_stale()
+        self._batch_soon()
+
+    def _drop_stale(self) -> None:
+        for batch in self.pool.drop_stale(self.decided_height):
+            self._outbox.write(
+                [
+                    (layout.BATCH + batch.digest, None),
+                    (layout.aged_key(batch.height, batch.digest), None),
+                ],
+                sync=False,
+            )
+            self._outbox.report("dropped batch", creator=batch.creator)
+
+    def oldest_age(self) -> int:
+        """Certified heights that the oldest unordered batch has waited."""
+        unordered = self.pool.unordered()
+        return self.certified_height - unordered[0].since_height if unordered else 0

@@ -1,0 +1,70 @@
+"""Catching up: who is ahead, whom to ask, and what to do with a checked range.
+
+A node behind asks one peer for a range of certified blocks, recomputes the log's root, compares it
+with the certificate at the range's end, and only then executes.  It asks again elsewhere when no
+answer comes.  Claims of a height are only hints about whom to ask: they never stop anything else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+RANGE_BYTES_MAX = 4 * 1024 * 1024
+RANGE_BLOCKS_MAX = 256
+PATIENCE_MS = 2_000
+"""How long an asked peer has before another one is asked."""
+
+
+@dataclass(slots=True)
+class CatchUp:
+    """What is known of the others, and the one range that is on its way."""
+
+    claims: dict[int, int] = field(default_factory=dict)
+    """Connected peer -> certified height that it claims."""
+    asked: int | None = None
+    """The peer that was asked for a range."""
+    asked_ms: int = 0
+    checking: bool = False
+    """A range is being checked."""
+
+    def claim(self, peer: int, certified: int) -> None:
+        """A peer says how far it is; its latest word counts, also a lower one."""
+        self.claims[peer] = certified
+
+    def gone(self, peer: int) -> None:
+        self.claims.pop(peer, None)
+        if self.asked == peer:
+            self.asked = None
+
+    def best(self) -> int:
+        """The highest certified height that a connected peer claims."""
+        return max(self.claims.values(), default=0)
+
+    def whom_to_ask(self, height: int, now_ms: int) -> int | None:
+        """The peer to ask for blocks above height now, or None."""
+        if self.checking:
+            return None
+        if self.asked is not None:
+            if now_ms - self.asked_ms < PATIENCE_MS:
+                return None
+            # It did not answer in time: believe it again only when it says so again.
+            self.claims.pop(self.asked, None)
+            self.asked = None
+        ahead = sorted(
+            (peer for peer, claimed in self.claims.items() if claimed > height),
+            key=lambda peer: (-self.claims[peer], peer),
+        )
+        if not ahead:
+            return None
+        self.asked, self.asked_ms = ahead[0], now_ms
+        return ahead[0]
+
+    def refused(self, peer: int) -> None:
+        """A range from this peer was wrong or empty."""
+        self.gone(peer)
+        self.checking = False
+
+    def accepted(self) -> None:
+        """A range is right and goes to its execution."""
+        self.asked = None
+        self.checking = False

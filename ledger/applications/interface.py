@@ -1,0 +1,82 @@
+"""The application interface: what an operation means.
+
+An application judges and applies the body of one operation.  It is a pure function of the body and
+of its own part of the state, so that every validator comes to the same result; what it refuses is a
+`Fault`, and the whole transaction then fails with that reason in the log.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from ledger.store import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an operation stands in the ledger."""
+
+    height: int
+    position: int
+    """Of its transaction in the block."""
+    operation: int
+    """Of the operation in its transaction."""
+    transaction: bytes
+    """Transaction id."""
+    sender: bytes
+    timestamp_ms: int
+    """Of the block."""
+
+    def key(self) -> bytes:
+        """Fourteen bytes in ledger order, unique per operation."""
+        return (
+            self.height.to_bytes(8, "big")
+            + self.position.to_bytes(4, "big")
+            + self.operation.to_bytes(2, "big")
+        )
+
+
+class State(Protocol):
+    """An application's own part of the state, keys without any prefix."""
+
+    def get(self, key: bytes) -> bytes | None: ...
+
+    def put(self, key: bytes, value: bytes | None) -> None: ...
+
+
+class Application(ABC):
+    """One application; stateless, its state is in the store."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+
+    @abstractmethod
+    def check(self, body: bytes) -> None:
+        """Raise Fault for a body that can never be applied; asked at the door, before it costs."""
+
+    @abstractmethod
+    def apply(self, state: State, origin: Origin, body: bytes) -> None:
+        """Change the state, or raise Fault with the reason why the transaction fails."""
+
+    @abstractmethod
+    def describe(self, body: bytes) -> dict[str, object]:
+        """The body for people, as JSON-ready values.  Raises Fault where it is malformed."""
+
+
+class StateReader:
+    """Reads one application's state outside of an execution."""
+
+    def __init__(self, reader: Reader, prefix: bytes) -> None:
+        self._reader, self._prefix = reader, prefix
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._reader.get(self._prefix + key)
+
+    def keys(self, start: bytes, stop: bytes) -> list[bytes]:
+        """Keys with start <= key < stop, ascending."""
+        length = len(self._prefix)
+        return [
+            key[length:] for key, _ in self._reader.scan(self._prefix + start, self._prefix + stop)
+        ]

@@ -1,0 +1,368 @@
+"""Execution: one block applied to the state, its leaves appended to the log.
+
+Here, and only here, are membership, expiry and replay judged, since honest voters stand at
+different executed heights.  The result is data: writes for the store, leaves, and the new head.
+Replays are decided by (sender, nonce) inside `replay_window` alone; the nonces of a block leave the
+state once every transaction in it has expired.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ledger import encoding, layout, merkle
+from ledger.applications.interface import Application, Origin
+from ledger.batch import Batch
+from ledger.block import (
+    LEAF_BYTES_MAX,
+    VERSION,
+    BlockHeader,
+    BlockLeaf,
+    LeafKind,
+    OutcomeLeaf,
+    Result,
+    StateHashKind,
+    TransactionLeaf,
+    parse_leaf,
+)
+from ledger.chain import GENESIS_TIP, Tip, tip_of
+from ledger.encoding import encode
+from ledger.errors import Fault
+from ledger.genesis import Genesis
+from ledger.limits import REASON_CHARS_MAX, Limits
+from ledger.statement import Slot
+from ledger.store import Overlay, Reader, Write
+from ledger.transaction import Transaction, parse_header
+
+STATE_DOMAIN = b"ledger state\x00"
+
+head_shape = encoding.row(
+    encoding.uint(),
+    encoding.digest,
+    encoding.uint(),
+    encoding.uint(),
+    encoding.array(encoding.digest, 64),
+    encoding.digest,
+    encoding.blob(32),
+    encoding.slot,
+    encoding.digest,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Everything that the next execution builds on."""
+
+    tip: Tip
+    size: int
+    """Leaves in the log."""
+    frontier: tuple[bytes, ...]
+    """Roots of the log's complete subtrees, largest first."""
+    state_hash: bytes
+    value: bytes
+    """Digest of the value behind the last block; empty before the first."""
+    slot: Slot
+    epoch: bytes
+    """Epoch id of the next height."""
+
+    @property
+    def height(self) -> int:
+        return self.tip.height
+
+    def root(self) -> bytes:
+        """The log's RFC 9162 root."""
+        return merkle.Frontier(self.size, self.frontier).root()
+
+    def encode(self) -> bytes:
+        return encode(
+            (
+                self.tip.height,
+                self.tip.hash,
+                self.tip.timestamp_ms,
+                self.size,
+                self.frontier,
+                self.state_hash,
+                self.value,
+                self.slot,
+                self.epoch,
+            )
+        )
+
+
+def parse_head(raw: bytes) -> Head:
+    """The head of these bytes.  Raises DecodeFault."""
+    height, block, time, size, frontier, state, value, slot, epoch = encoding.decode(
+        raw, head_shape, size_max=4096, what="head"
+    )
+    return Head(Tip(height, block, time), size, frontier, state, value, slot, epoch)
+
+
+def genesis_head(genesis: Genesis) -> Head:
+    """The head before the first block."""
+    return Head(GENESIS_TIP, 0, (), genesis.network, b"", (0,), genesis.epoch.id)
+
+
+@dataclass(slots=True)
+class NonceCache:
+    """The highest nonce each sender has used inside the window: a higher one is certainly new.
+
+    A cache of the store, not state: any contents that came from executing lead to the same results.
+    """
+
+    highest: dict[bytes, int] = field(default_factory=dict)
+
+    def is_used(self, reader: Reader, sender: bytes, nonce: int) -> bool:
+        """Whether the pair was used by an executed block inside the window."""
+        highest = self.highest.get(sender)
+        if highest is None:
+            prefix = layout.NONCE + sender
+            last = next(reader.scan(prefix, prefix + b"\xff" * 9, reverse=True), None)
+            highest = int.from_bytes(last[0][-8:], "big") if last else -1
+            self.highest[sender] = highest
+        if nonce > highest:
+            return False
+        return reader.get(layout.nonce_key(sender, nonce)) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What executing one block led to."""
+
+    header: BlockHeader
+    head: Head
+    leaves: tuple[bytes, ...]
+    writes: list[Write]
+    applied: int
+    failed: int
+    skipped: int
+    outcome: OutcomeLeaf
+
+
+class _TransactionState:
+    """An application's view while one transaction runs: its writes are kept or dropped whole."""
+
+    def __init__(self, overlay: Overlay) -> None:
+        self._overlay = overlay
+        self.prefix = b""
+        self.writes: dict[bytes, bytes | None] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        full = self.prefix + key
+        if full in self.writes:
+            return self.writes[full]
+        return self._overlay.get(full)
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        self.writes[self.prefix + key] = value
+
+
+class Executor:
+    """Executes blocks in order.  Holds what is fixed, and a cache; the state is in the store."""
+
+    def __init__(self, genesis: Genesis, applications: Sequence[Application]) -> None:
+        versions = dict(genesis.applications)
+        self._limits: Limits = genesis.limits
+        self._network = genesis.network
+        self._applications = {
+            (application.name, application.version): application
+            for application in applications
+            if versions.get(application.name) == application.version
+        }
+        assert len(self._applications) == len(versions), "an application of the genesis is missing"
+        self._prefixes = {name: layout.state_key(name, b"") for name in versions}
+        self._submitters = frozenset(
+            member.public_key for member in genesis.members if "submitter" in member.roles
+        )
+        self._open = genesis.policy == "open"
+        self._nonces = NonceCache()
+
+    def may_submit(self, sender: bytes) -> bool:
+        """Whether the sender may submit at all."""
+        return self._open or sender in self._submitters
+
+    def check_operations(self, transaction: Transaction) -> None:
+        """Raise Fault for operations that could never be applied: asked at the door."""
+        for _, name, version, body in transaction.operations:
+            application = self._applications.get((name, version))
+            if application is None:
+                raise Fault("operation.unknown-application", f"{name} version {version}")
+            application.check(body)
+
+    def execute(
+        self, reader: Reader, head: Head, header: BlockHeader, batches: Sequence[Batch]
+    ) -> Execution:
+        """Apply one block.  The batches must be those that the header names, in its order."""
+        assert header.height == head.height + 1
+        assert header.previous_hash == head.tip.hash
+        assert tuple(batch.digest for batch in batches) == header.payload
+        overlay = Overlay(reader)
+        leaves = [BlockLeaf(header.raw).encode()]
+        index: list[Write] = []
+        counts = [0, 0, 0]
+        used: set[tuple[bytes, int]] = set()
+        position = -1
+        height_row = header.height
+        for ordinal, batch in enumerate(batches):
+            for place, transaction in enumerate(batch.transactions):
+                position += 1
+                pair = (transaction.sender, transaction.nonce)
+                if pair in used or self._is_skipped(reader, header.height, transaction):
+                    counts[2] += 1
+                    continue
+                used.add(pair)
+                overlay.writes[layout.nonce_key(*pair)] = b""
+                reason = self._apply(overlay, header, position, transaction)
+                result = Result.FAILED if reason else Result.APPLIED
+                counts[result] += 1
+                index.append(
+                    (
+                        layout.TX + transaction.id,
+                        encode((height_row, len(leaves), ordinal, place)),
+                    )
+                )
+                leaves.append(
+                    encode(
+                        (
+                            VERSION,
+                            LeafKind.TRANSACTION,
+                            height_row,
+                            position,
+                            result,
+                            reason,
+                            transaction.header,
+                            transaction.signature,
+                        )
+                    )
+                )
+        for sender, nonce in used:
+            if nonce > self._nonces.highest.get(sender, -1):
+                self._nonces.highest[sender] = nonce
+        self._expire_nonces(overlay, header.height)
+        return self._finish(reader, overlay, head, header, leaves, index, counts)
+
+    def _is_skipped(self, reader: Reader, height: int, transaction: Transaction) -> bool:
+        expiry = transaction.expiry
+        return (
+            expiry < height
+            or expiry > height + self._limits.replay_window
+            or not (self._open or transaction.sender in self._submitters)
+            or transaction.network != self._network
+            or self._nonces.is_used(reader, transaction.sender, transaction.nonce)
+        )
+
+    def _apply(
+        self, overlay: Overlay, header: BlockHeader, position: int, transaction: Transaction
+    ) -> str:
+        """The reason why the transaction fails, or an empty text once its writes are kept."""
+        state = _TransactionState(overlay)
+        try:
+            for number, (_, name, version, body) in enumerate(transaction.operations):
+                application = self._applications.get((name, version))
+                if application is None:
+                    return "operation.unknown-application"
+                state.prefix = self._prefixes[name]
+                origin = Origin(
+                    header.height,
+                    position,
+                    number,
+                    transaction.id,
+                    transaction.sender,
+                    header.timestamp_ms,
+                )
+                application.apply(state, origin, body)
+        except Fault as fault:
+            return str(fault.reason)[:REASON_CHARS_MAX]
+        overlay.writes.update(state.writes)
+        return ""
+
+    def _expire_nonces(self, overlay: Overlay, height: int) -> None:
+        # A transaction executed at height b expires at b + replay_window at the latest.
+        expired = (
+            overlay.get(layout.height_key(layout.BLOCK, height - self._limits.replay_window - 1))
+            if height > self._limits.replay_window + 1
+            else None
+        )
+        if expired is None:
+            return
+        for leaf in parse_block_entry(expired)[1]:
+            if leaf[2] == LeafKind.TRANSACTION:
+                parsed = parse_leaf(leaf)
+                assert isinstance(parsed, TransactionLeaf)
+                _, sender, nonce, _, _, _ = parse_header(parsed.header)
+                overlay.writes[layout.nonce_key(sender, nonce)] = None
+
+    def _finish(
+        self,
+        reader: Reader,
+        overlay: Overlay,
+        head: Head,
+        header: BlockHeader,
+        leaves: list[bytes],
+        index: list[Write],
+        counts: list[int],
+    ) -> Execution:
+        changes = sorted(overlay.writes.items())
+        state_hash = hashlib.sha256(
+            STATE_DOMAIN + head.state_hash + encode(tuple(changes))
+        ).digest()
+        outcome = OutcomeLeaf(
+            height=header.height,
+            block_hash=header.hash,
+            entry_count=len(leaves) - 1,
+            state_hash_kind=StateHashKind.RUNNING,
+            state_hash=state_hash,
+            epoch=head.epoch,
+            next_epoch=head.epoch,
+        )
+        leaves.append(outcome.encode())
+        new_head, log_writes = append_leaves(reader, head, header, leaves, state_hash)
+        writes: list[Write] = [*changes, *index, *log_writes]
+        return Execution(
+            header, new_head, tuple(leaves), writes, counts[0], counts[1], counts[2], outcome
+        )
+
+
+def append_leaves(
+    reader: Reader, head: Head, header: BlockHeader, leaves: Sequence[bytes], state_hash: bytes
+) -> tuple[Head, list[Write]]:
+    """The head and the log's writes after appending one block's leaves."""
+    hashes = [merkle.leaf_hash(leaf) for leaf in leaves]
+    frontier = merkle.Frontier(head.size, head.frontier)
+    frontier.append(hashes)
+    tiles = merkle.grown_tiles(
+        head.size, hashes, lambda level, number: reader.get(layout.tile_key(level, number)) or b""
+    )
+    writes: list[Write] = [
+        (layout.tile_key(level, number), data) for (level, number), data in tiles.items()
+    ]
+    writes.append(
+        (
+            layout.height_key(layout.BLOCK, header.height),
+            encode((head.size, tuple(leaves))),
+        )
+    )
+    writes.append((layout.height_key(layout.HEADER, header.height), header.raw))
+    new_head = Head(
+        tip_of(header),
+        frontier.size,
+        frontier.hashes,
+        state_hash,
+        header.value,
+        header.slot,
+        head.epoch,
+    )
+    writes.append((layout.EXECUTED, new_head.encode()))
+    return new_head, writes
+
+
+_entry_shape = encoding.row(
+    encoding.uint(), encoding.array(encoding.blob(LEAF_BYTES_MAX), 2**17, low=2)
+)
+
+
+def parse_block_entry(raw: bytes) -> tuple[int, tuple[bytes, ...]]:
+    """(first leaf index, leaves) of a stored block.  Raises DecodeFault."""
+    first, leaves = encoding.decode(raw, _entry_shape, size_max=2**31, what="block entry")
+    return first, leaves

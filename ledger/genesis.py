@@ -1,0 +1,297 @@
+"""The genesis: everything that all nodes of a network must agree on before the first block.
+
+Name, epoch record 0, every consensus-critical limit, applications with their versions, members and
+roles, governance rule, signature scheme, and whether this is a test network.  The network id is the
+SHA-256 of its canonical form; the JSON file is only a way to carry it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from ledger import encoding, note
+from ledger.encoding import encode
+from ledger.errors import DecodeFault, Fault
+from ledger.keys import scheme_named
+from ledger.limits import (
+    CERTIFICATE_BYTES_MAX,
+    GENESIS_BYTES_MAX,
+    MEMBERS_MAX,
+    NAME_CHARS_MAX,
+    PARAMETERS_MAX,
+    VALIDATORS_MAX,
+    Limits,
+)
+from ledger.validators import QuorumRule, Validator, ValidatorSet
+
+VERSION = 1
+EPOCH_VERSION = 1
+ROLES = ("submitter", "auditor", "administrator")
+POLICIES = ("members", "open")
+"""Who may submit: members with the role submitter, or (test networks only) anyone."""
+
+_name = encoding.text(NAME_CHARS_MAX, low=1)
+epoch_shape = encoding.row(
+    encoding.exactly(EPOCH_VERSION),
+    encoding.uint(),
+    _name,
+    encoding.uint(),
+    encoding.array(encoding.row(_name, encoding.uint()), PARAMETERS_MAX),
+    encoding.uint(2, low=1),
+    encoding.array(
+        encoding.row(
+            _name, encoding.digest, encoding.digest, encoding.blob(CERTIFICATE_BYTES_MAX)
+        ),
+        VALIDATORS_MAX,
+        low=1,
+    ),
+    encoding.uint(low=1),
+    encoding.digest,
+)
+shape = encoding.row(
+    encoding.exactly(VERSION),
+    _name,
+    epoch_shape,
+    encoding.array(encoding.uint(low=1), 32),
+    encoding.array(encoding.row(_name, encoding.uint()), 64),
+    encoding.array(
+        encoding.row(_name, encoding.digest, encoding.array(_name, 8)), MEMBERS_MAX
+    ),
+    encoding.uint(MEMBERS_MAX),
+    _name,
+    _name,
+    encoding.boolean(),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """Who validates from which height on, and by which protocol."""
+
+    number: int
+    protocol: str
+    protocol_version: int
+    parameters: tuple[tuple[str, int], ...]
+    """The protocol's parameters by name, ascending."""
+    validators: ValidatorSet
+    first_height: int
+    previous_block: bytes
+    """Hash of the block before the first of this epoch; zeros in epoch 0."""
+    id: bytes = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", hashlib.sha256(encode(self.row())).digest())
+
+    def row(self) -> tuple[object, ...]:
+        return (
+            EPOCH_VERSION,
+            self.number,
+            self.protocol,
+            self.protocol_version,
+            self.parameters,
+            int(self.validators.rule),
+            tuple(
+                (v.name, v.consensus_key, v.transport_key, v.transport_certificate)
+                for v in self.validators.members
+            ),
+            self.first_height,
+            self.previous_block,
+        )
+
+
+def epoch_from_row(row: Any) -> EpochRecord:
+    """The epoch record of a decoded row.  Raises Fault where its parts contradict each other."""
+    _, number, protocol, version, parameters, rule, members, first_height, previous = row
+    names = [name for name, _ in parameters]
+    if names != sorted(set(names)):
+        raise Fault("genesis.parameters", "parameter names are not strictly ascending")
+    validators = ValidatorSet(tuple(Validator(*member) for member in members), QuorumRule(rule))
+    return EpochRecord(
+        number, protocol, version, parameters, validators, first_height, previous
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Someone who may use the ledger."""
+
+    name: str
+    public_key: bytes
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Genesis:
+    """The agreed beginning of one network."""
+
+    name: str
+    epoch: EpochRecord
+    limits: Limits
+    applications: tuple[tuple[str, int], ...]
+    """(name, version) of every application that executes, ascending."""
+    members: tuple[Member, ...]
+    approvals: int
+    """Governance rule: how many administrators approve a change; 0 where none can be made."""
+    policy: str
+    """Who may submit: one of POLICIES."""
+    scheme: str
+    """Signature scheme."""
+    test_network: bool
+    network: bytes = field(init=False, compare=False)
+    """Network id: SHA-256 of the canonical form."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "network", hashlib.sha256(self.canonical()).digest())
+
+    @property
+    def origin(self) -> str:
+        """Origin of the network's checkpoints, and key name of its validators' notes."""
+        return f"{self.name}/{self.network.hex()}"
+
+    def canonical(self) -> bytes:
+        return encode(
+            (
+                VERSION,
+                self.name,
+                self.epoch.row(),
+                self.limits.rows(),
+                self.applications,
+                tuple((m.name, m.public_key, m.roles) for m in self.members),
+                self.approvals,
+                self.policy,
+                self.scheme,
+                self.test_network,
+            )
+        )
+
+
+def parse_genesis(raw: bytes) -> Genesis:
+    """The genesis of this canonical form, checked.  Raises Fault with what is wrong."""
+    fields = encoding.decode(raw, shape, size_max=GENESIS_BYTES_MAX, what="genesis")
+    _, name, epoch, limits, applications, members, approvals, policy, scheme, test = fields
+    if len(limits) != len(Limits.names()):
+        raise DecodeFault("genesis.limits", "another number of limits than this version knows")
+    genesis = Genesis(
+        name,
+        epoch_from_row(epoch),
+        Limits(*limits),
+        applications,
+        tuple(Member(*member) for member in members),
+        approvals,
+        policy,
+        scheme,
+        test,
+    )
+    check_genesis(genesis)
+    return genesis
+
+
+def check_genesis(genesis: Genesis) -> None:
+    """Raise Fault unless keys are safe and distinct and every choice is a known one."""
+    scheme = scheme_named(genesis.scheme)
+    validators = genesis.epoch.validators.members
+    keys = [v.consensus_key for v in validators] + [m.public_key for m in genesis.members]
+    for key in keys:
+        scheme.check_public_key(key)
+    if len(set(keys)) != len(keys) or len({v.name for v in validators}) != len(validators):
+        raise Fault("genesis.duplicate", "two validators or members share a key or a name")
+    if genesis.epoch.number != 0 or genesis.epoch.first_height != 1:
+        raise Fault("genesis.epoch", "the first epoch has number 0 and begins at height 1")
+    if any(role not in ROLES for member in genesis.members for role in member.roles):
+        raise Fault("genesis.role", f"roles are {', '.join(ROLES)}")
+    if genesis.policy not in POLICIES:
+        raise Fault("genesis.policy", f"policies are {', '.join(POLICIES)}")
+    if genesis.policy == "open" and not genesis.test_network:
+        raise Fault("genesis.policy", "an open ledger is for test networks only")
+    if any(character.isspace() or character == "+" for character in genesis.name):
+        raise Fault("genesis.name", "a network's name has no space and no plus sign")
+    ids = [note.key_id(genesis.origin, note.ED25519, v.consensus_key) for v in validators]
+    if len(set(ids)) != len(ids):
+        raise Fault("genesis.key-id", "two validators share a note key id; make new keys")
+
+
+def to_json(genesis: Genesis) -> str:
+    """The genesis as a JSON file for people: hexadecimal keys, limits by name."""
+    epoch = genesis.epoch
+    document = {
+        "version": VERSION,
+        "name": genesis.name,
+        "network": genesis.network.hex(),
+        "epoch": {
+            "protocol": epoch.protocol,
+            "protocol_version": epoch.protocol_version,
+            "parameters": dict(epoch.parameters),
+            "quorum_rule": epoch.validators.rule.name.lower(),
+            "validators": [
+                {
+                    "name": v.name,
+                    "consensus_key": v.consensus_key.hex(),
+                    "transport_key": v.transport_key.hex(),
+                    "transport_certificate": v.transport_certificate.hex(),
+                }
+                for v in epoch.validators.members
+            ],
+        },
+        "limits": dict(zip(Limits.names(), genesis.limits.rows(), strict=True)),
+        "applications": dict(genesis.applications),
+        "members": [
+            {"name": m.name, "public_key": m.public_key.hex(), "roles": list(m.roles)}
+            for m in genesis.members
+        ],
+        "approvals": genesis.approvals,
+        "policy": genesis.policy,
+        "signature_scheme": genesis.scheme,
+        "test_network": genesis.test_network,
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def from_json(text: str | bytes) -> Genesis:
+    """The genesis of a JSON file.  Raises Fault; the file's network id must match its contents."""
+    try:
+        document = json.loads(text)
+        epoch = document["epoch"]
+        row = (
+            document["version"],
+            document["name"],
+            (
+                EPOCH_VERSION,
+                0,
+                epoch["protocol"],
+                epoch["protocol_version"],
+                tuple(sorted(epoch["parameters"].items())),
+                int(QuorumRule[epoch["quorum_rule"].upper()]),
+                tuple(
+                    (
+                        v["name"],
+                        bytes.fromhex(v["consensus_key"]),
+                        bytes.fromhex(v["transport_key"]),
+                        bytes.fromhex(v["transport_certificate"]),
+                    )
+                    for v in epoch["validators"]
+                ),
+                1,
+                bytes(32),
+            ),
+            tuple(document["limits"][name] for name in Limits.names()),
+            tuple(sorted(document["applications"].items())),
+            tuple(
+                (m["name"], bytes.fromhex(m["public_key"]), tuple(m["roles"]))
+                for m in document["members"]
+            ),
+            document["approvals"],
+            document["policy"],
+            document["signature_scheme"],
+            document["test_network"],
+        )
+        raw = encode(row)
+        named = bytes.fromhex(document["network"])
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise Fault("genesis.malformed", f"{type(error).__name__}: {error}") from error
+    genesis = parse_genesis(raw)
+    if genesis.network != named:
+        raise Fault("genesis.network", "the contents do not match the network id in the file")
+    return genesis

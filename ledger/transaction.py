@@ -1,0 +1,157 @@
+"""A transaction: a signed header and one to 1,024 operations, all applied or none.
+
+    header      (version, network, sender key, nonce, expiry height, operation count, operations root)
+    operation   (salt, application, version, body)
+    on the wire (header bytes, signature, operations)
+
+The operations root is the RFC 9162 root over the encoded operations, each with its salt, so that
+one record can be shown without the others.  The id is the SHA-256 of the header without the
+signature: a device that signs twice must not pay twice.  Whole transactions are judged in bulk,
+thousands a second, so this module checks types in line where `encoding.decode` would walk a shape.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+from ledger import merkle
+from ledger.encoding import encode
+from ledger.errors import DecodeFault, Fault
+from ledger.keys import Signer
+from ledger.limits import (
+    INTEGER_MAX,
+    NAME_CHARS_MAX,
+    OPERATIONS_MAX,
+    SALT_BYTES_MAX,
+    TRANSACTION_BYTES_MAX,
+)
+
+VERSION = 1
+DOMAIN = b"ledger transaction\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One act of one application; what the body means is the application's business."""
+
+    application: str
+    version: int
+    body: bytes
+    salt: bytes = b""
+    """Random where the operation may be shown alone and its body could be guessed."""
+
+    def row(self) -> tuple[bytes, str, int, bytes]:
+        return (self.salt, self.application, self.version, self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A well-formed transaction; whether its signature is right is checked apart, in bulk."""
+
+    raw: bytes
+    """The wire bytes, as received."""
+    header: bytes
+    id: bytes
+    network: bytes
+    sender: bytes
+    """Public key of the member who signed."""
+    nonce: int
+    expiry: int
+    """The last block height at which it may be executed."""
+    signature: bytes
+    operations: tuple[tuple[bytes, str, int, bytes], ...]
+    """(salt, application, version, body) each."""
+
+    def signed_bytes(self) -> bytes:
+        """The message that the sender signs."""
+        return DOMAIN + self.header
+
+
+def operations_root(rows: tuple[tuple[bytes, str, int, bytes], ...]) -> bytes:
+    """RFC 9162 root over the encoded operations."""
+    return merkle.root_of([merkle.leaf_hash(encode(row)) for row in rows])
+
+
+def make_transaction(
+    signer: Signer, network: bytes, operations: list[Operation], *, nonce: int, expiry: int
+) -> Transaction:
+    """Build and sign a transaction.  Raises Fault where it would break a limit."""
+    if not 1 <= len(operations) <= OPERATIONS_MAX:
+        raise Fault("transaction.operations", f"{len(operations)} operations, 1 to 1,024 allowed")
+    rows = tuple(operation.row() for operation in operations)
+    root = operations_root(rows)
+    header = encode((VERSION, network, signer.public_key, nonce, expiry, len(rows), root))
+    raw = encode((header, signer.sign(DOMAIN + header), rows))
+    return parse_transaction(raw)
+
+
+def parse_transaction(raw: bytes) -> Transaction:
+    """The transaction that these bytes encode.  Raises DecodeFault; does not check the signature."""
+    if len(raw) > TRANSACTION_BYTES_MAX:
+        raise DecodeFault("transaction.size", f"{len(raw)} bytes, {TRANSACTION_BYTES_MAX} allowed")
+    outer = _unpack(raw, OPERATIONS_MAX)
+    if type(outer) is not tuple or len(outer) != 3:
+        raise DecodeFault("transaction.malformed", "not (header, signature, operations)")
+    header, signature, rows = outer
+    if type(header) is not bytes or type(signature) is not bytes or len(signature) != 64:
+        raise DecodeFault("transaction.malformed", "header or signature")
+    _check_operations(rows)
+    if encode(outer) != raw:
+        raise DecodeFault("transaction.not-canonical")
+    network, sender, nonce, expiry, count, root = parse_header(header)
+    if count != len(rows) or operations_root(rows) != root:
+        raise DecodeFault("transaction.operations-root", "the header names other operations")
+    identity = hashlib.sha256(header).digest()
+    return Transaction(raw, header, identity, network, sender, nonce, expiry, signature, rows)
+
+
+def parse_header(header: bytes) -> tuple[bytes, bytes, int, int, int, bytes]:
+    """(network, sender, nonce, expiry, operation count, operations root).  Raises DecodeFault."""
+    fields = _unpack(header, 7)
+    if type(fields) is not tuple or len(fields) != 7:
+        raise DecodeFault("transaction.header", "not an array of 7")
+    version, network, sender, nonce, expiry, count, root = fields
+    if type(version) is not int or version != VERSION:
+        raise DecodeFault("transaction.version", "only version 1 is known")
+    for name, value in (("network", network), ("sender", sender), ("root", root)):
+        if type(value) is not bytes or len(value) != 32:
+            raise DecodeFault("transaction.header", f"{name} is not 32 bytes")
+    for name, value in (("nonce", nonce), ("expiry", expiry), ("count", count)):
+        if type(value) is not int or not 0 <= value <= INTEGER_MAX:
+            raise DecodeFault("transaction.header", f"{name} is out of range")
+    if encode(fields) != header:
+        raise DecodeFault("transaction.not-canonical", "header")
+    return network, sender, nonce, expiry, count, root
+
+
+def _check_operations(rows: Any) -> None:
+    if type(rows) is not tuple or not 1 <= len(rows) <= OPERATIONS_MAX:
+        raise DecodeFault("transaction.operations", "1 to 1,024 operations allowed")
+    for row in rows:
+        if type(row) is not tuple or len(row) != 4:
+            raise DecodeFault("transaction.operation", "not (salt, application, version, body)")
+        salt, application, version, body = row
+        if type(salt) is not bytes or len(salt) > SALT_BYTES_MAX:
+            raise DecodeFault("transaction.operation", "salt")
+        if type(application) is not str or not 1 <= len(application) <= NAME_CHARS_MAX:
+            raise DecodeFault("transaction.operation", "application")
+        if not application.isascii():
+            raise DecodeFault("transaction.operation", "an application's name is ASCII")
+        if type(version) is not int or not 0 <= version <= INTEGER_MAX:
+            raise DecodeFault("transaction.operation", "version")
+        if type(body) is not bytes:
+            raise DecodeFault("transaction.operation", "body")
+
+
+def _unpack(data: bytes, width: int) -> Any:
+    # Depth needs no bound of its own: the input is at most 65,535 bytes here.
+    try:
+        return msgpack.unpackb(
+            data, raw=False, use_list=False, max_array_len=width, max_map_len=0, max_ext_len=0
+        )
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DecodeFault("transaction.malformed", type(error).__name__) from error

@@ -1,0 +1,127 @@
+"""A scenario: everything that one simulated run follows from, as plain numbers and names.
+
+Equal scenarios lead to equal runs, event by event.  `sim/faults.py` draws one from a seed; a test
+writes one by hand.  As JSON it is the whole bug report.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ledger.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """How links treat frames.  Rates are per thousand frames."""
+
+    delay_us: int = 2_000
+    """The least time a frame takes."""
+    jitter_us: int = 2_000
+    """Mean of what an exponential distribution adds to it."""
+    loss: int = 0
+    duplicate: int = 0
+    reorder: int = 0
+    """Frames that neither keep their place in the stream nor wait for those before them."""
+    replay: int = 0
+    """Sends upon which an earlier frame of the same link, perhaps a very old one, comes again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long the machine below a node takes."""
+
+    sync_us: int = 400
+    """Mean time of a write that must be on the disk."""
+    write_us: int = 30
+    """Mean time of one that need not."""
+    job_us: int = 300
+    """Mean time of a job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One fault that begins and, unless it is over at once, ends."""
+
+    kind: str
+    """One of `sim.faults.INCIDENTS`."""
+    at_ms: int
+    until_ms: int
+    nodes: tuple[int, ...] = ()
+    """Whom it befalls; what that means is the kind's business."""
+    amount: int = 0
+    """How much of it; what that means is the kind's business."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What clients do."""
+
+    transactions: int = 40
+    """Sound transactions, each of which must be confirmed."""
+    members: int = 3
+    interval_ms: int = 150
+    """Mean time between two submissions of one member."""
+    timeout_ms: int = 3_000
+    """After which an unconfirmed transaction goes to another node."""
+    duplicates: int = 150
+    """Per thousand: handed to a second node at once."""
+    twice_signed: int = 100
+    """Per thousand: a second transaction with the same nonce goes to another node."""
+    unsound: int = 150
+    """Per thousand: beside it goes one that is expired, malformed, or of a stranger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One run from its first event to its last."""
+
+    seed: int
+    """Everything that is drawn while the scenario runs follows from it."""
+    protocol: str
+    """The plugin's name."""
+    nodes: int
+    faults: tuple[str, ...] = ()
+    """The kinds of fault that were drawn from, for the reader and for `replay_command`."""
+    crash_only: bool = False
+    """Whether the epoch's quorum is a majority."""
+    parameters: tuple[tuple[str, int], ...] = ()
+    """The protocol's parameters that differ from their defaults, ascending."""
+    weather: Weather = Weather()
+    """Until the global stabilisation time."""
+    calm: Weather = Weather()
+    """From then on."""
+    pace: Pace = Pace()
+    incidents: tuple[Incident, ...] = ()
+    load: Load = Load()
+    stable_ms: int = 0
+    """Global stabilisation time (Dwork, Lynch, Stockmeyer 1988): every fault has ended."""
+    bound_ms: int = 60_000
+    """After which, from then on, every sound transaction is confirmed at every node."""
+    quiet_ms: int = 20_000
+    """How long the idle network is watched at the end."""
+
+    def to_json(self) -> str:
+        """One line of JSON that `from_json` reads back to an equal scenario."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+
+def from_json(text: str) -> Scenario:
+    """The scenario of a line of JSON.  Raises UserError for anything else."""
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        fields["faults"] = tuple(fields["faults"])
+        fields["parameters"] = tuple((str(name), int(n)) for name, n in fields["parameters"])
+        for name in ("weather", "calm"):
+            fields[name] = Weather(**fields[name])
+        fields["pace"] = Pace(**fields["pace"])
+        fields["load"] = Load(**fields["load"])
+        fields["incidents"] = tuple(
+            Incident(**{**incident, "nodes": tuple(incident["nodes"])})
+            for incident in fields["incidents"]
+        )
+        return Scenario(**fields)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"this is not a scenario: {type(error).__name__}: {error}") from error

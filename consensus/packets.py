@@ -6,7 +6,7 @@ Everything else is unsigned and authenticated by the link it came over, or prove
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from consensus.interface import AnyCertificate, DecisionProof
@@ -328,13 +328,13 @@ _SHAPES = {
     )
     for kind in _TYPES.values()
 }
-_FIELDS = {kind.KIND: tuple(kind.__dataclass_fields__) for kind in _TYPES.values()}
+_FIELDS = {kind.KIND: tuple(f.name for f in fields(kind)) for kind in _TYPES.values()}
 
 
 def encode_packet(packet: Packet, epoch: int) -> bytes:
     """The frame payload of a packet, sent in this epoch (its number)."""
-    fields = tuple(getattr(packet, name) for name in _FIELDS[packet.KIND])
-    return encoding.encode((VERSION, packet.KIND, epoch, *fields))
+    row = tuple(getattr(packet, name) for name in _FIELDS[packet.KIND])
+    return encoding.encode((VERSION, packet.KIND, epoch, *row))
 
 
 def decode_packet(channel: Channel, payload: bytes) -> tuple[int, Packet]:

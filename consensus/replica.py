@@ -123,6 +123,10 @@ class Replica:
             peers=tuple(sorted(self._outbox.connected)),
         )
 
+    def is_pending(self, transaction: bytes) -> bool:
+        """Whether a transaction was taken here and is not executed yet."""
+        return transaction in self._spreading.pool.pending
+
     # --- events of the host ---
 
     def _on_started(self, event: Started) -> None:

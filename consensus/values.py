@@ -112,7 +112,7 @@ class Values:
         height = base.height + sum(1 for ancestor in path if ancestor.payload) + 1
         for digest in value.payload:
             order = pool.ordered.get(digest)
-            if digest in named or (order is not None and order[0] <= base.ordinal):
+            if digest in named or (order is not None and order[1] <= base.height):
                 return Judgement.NEVER
         transactions = 0
         complete = True

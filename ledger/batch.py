@@ -20,7 +20,7 @@ from ledger.encoding import encode
 from ledger.errors import DecodeFault
 from ledger.limits import INTEGER_MAX, VALIDATORS_MAX, Limits
 from ledger.statement import Statement
-from ledger.transaction import Transaction, parse_transaction
+from ledger.transaction import Transaction, parse_transactions
 
 VERSION = 1
 PHASE = "batch"
@@ -65,7 +65,7 @@ def make_batch(
 def parse_batch(raw: bytes, limits: Limits) -> Batch:
     """The batch that these bytes encode, every transaction parsed.  Raises DecodeFault."""
     network, epoch, creator, sequence, height, rows = split_batch(raw, limits)
-    transactions = tuple([parse_transaction(row) for row in rows])
+    transactions = parse_transactions(rows)
     if any(transaction.network != network for transaction in transactions):
         raise DecodeFault("batch.network", "a transaction of another network")
     digest = hashlib.sha256(raw).digest()

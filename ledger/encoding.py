@@ -9,6 +9,7 @@ and accepts the input only if encoding the result gives the same bytes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 from unicodedata import ucd_3_2_0 as _tables
 
@@ -20,9 +21,17 @@ from ledger.limits import INTEGER_MAX
 
 def encode(value: Any) -> bytes:
     """The canonical bytes of a value built of tuples, integers, bytes, text, booleans and None."""
-    packed = msgpack.packb(value, use_bin_type=True)
-    assert isinstance(packed, bytes)
+    packed: bytes = msgpack.Packer().pack(value)
     return packed
+
+
+def encoder() -> Callable[[Any], bytes]:
+    """`encode` for many values in a row, at a third of the price of each.
+
+    It keeps a buffer, so it belongs to one call of one function: never share it between threads.
+    """
+    pack: Callable[[Any], bytes] = msgpack.Packer().pack
+    return pack
 
 
 def is_normal_text(value: str) -> bool:
@@ -209,7 +218,7 @@ def decode(data: bytes, shape: Shape, *, size_max: int, what: str = "value") -> 
     except DecodeFault:
         raise
     except (ValueError, TypeError, RecursionError) as error:
-        # Truncated, trailing, over-long or over-nested input, invalid text: all of it is ValueError.
+        # Truncated, trailing, over-long or over-nested input, invalid text: all is ValueError.
         raise DecodeFault("encoding.malformed", f"{what}: {type(error).__name__}") from error
     shape.check(value, what)
     if encode(value) != data:

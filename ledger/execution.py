@@ -9,8 +9,10 @@ state once every transaction in it has expired.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+
+import msgpack
 
 from ledger import encoding, layout, merkle
 from ledger.applications.interface import Application, Origin
@@ -24,19 +26,21 @@ from ledger.block import (
     OutcomeLeaf,
     Result,
     StateHashKind,
-    TransactionLeaf,
-    parse_leaf,
 )
 from ledger.chain import GENESIS_TIP, Tip, tip_of
-from ledger.encoding import encode
+from ledger.encoding import encode, encoder
 from ledger.errors import Fault
 from ledger.genesis import Genesis
 from ledger.limits import REASON_CHARS_MAX, Limits
 from ledger.statement import Slot
 from ledger.store import Overlay, Reader, Write
-from ledger.transaction import Transaction, parse_header
+from ledger.transaction import Transaction
 
 STATE_DOMAIN = b"ledger state\x00"
+SENDERS_MAX = 100_000
+"""Senders remembered by a cache; an open test network may have any number of them."""
+_APPLIED, _FAILED, _SKIPPED = int(Result.APPLIED), int(Result.FAILED), 2
+_LEAF = int(LeafKind.TRANSACTION)
 
 head_shape = encoding.row(
     encoding.uint(),
@@ -125,6 +129,14 @@ class NonceCache:
             return False
         return reader.get(layout.nonce_key(sender, nonce)) is not None
 
+    def add(self, used: set[tuple[bytes, int]]) -> None:
+        """Take in the pairs of one executed block, each of which `is_used` was asked about."""
+        for sender, nonce in used:
+            if nonce > self.highest[sender]:
+                self.highest[sender] = nonce
+        if len(self.highest) > SENDERS_MAX:
+            self.highest.clear()
+
 
 @dataclass(frozen=True, slots=True)
 class Execution:
@@ -146,6 +158,7 @@ class _TransactionState:
     def __init__(self, overlay: Overlay) -> None:
         self._overlay = overlay
         self.prefix = b""
+        """Of the application whose operation runs."""
         self.writes: dict[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
@@ -156,6 +169,10 @@ class _TransactionState:
 
     def put(self, key: bytes, value: bytes | None) -> None:
         self.writes[self.prefix + key] = value
+
+    def keep(self) -> None:
+        """Hand the writes on: the transaction was applied."""
+        self._overlay.writes.update(self.writes)
 
 
 class Executor:
@@ -198,48 +215,32 @@ class Executor:
         assert header.previous_hash == head.tip.hash
         assert tuple(batch.digest for batch in batches) == header.payload
         overlay = Overlay(reader)
+        state = _TransactionState(overlay)
+        pack = encoder()
+        height = header.height
         leaves = [BlockLeaf(header.raw).encode()]
         index: list[Write] = []
         counts = [0, 0, 0]
         used: set[tuple[bytes, int]] = set()
         position = -1
-        height_row = header.height
         for ordinal, batch in enumerate(batches):
             for place, transaction in enumerate(batch.transactions):
                 position += 1
                 pair = (transaction.sender, transaction.nonce)
-                if pair in used or self._is_skipped(reader, header.height, transaction):
-                    counts[2] += 1
+                if pair in used or self._is_skipped(reader, height, transaction):
+                    counts[_SKIPPED] += 1
                     continue
                 used.add(pair)
                 overlay.writes[layout.nonce_key(*pair)] = b""
-                reason = self._apply(overlay, header, position, transaction)
-                result = Result.FAILED if reason else Result.APPLIED
+                reason = self._apply(state, header, position, transaction)
+                result = _FAILED if reason else _APPLIED
                 counts[result] += 1
-                index.append(
-                    (
-                        layout.TX + transaction.id,
-                        encode((height_row, len(leaves), ordinal, place)),
-                    )
-                )
-                leaves.append(
-                    encode(
-                        (
-                            VERSION,
-                            LeafKind.TRANSACTION,
-                            height_row,
-                            position,
-                            result,
-                            reason,
-                            transaction.header,
-                            transaction.signature,
-                        )
-                    )
-                )
-        for sender, nonce in used:
-            if nonce > self._nonces.highest.get(sender, -1):
-                self._nonces.highest[sender] = nonce
-        self._expire_nonces(overlay, header.height)
+                entry = (height, len(leaves), ordinal, place)
+                index.append((layout.TX + transaction.id, pack(entry)))
+                proof = (transaction.header, transaction.signature)
+                leaves.append(pack((VERSION, _LEAF, height, position, result, reason, *proof)))
+        self._nonces.add(used)
+        self._expire_nonces(overlay, height)
         return self._finish(reader, overlay, head, header, leaves, index, counts)
 
     def _is_skipped(self, reader: Reader, height: int, transaction: Transaction) -> bool:
@@ -253,28 +254,25 @@ class Executor:
         )
 
     def _apply(
-        self, overlay: Overlay, header: BlockHeader, position: int, transaction: Transaction
+        self, state: _TransactionState, header: BlockHeader, position: int, transaction: Transaction
     ) -> str:
         """The reason why the transaction fails, or an empty text once its writes are kept."""
-        state = _TransactionState(overlay)
+        applications, prefixes = self._applications, self._prefixes
+        height, time = header.height, header.timestamp_ms
+        identity, sender = transaction.id, transaction.sender
+        state.writes = {}
         try:
             for number, (_, name, version, body) in enumerate(transaction.operations):
-                application = self._applications.get((name, version))
+                application = applications.get((name, version))
                 if application is None:
                     return "operation.unknown-application"
-                state.prefix = self._prefixes[name]
-                origin = Origin(
-                    header.height,
-                    position,
-                    number,
-                    transaction.id,
-                    transaction.sender,
-                    header.timestamp_ms,
-                )
+                state.prefix = prefixes[name]
+                origin = Origin(height, position, number, identity, sender, time)
                 application.apply(state, origin, body)
         except Fault as fault:
-            return str(fault.reason)[:REASON_CHARS_MAX]
-        overlay.writes.update(state.writes)
+            assert fault.reason, "an empty reason would read as applied"
+            return fault.reason[:REASON_CHARS_MAX]
+        state.keep()
         return ""
 
     def _expire_nonces(self, overlay: Overlay, height: int) -> None:
@@ -286,12 +284,8 @@ class Executor:
         )
         if expired is None:
             return
-        for leaf in parse_block_entry(expired)[1]:
-            if leaf[2] == LeafKind.TRANSACTION:
-                parsed = parse_leaf(leaf)
-                assert isinstance(parsed, TransactionLeaf)
-                _, sender, nonce, _, _, _ = parse_header(parsed.header)
-                overlay.writes[layout.nonce_key(sender, nonce)] = None
+        for sender, nonce in _spent_in(expired):
+            overlay.writes[layout.nonce_key(sender, nonce)] = None
 
     def _finish(
         self,
@@ -322,6 +316,14 @@ class Executor:
         return Execution(
             header, new_head, tuple(leaves), writes, counts[0], counts[1], counts[2], outcome
         )
+
+
+def _spent_in(entry: bytes) -> Iterator[tuple[bytes, int]]:
+    """(sender, nonce) of every transaction leaf of a stored block, which execution itself wrote."""
+    for leaf in parse_block_entry(entry)[1]:
+        if leaf[2] == _LEAF:
+            header = msgpack.unpackb(msgpack.unpackb(leaf, use_list=False)[6], use_list=False)
+            yield header[2], header[3]
 
 
 def append_leaves(

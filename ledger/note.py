@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple, TypeAlias
@@ -115,18 +115,18 @@ def signature_line(name: str, key: bytes, signature: bytes) -> bytes:
     return b"%b%b %b\n" % (_DASH, name.encode(), b64encode(key + signature))
 
 
-def make_note(text: bytes, signatures: Iterable[Signature]) -> bytes:
-    """The note of a text, which ends in a newline, and of at least one signature."""
-    lines = [signature_line(*signature) for signature in signatures]
-    assert lines
-    made = b"%b\n%b" % (text, b"".join(lines))
-    assert open_note(made, signatures_max=len(lines))[0] == text
+def make_note(text: bytes, signatures: Sequence[Signature]) -> bytes:
+    """The note of a text and its signatures, which `open_note` takes apart again.
+
+    Raises DecodeFault if they cannot stand in a note, such as a text that ends in no newline.
+    """
+    made = b"%b\n%b" % (text, b"".join(signature_line(*signature) for signature in signatures))
+    if open_note(made, signatures_max=len(signatures)) != (text, list(signatures)):
+        raise DecodeFault("note.text", "text and signatures cannot be told apart")
     return made
 
 
-def open_note(
-    raw: bytes, *, signatures_max: int = SIGNATURES_MAX
-) -> tuple[bytes, list[Signature]]:
+def open_note(raw: bytes, *, signatures_max: int = SIGNATURES_MAX) -> tuple[bytes, list[Signature]]:
     """Text, with its last newline, and signatures of a note, none of which is checked yet.
 
     Reads what C2SP signed-note, Format, defines and nothing else; of the several base64 forms of

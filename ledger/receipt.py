@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ledger import encoding, merkle
-from ledger.block import LEAF_BYTES_MAX
+from ledger.block import LEAF_BYTES_MAX, TransactionLeaf
 from ledger.certified import NOTE_BYTES_MAX
 from ledger.encoding import encode
 from ledger.errors import DecodeFault, Fault
@@ -138,8 +138,26 @@ class Receipt:
         return b"\n".join(lines) + b"\n\n" + self.certificate
 
 
+def make_receipt(
+    leaf: TransactionLeaf,
+    *,
+    index: int,
+    size: int,
+    hash_at: merkle.HashAt,
+    certificate: bytes,
+    operation: OperationProof | None,
+    handovers: tuple[Handover, ...] = (),
+) -> Receipt:
+    """The receipt of the leaf at index, against the certificate of a log of size leaves.
+
+    hash_at gives the hashes of that log's complete subtrees.
+    """
+    path = merkle.inclusion_path(index, size, hash_at)
+    return Receipt(leaf.encode(), index, path, certificate, operation, handovers)
+
+
 def prove_operation(transaction: Transaction, index: int) -> OperationProof:
-    """The proof that shows one operation of a transaction alone.  Raises Fault for a wrong index."""
+    """What shows one operation of a transaction alone.  Raises Fault for a wrong index."""
     rows = transaction.operations
     if not 0 <= index < len(rows):
         raise Fault("receipt.operation", f"the transaction has {len(rows)} operations")

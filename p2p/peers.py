@@ -108,6 +108,20 @@ class _Peer:
     traffic: Traffic = field(default_factory=Traffic)
     dropped: dict[Channel, int] = field(default_factory=lambda: dict.fromkeys(Channel, 0))
 
+    def status(self, peer: int) -> PeerStatus:
+        link, dropped = self.link, dict(self.dropped)
+        for channel, count in (link.outbound.dropped if link else {}).items():
+            dropped[channel] += count
+        return PeerStatus(
+            peer=peer,
+            hello=link.hello if link else None,
+            round_trip_ms=link.round_trip_ms if link else None,
+            frames_waiting=len(link.outbound) if link else 0,
+            bytes_waiting=link.outbound.bytes_waiting if link else 0,
+            dropped=dropped,
+            traffic=self.traffic.snapshot(),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Stranger:
@@ -129,7 +143,7 @@ class Peers:
         callbacks: Callbacks,
         bounds: PeersBounds | None = None,
     ) -> None:
-        """`peers` leaves out `me`.  The listeners are closed when `run` ends."""
+        """`peers` leaves out `me`; the listeners are closed when `run` ends."""
         self._me = me
         self._identity = identity
         self._hello = hello
@@ -156,7 +170,7 @@ class Peers:
         finally:
             self._nursery = None
             for listener in self._listeners:
-                await trio.aclose_forcefully(listener)
+                listener.socket.close()  # not aclose: it would stop at the first when cancelled
 
     def send(self, peer: int, channel: Channel, payload: bytes) -> bool:
         """Queue a message for a peer; False if there is no link to it.  Never waits."""
@@ -223,7 +237,7 @@ class Peers:
 
     def status(self) -> list[PeerStatus]:
         """A snapshot of every peer, ascending."""
-        return [self._status_of(peer, state) for peer, state in sorted(self._peers.items())]
+        return [state.status(peer) for peer, state in sorted(self._peers.items())]
 
     # The table of peers.
 
@@ -239,21 +253,6 @@ class Peers:
     def _start_dialing(self, peer: int, state: _Peer) -> None:
         if self._nursery is not None and self._me < peer:
             self._nursery.start_soon(self._dial, peer, state)
-
-    def _status_of(self, peer: int, state: _Peer) -> PeerStatus:
-        link = state.link
-        dropped = dict(state.dropped)
-        for channel, count in (link.outbound.dropped if link else {}).items():
-            dropped[channel] += count
-        return PeerStatus(
-            peer=peer,
-            hello=link.hello if link else None,
-            round_trip_ms=link.round_trip_ms if link else None,
-            frames_waiting=len(link.outbound) if link else 0,
-            bytes_waiting=link.outbound.bytes_waiting if link else 0,
-            dropped=dropped,
-            traffic=state.traffic.snapshot(),
-        )
 
     def _identify(self, certificate: bytes) -> int:
         peer = self._number_of.get(certificate)
@@ -343,8 +342,7 @@ class Peers:
 
     async def _meet(self, tcp: trio.SocketStream, stranger: _Stranger) -> Link:
         self._make_room(stranger.host)
-        self._arrivals += 1
-        ticket = self._arrivals
+        self._arrivals = ticket = self._arrivals + 1
         self._strangers[ticket] = stranger
         try:
             return await open_link(
@@ -360,12 +358,13 @@ class Peers:
             self._strangers.pop(ticket, None)
 
     def _make_room(self, host: str) -> None:
-        """Show the oldest strangers out if this one would be one too many."""
-        of_host = [at for at, other in self._strangers.items() if other.host == host]
+        """Show the oldest stranger out if one more would be too many."""
+        rows = self._strangers
+        of_host = [ticket for ticket, other in rows.items() if other.host == host]
         if len(of_host) >= self._bounds.strangers_per_host_max:
-            self._strangers.pop(of_host[0]).scope.cancel()
-        elif len(self._strangers) >= self._bounds.strangers_max:
-            self._strangers.pop(next(iter(self._strangers))).scope.cancel()
+            rows.pop(of_host[0]).scope.cancel()
+        elif len(rows) >= self._bounds.strangers_max:
+            rows.pop(next(iter(rows))).scope.cancel()
 
     def _identify_caller(self, certificate: bytes) -> int:
         """Whose call it is; a member's is refused, too, in the wrong direction or too soon."""

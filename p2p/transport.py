@@ -15,6 +15,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -29,6 +30,9 @@ from p2p.tls import refusal_reason
 
 _PIECE_BYTES = 256 * 1024
 """What must leave within one write deadline; together they demand a few KiB a second."""
+_UNSENT_BYTES = 1024 * 1024
+"""What the kernel may hold that is not yet on its way: a whole write.  trio's own choice of 16 KiB
+serves senders that reorder their queue; ours never does, and bulk is half again as fast."""
 
 Stream = trio.SSLStream[trio.SocketStream]
 
@@ -309,6 +313,7 @@ async def open_link(
     """
     try:
         with trio.fail_after(bounds.handshake_ms / 1000):
+            _tune(tcp)
             stream = await _shake_hands(tcp, context, is_server=is_server)
             # Some member answered; this comparison says which one.
             certificate = stream.getpeercert(binary_form=True) or b""
@@ -324,10 +329,17 @@ async def open_link(
         raise
 
 
+def _tune(tcp: trio.SocketStream) -> None:
+    """Few system calls for bulk.  Nagle's delay is off already: trio promises TCP_NODELAY."""
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if option is not None:
+        with suppress(OSError):  # a matter of speed alone, and not every system has it
+            tcp.setsockopt(socket.IPPROTO_TCP, option, _UNSENT_BYTES)
+
+
 async def _shake_hands(
     tcp: trio.SocketStream, context: ssl.SSLContext, *, is_server: bool
 ) -> Stream:
-    # Nagle's delay is off: trio.SocketStream promises TCP_NODELAY for every TCP socket.
     stream = trio.SSLStream(tcp, context, server_side=is_server)
     try:
         await stream.do_handshake()

@@ -77,9 +77,7 @@ def replay_command(scenario: Scenario) -> str:
     """What a person types to see this run again."""
     words = ["python", "node.py", "sim"]
     drawn = draw_scenario(scenario.seed, scenario.protocol, scenario.nodes)
-    named = draw_scenario(
-        scenario.seed, scenario.protocol, scenario.nodes, faults=scenario.faults
-    )
+    named = draw_scenario(scenario.seed, scenario.protocol, scenario.nodes, faults=scenario.faults)
     if scenario not in (drawn, named):
         return shlex.join([*words, "--scenario", scenario.to_json()])
     words += ["--protocol", scenario.protocol, "--nodes", str(scenario.nodes)]

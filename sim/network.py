@@ -69,9 +69,7 @@ class _Pair:
 class Network:
     """All links of one world, in a full mesh."""
 
-    def __init__(
-        self, size: int, agenda: Agenda, draw: Random, *, weather: Weather
-    ) -> None:
+    def __init__(self, size: int, agenda: Agenda, draw: Random, *, weather: Weather) -> None:
         self.weather = weather
         self.frames: Counter[Channel] = Counter()
         self.bytes: Counter[Channel] = Counter()

@@ -17,11 +17,12 @@ from enum import IntEnum
 from random import Random
 from typing import Any, Protocol
 
+from storage.memory import MemoryDisk
+
 from consensus.interface import Now
 from consensus.io import (
     Answer,
     Confirmed,
-    FrameArrived,
     Halt,
     HostEvent,
     JobDone,
@@ -44,7 +45,6 @@ from sim.agenda import MS, Agenda
 from sim.network import Network
 from sim.scenario import Pace
 from sim.trace import Trace
-from storage.memory import MemoryEngine
 
 EPOCH_MS = 1_700_000_000_000
 """What the clocks on the wall show when a world begins."""
@@ -130,7 +130,8 @@ class Node:
         watchers: tuple[Watcher, ...],
     ) -> None:
         self.index = index
-        self.engine = MemoryEngine()
+        self.disk = MemoryDisk()
+        self.engine = self.disk.open()
         self.skew_ms = 0
         """By how much its clock on the wall is wrong."""
         self.sync_factor = 1
@@ -212,7 +213,8 @@ class Node:
             return
         self._trace.add(b"crash", self.index, self._agenda.now_us)
         self._forget()
-        self.engine.crash(self._draw)
+        self.disk.crash(keep=self._draw)
+        self.engine = self.disk.open()
         self._network.crashed(self.index)
         for watcher in self._watchers:
             watcher.crashed(self.index)

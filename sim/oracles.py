@@ -29,6 +29,7 @@ from typing import Any
 
 import msgpack
 
+from consensus.interface import Message
 from consensus.io import Channel, SendFrame
 from ledger import layout
 from ledger.genesis import Genesis
@@ -54,8 +55,8 @@ class Violation:
     nodes: tuple[int, ...]
 
 
-StatementOf = Callable[[int, bytes], tuple[str, tuple[int, ...], bytes]]
-"""(kind, body) of a plugin's message to (phase, slot, value)."""
+MessageOf = Callable[[int, bytes], Message]
+"""The plugin's message of (kind, body)."""
 
 
 class Findings:
@@ -108,6 +109,8 @@ class ChainOracle(Watcher):
         self._certificates: set[tuple[int, bytes]] = set()
         self._headers: dict[int, tuple[int, bytes]] = {}
         self._promised: dict[int, int] = {}
+        self._roots: dict[int, bytes] = {}
+        """The log's root by its size, at the sizes that certificates name."""
 
     # --- what reaches a disk ----------------------------------------------------------------------
 
@@ -195,8 +198,10 @@ class ChainOracle(Watcher):
             _, network, sender, nonce, expiry, _, _ = _unpack(leaf[6])
             identity, pair = _digest(leaf[6]), (sender, nonce)
             if pair in self.used:
-                yield "P7", f"a sender's nonce {nonce} is used again, first at height " + str(
-                    self.executed[self.used[pair]]
+                yield (
+                    "P7",
+                    f"a sender's nonce {nonce} is used again, first at height "
+                    + str(self.executed[self.used[pair]]),
                 )
             self.used.setdefault(pair, identity)
             self.executed.setdefault(identity, height)
@@ -253,7 +258,9 @@ class ChainOracle(Watcher):
         lines = text.decode().split("\n")
         if lines[:2] != [self._origin, str(size)]:
             return f"over another log or size: {lines[:2]}"
-        if b64decode(lines[2], validate=True) != naive_root(self.leaf_hashes[:size]):
+        if size not in self._roots:
+            self._roots[size] = naive_root(self.leaf_hashes[:size])
+        if b64decode(lines[2], validate=True) != self._roots[size]:
             return "whose root is not that of the leaves"
         signers: list[int] = []
         for line in block.decode().splitlines():
@@ -310,9 +317,11 @@ class ChainOracle(Watcher):
 class VoteOracle(Watcher):
     """P14: what each validator signs, seen on the wire and on its disk."""
 
-    def __init__(self, findings: Findings, statement_of: StatementOf) -> None:
+    def __init__(self, findings: Findings, message_of: MessageOf) -> None:
+        self.proposer = 0
+        """The node that last proposed a value; the leader, as far as one can see."""
         self._findings = findings
-        self._statement_of = statement_of
+        self._message_of = message_of
         self._said: dict[tuple[int, str, tuple[int, ...]], bytes] = {}
         self._logs: dict[tuple[int, int], bytes] = {}
         self._on_disk: dict[tuple[int, bytes], bytes] = {}
@@ -323,7 +332,10 @@ class VoteOracle(Watcher):
         if output.channel is Channel.PROTOCOL and payload[2] == 1:
             _, _, _, sender, kind, body, _ = _unpack(payload)
             if sender == node:
-                self._note(node, *self._statement_of(kind, body))
+                message = self._message_of(kind, body)
+                self._note(node, *message.statement())
+                if message.values():
+                    self.proposer = node
         elif output.channel is Channel.CHECKPOINT and payload[2] == 32:
             _, _, _, sender, height, size, root, _ = _unpack(payload)
             log = size.to_bytes(8, "big") + root

@@ -1,7 +1,7 @@
 """The trace hash: one number that two runs share only where every event was the same.
 
 Each event that happens to a node goes in with its kind, its node, its virtual time and what it
-carries; writes go in with every byte, so results of jobs, which only lead to writes and frames, need
+carries; writes go in with every byte, so results of jobs, which lead to writes and frames, need
 no encoding of their own.
 """
 

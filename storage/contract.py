@@ -7,6 +7,7 @@ written before it.  A batch written without sync is visible at once and may be l
 alone or with others, until a later synced batch has returned.  A batch is never kept in part.
 
 Threads.  One thread writes at a time (a lock holds the others back); any number read meanwhile.
+`close` comes last: the caller sees to it that no thread still reads.
 
 Failure.  After a write that did not return, nobody knows whether the disk holds that batch
 (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).  The engine then
@@ -27,13 +28,14 @@ from ledger.store import Reader, Write
 WRITE_FAILED = (
     "a write to the database failed and the state of that write is unknown; restart the node"
 )
+CLOSED = "the database is closed"
 
 
 class Engine(ABC):
     """One open database.  Every method raises StorageError for what the disk does wrong."""
 
     name: ClassVar[str]
-    """How a home's files and the command line call this engine."""
+    """How the files of a home and the command line call this engine."""
 
     def __init__(self) -> None:
         self._writing = threading.Lock()
@@ -47,7 +49,7 @@ class Engine(ABC):
     def scan(
         self, start: bytes, stop: bytes, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs with start <= key < stop in byte order or backwards, as of the first pair taken."""
+        """Pairs with start <= key < stop in byte order, or backwards, as of the first one taken."""
 
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[Reader]:
@@ -61,10 +63,14 @@ class Engine(ABC):
     def write(self, writes: Sequence[Write], *, sync: bool) -> None:
         """Apply all of `writes` in order, or none; with sync, return only once it is durable."""
         with self._writing:
-            self.refuse_if_failed()
-            self._refusal = WRITE_FAILED  # stands unless the batch is written to its end
-            self._write_batch(writes, sync)
-            self._refusal = None
+            self._check_open()
+            written = False
+            try:
+                self._write_batch(writes, sync)
+                written = True
+            finally:
+                if not written:
+                    self.refuse(WRITE_FAILED)
 
     @final
     def close(self) -> None:
@@ -75,18 +81,20 @@ class Engine(ABC):
                 self._release()
 
     @final
-    def refuse_if_failed(self) -> None:
-        """Raise StorageError if a write failed or the engine was closed."""
-        if self._refusal is not None and not self._is_being_written():
+    def refuse(self, reason: str) -> None:
+        """Refuse everything from now on, for a reason that the engine cannot see itself."""
+        if self._refusal is None:
+            self._refusal = reason
+
+    def _check_open(self) -> None:
+        """Raise StorageError after a failed write or a close; every read begins with it."""
+        if self._refusal is not None:
             raise StorageError(self._refusal)
 
     @abstractmethod
     def _write_batch(self, writes: Sequence[Write], sync: bool) -> None:
-        """Write one batch; raise StorageError if it is not known to have succeeded."""
+        """Write one batch; raise StorageError unless it is known to have succeeded."""
 
     @abstractmethod
     def _release(self) -> None:
         """Close files and handles."""
-
-
-CLOSED = "the database is closed"

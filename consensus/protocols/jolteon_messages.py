@@ -54,19 +54,15 @@ def highest_known(tc: TimeoutCertificate) -> int:
     return highest
 
 
-def check_qc(qc: Certificate | None) -> None:
-    """Raise DecodeFault unless this can be the certificate of a value."""
-    if qc is not None and not (qc.phase == VOTE and len(qc.slot) == 1 and len(qc.value) == 32):
-        raise DecodeFault("jolteon.qc", f"{qc.phase} {qc.slot}")
-
-
-def check_tc(tc: TimeoutCertificate | None) -> None:
-    """Raise DecodeFault unless this can be the certificate of a view that timed out."""
-    if tc is None:
-        return
-    if not (tc.phase == TIMEOUT and len(tc.slot) == 1):
-        raise DecodeFault("jolteon.tc", f"{tc.phase} {tc.slot}")
-    highest_known(tc)
+def check_certificate(certificate: AnyCertificate) -> None:
+    """Raise DecodeFault unless this can be the certificate of a value, or of a view that ended."""
+    slot, phase = certificate.slot, certificate.phase
+    if isinstance(certificate, TimeoutCertificate):
+        if not (phase == TIMEOUT and len(slot) == 1):
+            raise DecodeFault("jolteon.tc", f"{phase} {slot}")
+        highest_known(certificate)
+    elif not (phase == VOTE and len(slot) == 1 and len(certificate.value) == 32):
+        raise DecodeFault("jolteon.qc", f"{phase} {slot}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +174,7 @@ def _row(certificate: AnyCertificate | None) -> tuple[object, ...] | None:
 def _certificates(qc_row: Any, tc_row: Any) -> tuple[Certificate | None, TimeoutCertificate | None]:
     qc = Certificate.from_row(qc_row) if qc_row is not None else None
     tc = TimeoutCertificate.from_row(tc_row) if tc_row is not None else None
-    check_qc(qc)
-    check_tc(tc)
+    for certificate in (qc, tc):
+        if certificate is not None:
+            check_certificate(certificate)
     return qc, tc

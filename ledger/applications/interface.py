@@ -8,15 +8,17 @@ of its own part of the state, so that every validator comes to the same result; 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from struct import Struct
+from typing import ClassVar, NamedTuple, Protocol
 
 from ledger.store import Reader
 
+_place = Struct(">QIH").pack
+"""Height (8 bytes), position (4), operation (2), big-endian."""
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where an operation stands in the ledger."""
+
+class Origin(NamedTuple):
+    """Where an operation stands in the ledger; a tuple, since every operation costs one."""
 
     height: int
     position: int
@@ -31,11 +33,7 @@ class Origin:
 
     def key(self) -> bytes:
         """Fourteen bytes in ledger order, unique per operation."""
-        return (
-            self.height.to_bytes(8, "big")
-            + self.position.to_bytes(4, "big")
-            + self.operation.to_bytes(2, "big")
-        )
+        return _place(self.height, self.position, self.operation)
 
 
 class State(Protocol):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 
@@ -51,8 +52,8 @@ class Node:
                 self._changed = trio.Event()
                 await self._changed.wait()
 
-    async def until_refused(self, reason: str) -> None:
-        await self.until(lambda: reason in self.peers.refusals())
+    async def until_refused(self, reason: str, *, times: int = 1) -> None:
+        await self.until(lambda: self.peers.refusals().get(reason, 0) >= times)
 
     async def until_connected(self, *others: int) -> None:
         await self.until(lambda: self.peers.connected() == sorted(others))
@@ -98,6 +99,7 @@ class Mesh:
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
         self.ports: dict[int, int] = {}
+        self.streams: list[trio.SocketStream] = []
         # Every refusal is reported, so that tests can wait for it.
         self.bounds = PeersBounds(report_interval_ms=0, backoff_first_ms=5, backoff_last_ms=50)
 
@@ -138,7 +140,9 @@ class Mesh:
 
     async def connect(self, target: int) -> trio.SocketStream:
         """A plain TCP connection to a member."""
-        return await trio.open_tcp_stream("127.0.0.1", self.ports[target])
+        stream = await trio.open_tcp_stream("127.0.0.1", self.ports[target])
+        self.streams.append(stream)
+        return stream
 
     async def shake_hands(self, context: ssl.SSLContext, target: int) -> Rogue:
         stream = trio.SSLStream(await self.connect(target), context)
@@ -180,16 +184,17 @@ class Rogue:
     async def until_closed(self) -> None:
         """Read until the other side ends the connection."""
         with trio.fail_after(LIMIT_S):
-            try:
+            with suppress(trio.BrokenResourceError):
                 while await self.stream.receive_some():
                     pass
-            except trio.BrokenResourceError:
-                pass
 
 
 @pytest.fixture
-def mesh(nursery: trio.Nursery) -> Mesh:
-    return Mesh(nursery)
+async def mesh(nursery: trio.Nursery) -> AsyncIterator[Mesh]:
+    mesh = Mesh(nursery)
+    yield mesh
+    for stream in mesh.streams:
+        await trio.aclose_forcefully(stream)
 
 
 @pytest.fixture

@@ -1,0 +1,94 @@
+"""What protocols share in which one view after another extends a value: everything but the rules.
+
+Beside the tree of undecided values this is how such a protocol falls silent and wakes up: empty
+values are worth proposing only while a value with payload awaits its decision, and the timer of
+the view runs exactly while there is work.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from consensus.interface import Consensus, Context, Recovery, Signed
+from consensus.tally import Tally
+from consensus.tree import Tree
+from ledger.statement import Slot
+
+DOUBLINGS_MAX = 20
+
+
+class Chained(Consensus):
+    """A plugin with the parameters `timeout_ms` and `timeout_max_ms`, whose slots are (view,)."""
+
+    VIEWS_A_DECISION: int
+    """At best a value is decided on entering this many views after its own."""
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        super().__init__(context, recovery)
+        self.tree = Tree(self.root)
+        self.tally = Tally()
+        self.pending = False
+        """Whether there may be something to order: from `on_pending` until all is decided."""
+        self._timer: Slot | None = None
+
+    @property
+    @abstractmethod
+    def view(self) -> int:
+        """The current view."""
+
+    @abstractmethod
+    def tips(self) -> list[bytes]:
+        """Digests of what we build on or may vote for: whose ancestors must be known."""
+
+    def fetch_missing(self) -> None:
+        """Ask for the first unknown value on the way to each tip."""
+        for tip in self.tips():
+            missing = self.tree.to_fetch(tip)
+            if missing is not None:
+                self.fetch(missing)
+
+    def validate_next(self) -> None:
+        """Ask about the oldest value on the way to each tip that nobody judged yet."""
+        for tip in self.tips():
+            value = self.tree.to_validate(tip)
+            if value is not None:
+                self.validate(value)
+
+    def awaits_decision(self) -> bool:
+        """Whether a value with payload, or an unknown one, is certified or proposed."""
+        return any(self.tree.has_payload(tip) for tip in self.tips())
+
+    def has_work(self) -> bool:
+        """Whether this validator has a reason to want another view."""
+        return self.pending or self.awaits_decision()
+
+    def keep_time(self) -> None:
+        """Let the timer of the view run exactly while there is work."""
+        wanted = (self.view,) if self.has_work() else None
+        if self._timer == wanted:
+            return
+        if self._timer is not None:
+            self.cancel_timer("view", self._timer)
+        if wanted is not None:
+            self.set_timer("view", wanted, self.timeout_ms())
+        self._timer = wanted
+
+    def has_fired(self, slot: Slot) -> bool:
+        """Whether the timer that fired is the one that runs, which it then no longer does."""
+        fired = slot == self._timer
+        if fired:
+            self._timer = None
+            self.tree.ask_again()
+        return fired
+
+    def timeout_ms(self) -> int:
+        """Doubles with every view since the last decision beyond those that one takes at best."""
+        late = max(0, self.view - self.root.slot[0] - self.VIEWS_A_DECISION)
+        doubled = self.parameters["timeout_ms"] << min(late, DOUBLINGS_MAX)
+        return min(doubled, self.parameters["timeout_max_ms"])
+
+    def count(self, signed: Signed) -> None:
+        """Count a statement, and accuse its signer where it said something else before."""
+        earlier = self.tally.add(signed)
+        if earlier is not None:
+            self.accuse(earlier, signed)

@@ -1,0 +1,400 @@
+"""Jolteon: HotStuff with a chain of two; a view change shows the best certificates of a quorum.
+
+Source: Gelashvili, Kokoris-Kogias, Sonnino, Spiegelman, Xiang, "Jolteon and Ditto", Financial
+Cryptography 2022 (arXiv 2106.10362), steady state and view change of Jolteon; DiemBFT v4 is the
+same protocol, and its safety rules served as the second text.  The paper's round is our view.
+
+    b0 <- qc0 b1 <- qc1        with b1.view == b0.view + 1: b0 and all its ancestors are decided
+
+Upon entering view v as its leader: propose a value that extends the highest qc, with the tc of
+    view v - 1 where that qc is older.                                                    (Propose)
+Upon the first valid proposal of the current view by its leader, unless this view was voted in or
+    left: if its qc is of view v - 1, or its tc is and its qc is at least as high as every qc that
+    the tc names, vote to the leader of view v + 1.                                          (Vote)
+Upon any valid qc: keep the highest.                                                         (Lock)
+Upon a qc for b1 whose parent b0 is of the view before: decide b0 and its ancestors.       (Commit)
+Upon the view's timer: vote no more in this view; broadcast a timeout with the highest qc and the
+    certificate that led here; when it fires again, the same, and the vote.     (Timer and Timeout)
+Upon f + 1 timeouts of the current view: join them.
+Upon a quorum of timeouts: form a tc, broadcast it with the highest qc.
+Upon a qc or tc of view v - 1 or higher: enter the view after it.                   (Advance Round)
+Upon a timeout of an earlier view: answer with the certificates that ended it.
+
+Commit rule: `may_commit`; the proof is qc1 and b1, since b1's voters checked qc0.
+Durable: at every vote and timeout, together: the view, the highest view voted in or left, the
+    highest qc and tc, and the undecided values below the vote, which peers may have lost too.  A
+    view entered or a certificate seen without a promise may be forgotten: it promised nothing.
+Liveness: among 3f + 1 leaders in turn some three in a row are honest, which is what one decision
+    takes.  Timers double with every view since the last decision, the same at all nodes.
+Deviations:
+* A tc names qcs by (view, digest) and carries none.  One that names a higher qc than we know counts
+  only once that qc is here, as in DiemBFT, whose tc contains it; otherwise a liar's made-up entry
+  would bar every honest leader from proposing.
+* The timeout of f + 1 others is joined, and timeouts carry the certificate of entry (both DiemBFT).
+* Votes go to the next leader, as in the paper; but once the timer has fired they go to everyone, so
+  that a dead next leader costs time and no certificate.
+* Of an equivocator's two values the one found valid first gets the vote, not the one seen first.
+* Empty values are proposed only while a value with payload awaits its decision.  Then the leader
+  broadcasts its qc by itself, every timer stops, and the view waits for `on_pending`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from consensus.chained import Chained
+from consensus.interface import (
+    AnyCertificate,
+    Context,
+    DecisionProof,
+    Message,
+    Recovery,
+    Root,
+    Signed,
+    Timer,
+)
+from consensus.leaders import round_robin
+from consensus.protocols.jolteon_messages import (
+    PROPOSAL,
+    TIMEOUT,
+    VOTE,
+    Proposal,
+    Timeout,
+    Vote,
+    check_certificate,
+    qc_view,
+)
+from consensus.protocols.jolteon_safety import Safety
+from ledger.certificate import Certificate, TimeoutCertificate
+from ledger.errors import DecodeFault
+from ledger.statement import Slot
+from ledger.value import Value
+
+VIEWS_KEPT = 8
+"""How many views back votes are counted and uncertified values kept: a late qc still helps."""
+
+
+class Jolteon(Chained):
+    """One validator, or an observer, of one epoch."""
+
+    name = "jolteon"
+    version = 1
+    fault_model = "byzantine"
+    MESSAGES: ClassVar[tuple[type[Message], ...]] = (Proposal, Vote, Timeout)
+    PARAMETERS: ClassVar[Mapping[str, int]] = {"timeout_ms": 1_000, "timeout_max_ms": 16_000}
+    VIEWS_A_DECISION = 2
+    SAFETY: ClassVar[type[Safety]] = Safety
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        super().__init__(context, recovery)
+        self.safety = self.SAFETY()
+        self._candidates: dict[bytes, Proposal] = {}
+        """The proposals of the current view by value digest, oldest first."""
+        self._unbacked: TimeoutCertificate | None = None
+        """A tc that names a higher qc than we know."""
+        self._requested: tuple[Certificate | None, TimeoutCertificate | None] | None = None
+        """What the proposal will extend whose payload was asked for."""
+        self._woken = False
+        """Whether `on_pending` came since the payload was asked for."""
+        self._announced = 0
+        """The last view in which we had nothing to propose and said so."""
+        self._recover(recovery)
+
+    @property
+    def view(self) -> int:
+        """The paper's r_cur."""
+        return self.safety.view
+
+    # --- events -----------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        slot = (self.view,)
+        proposal, vote, timeout = (self.said(each, slot) for each in (PROPOSAL, VOTE, TIMEOUT))
+        if proposal is not None:
+            self.broadcast(proposal)
+        if vote is not None:
+            self.send(self._leader(self.view + 1), vote)
+        if timeout is not None:
+            self.broadcast(timeout)
+        self._act()
+
+    def on_message(self, signed: Signed) -> None:
+        message = signed.message
+        if isinstance(message, Proposal):
+            self._on_proposal(signed, message)
+        elif isinstance(message, Vote):
+            self._on_vote(signed, message)
+        elif isinstance(message, Timeout):
+            self._on_timeout(signed, message)
+        self._act()
+
+    def on_certificate(self, certificate: AnyCertificate) -> None:
+        try:
+            check_certificate(certificate)
+        except DecodeFault as fault:
+            # A liar's entry between honest ones makes a tc with right signatures that says nothing.
+            self.note("refused", reason=fault.reason, phase=certificate.phase)
+            return
+        if isinstance(certificate, Certificate):
+            self._process_qc(certificate)
+        else:
+            self._process_tc(certificate)
+        self._act()
+
+    def on_timer(self, timer: Timer) -> None:
+        if self.has_fired(timer.slot):
+            self._time_out()
+        self._act()
+
+    def on_pending(self, oldest_age: int) -> None:
+        self.pending = self._woken = True
+        self._act()
+
+    def on_payload(self, slot: Slot, payload: tuple[bytes, ...]) -> None:
+        if slot != (self.view,) or self._requested is None:
+            return
+        (qc, tc), self._requested = self._requested, None
+        if not payload and not self.awaits_decision():
+            self.pending = self._woken
+        elif self.me is not None and self.safety.is_unvoted(self.view):
+            parent = qc.value if qc is not None else self.root.value
+            epoch, time_ms = self.context.epoch, self.now.wall_ms
+            value = Value(epoch, parent, slot, self.me, time_ms, payload)
+            self.note("proposed", view=self.view, value=value.digest)
+            self.broadcast(Proposal(value, qc, tc))
+        self._act()
+
+    def on_verdict(self, value: Value, valid: bool) -> None:
+        self.tree.judge(value.digest, valid)
+        self._act()
+
+    def on_value(self, value: Value) -> None:
+        if value.epoch == self.context.epoch and len(value.slot) == 1:
+            self.tree.add(value)
+            if self.safety.high_qc is not None:
+                self._commit(self.safety.high_qc)
+        self._act()
+
+    def on_decision(self, values: tuple[Value, ...], proof: DecisionProof) -> None:
+        if not self.safety.proves(values, proof, self.context.epoch):
+            self.note("refused", reason="jolteon.decision", phase=VOTE)
+            return
+        fresh = tuple(value for value in values if value.slot > self.root.slot)
+        self.tree.offer(proof.values[0])
+        if fresh and fresh[0].parent == self.root.value:
+            self._decide(fresh, proof)
+        self._process_qc(proof.certificates[0])
+        self._act()
+
+    def on_certified(self, root: Root) -> None:
+        if root.slot > self.root.slot:
+            self.adopt(root)
+            self.tree.move(root)
+            if root.slot[0] >= self.view:
+                self._enter(root.slot[0] + 1)
+        for phase in (PROPOSAL, VOTE, TIMEOUT):
+            self.settle(phase, root.slot)
+        self._act()
+
+    # --- steady state -----------------------------------------------------------------------------
+
+    def _try_propose(self) -> None:
+        """Propose: once in a view, on the highest qc, if anybody may vote for it."""
+        qc, tc = self.safety.known_qc(), self.safety.entry_tc()
+        leads = self._leader(self.view) == self.me and self.safety.is_unvoted(self.view)
+        busy = self._requested is not None or self.said(PROPOSAL, (self.view,)) is not None
+        if not leads or busy or not self.safety.safe_to_extend(self.view, qc, tc):
+            return
+        parent = qc.value if qc is not None else self.root.value
+        if self.tree.path(parent) is None:
+            return
+        if self.has_work():
+            self._requested, self._woken = (qc, tc), False
+            self.request_payload((self.view,), parent)
+        elif qc is not None and tc is None and self._announced < self.view:
+            self._announced = self.view
+            self.broadcast(qc)
+
+    def _on_proposal(self, signed: Signed, proposal: Proposal) -> None:
+        value = proposal.value
+        by_leader = signed.sender == value.proposer == self._leader(proposal.view)
+        if not by_leader or value.epoch != self.context.epoch:
+            self.note("refused", reason="jolteon.proposer", phase=PROPOSAL)
+            return
+        self._process_qc(proposal.qc)
+        if proposal.tc is not None:
+            self._process_tc(proposal.tc)
+        justified = qc_view(proposal.qc) >= self.root.slot[0]
+        if not justified or not self.view - VIEWS_KEPT <= proposal.view <= self.view:
+            return  # Below the root, late, or of a view that no certificate leads to.
+        self.count(signed)
+        if self.tree.offer(value) and proposal.view == self.view:
+            self._candidates.setdefault(value.digest, proposal)
+
+    def _try_vote(self) -> None:
+        """Vote, to the next leader."""
+        for digest, proposal in self._candidates.items():
+            parent = self.tree.slot_of(proposal.value.parent)
+            if self.tree.is_valid(digest) and self.safety.may_vote(proposal, parent):
+                self.safety.stop_voting(self.view)
+                self._persist()
+                self.note("voted", view=self.view, value=digest)
+                self.send(self._leader(self.view + 1), Vote(self.view, digest))
+
+    def _on_vote(self, signed: Signed, vote: Vote) -> None:
+        if not self.view - VIEWS_KEPT <= vote.view <= self.view + self.context.slot_window:
+            return
+        self.count(signed)
+        quorum = self.certificate_quorum(VOTE, self.validators)
+        qc = self.tally.certificate(VOTE, (vote.view,), vote.value, quorum)
+        if qc is not None:
+            self._process_qc(qc)
+
+    def _process_qc(self, qc: Certificate | None) -> None:
+        """Lock, Advance Round, and Commit."""
+        if qc is None:
+            return
+        self.safety.lock(qc)
+        if qc_view(qc) >= self.view:
+            self._enter(qc_view(qc) + 1)
+        self._commit(qc)
+        if self._unbacked is not None:
+            self._process_tc(self._unbacked)
+
+    def _commit(self, qc: Certificate) -> None:
+        """Commit: everything up to the parent of the certified value, if their views allow it."""
+        b1 = self.tree.get(qc.value)
+        b0 = self.tree.get(b1.parent) if b1 is not None else None
+        if b1 is None or b0 is None or b1.slot != qc.slot or not self.safety.may_commit(b0, b1):
+            return
+        path = self.tree.path(b0.digest)
+        if path is not None:
+            self._decide(path, DecisionProof((qc,), (b1,)))
+
+    def _decide(self, values: tuple[Value, ...], proof: DecisionProof) -> None:
+        self.decide(values, proof)
+        self.tree.move(self.root)
+        if any(value.payload for value in values):
+            self.pending = False  # The replica says so where something is left.
+
+    # --- view change ------------------------------------------------------------------------------
+
+    def _time_out(self) -> None:
+        """Timer and Timeout: leave this view, or say again that we left it."""
+        slot, safety = (self.view,), self.safety
+        timeout = self.said(TIMEOUT, slot)
+        if timeout is None and not safety.may_timeout():
+            return
+        if timeout is None:
+            timeout = Timeout(self.view, safety.known_qc(), safety.entry_tc())
+            safety.stop_voting(self.view)
+            self._persist()
+            self.note("timed-out", view=self.view, high=qc_view(timeout.qc))
+        elif safety.high_qc is not None:
+            self.broadcast(safety.high_qc)
+        self.broadcast(timeout)
+        vote = self.said(VOTE, slot)
+        if vote is not None:
+            self.broadcast(vote)
+
+    def _on_timeout(self, signed: Signed, timeout: Timeout) -> None:
+        self._process_qc(timeout.qc)
+        if timeout.tc is not None:
+            self._process_tc(timeout.tc)
+        if timeout.view < self.view:
+            if self.me not in (None, signed.sender):
+                for certificate in self._best():
+                    self.send(signed.sender, certificate)
+            return
+        if timeout.view > self.view + self.context.slot_window:
+            return
+        self.count(signed)
+        slot = (timeout.view,)
+        quorum = self.certificate_quorum(TIMEOUT, self.validators)
+        tc = self.tally.timeout_certificate(TIMEOUT, slot, quorum)
+        if tc is not None:
+            self._process_tc(tc)
+            for certificate in self._best() if self.me is not None else ():
+                self.broadcast(certificate)
+        elif self.may_join(timeout.view):
+            self._time_out()
+
+    def may_join(self, view: int) -> bool:
+        """Whether an honest validator has left this view, which is ours, and we have not."""
+        told = len(self.tally.voters(TIMEOUT, (view,))) > self.validators.faults
+        left = self.me is None or self.said(TIMEOUT, (view,)) is not None
+        return told and view == self.view and not left
+
+    def _process_tc(self, tc: TimeoutCertificate) -> None:
+        """Advance Round."""
+        if tc.slot[0] < self.view:
+            return
+        if self.safety.covers(self.safety.high_qc, tc):
+            self.safety.high_tc = tc
+            self._enter(tc.slot[0] + 1)
+        else:
+            self._unbacked = tc
+
+    def _enter(self, view: int) -> None:
+        """Advance Round: r_cur <- r."""
+        assert view > self.view
+        self.safety.view = view
+        self._candidates.clear()
+        self._requested = None
+        if self._unbacked is not None and self._unbacked.slot[0] < view:
+            self._unbacked = None
+        floor = (max(view - VIEWS_KEPT, 0),)
+        self.tally.forget_below(floor)
+        self.tree.prune(floor, self.tips())
+        self.note("entered", view=view)
+
+    def _best(self) -> list[AnyCertificate]:
+        """What leads another node to this view, the qc first: the tc may need it."""
+        return [each for each in (self.safety.high_qc, self.safety.entry_tc()) if each is not None]
+
+    # --- what follows from what is known ----------------------------------------------------------
+
+    def _act(self) -> None:
+        """Do all that the state allows; doing it twice changes nothing."""
+        self.fetch_missing()
+        if self.me is not None:
+            self.validate_next()
+            self._try_vote()
+            self._try_propose()
+            self.keep_time()
+
+    def has_work(self) -> bool:
+        return self._requested is not None or super().has_work()
+
+    def tips(self) -> list[bytes]:
+        qc = self.safety.high_qc
+        certified = [qc.value] if qc is not None and qc.slot > self.root.slot else []
+        return [*self._candidates, *certified]
+
+    def _leader(self, view: int) -> int:
+        return round_robin(self.validators.size, view)
+
+    # --- durability -------------------------------------------------------------------------------
+
+    def _persist(self) -> None:
+        """Make the promises durable, with what they rest on: peers may lose it too."""
+        votes = (self.said(VOTE, (view,)) for view in range(self.view - VIEWS_KEPT, self.view))
+        voted = [vote.value for vote in votes if isinstance(vote, Vote)]
+        tips = [*self.tips(), *voted]
+        kept = {value.digest: value for tip in tips for value in self.tree.known(tip)}
+        self.persist(self.safety.record(tuple(kept.values())))
+
+    def _recover(self, recovery: Recovery) -> None:
+        """Go on from the last promise; all that was said counts."""
+        values: tuple[Value, ...] = ()
+        if recovery.record is not None:
+            values = self.safety.restore(recovery.record)
+        for signed in recovery.sent:
+            values += signed.message.values()
+            phase, slot, _ = signed.message.statement()
+            if phase in (VOTE, TIMEOUT):
+                self.safety.stop_voting(slot[0])
+        for value in values:
+            self.tree.add(value)
+        self.safety.view = max(self.safety.view, self.root.slot[0] + 1)

@@ -1,0 +1,105 @@
+"""`init`: write a new network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from consensus.registry import protocol_named
+from host.network import Plan, create_network, homes_of
+from ledger.errors import UserError
+from storage.home import default_engine
+
+
+@click.command(
+    "init",
+    epilog="Example: python node.py init mynet --validators 4 --protocol tendermint",
+)
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--validators", type=click.IntRange(1, 100), default=4, show_default=True)
+@click.option("--protocol", default="tendermint", show_default=True, help="Consensus plugin.")
+@click.option("--name", default="ledger", show_default=True, help="Name of the network.")
+@click.option(
+    "--storage",
+    "engine",
+    type=click.Choice(["leveldb", "sqlite"]),
+    default=None,
+    help="Database engine; the best that is installed unless given.",
+)
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="Where the nodes listen: once for all, or once a validator.",
+)
+@click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=INTEGER",
+    help="A parameter of the protocol, such as timeout_propose_ms=500.",
+)
+@click.option("--test-network", is_flag=True, help="Allow what a real network refuses.")
+@click.option(
+    "--open", "open_policy", is_flag=True, help="Anyone may submit; needs --test-network."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    folder: Path,
+    validators: int,
+    protocol: str,
+    name: str,
+    engine: str | None,
+    hosts: tuple[str, ...],
+    parameters: tuple[str, ...],
+    test_network: bool,
+    open_policy: bool,
+    as_json: bool,
+) -> None:
+    """Write DIR/genesis.json, one home per validator (DIR/node0, ...) and DIR/member.key.
+
+    The member may submit transactions.  Ports are taken below the ephemeral range.
+    """
+    chosen = engine or default_engine()
+    plan = Plan(
+        name=name,
+        validators=validators,
+        protocol=protocol_named(protocol),
+        engine=chosen,
+        hosts=hosts,
+        parameters=tuple(_parameter(text) for text in parameters),
+        test_network=test_network,
+        policy="open" if open_policy else "members",
+    )
+    genesis = create_network(folder, plan)
+    homes = [str(home) for home in homes_of(folder)]
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "network": genesis.network.hex(),
+                    "genesis": str(folder / "genesis.json"),
+                    "homes": homes,
+                    "member_key": str(folder / "member.key"),
+                    "protocol": protocol,
+                    "storage": chosen,
+                }
+            )
+        )
+        return
+    click.echo(f"network   {genesis.name}  {genesis.network.hex()}")
+    click.echo(f"protocol  {protocol}, {validators} validators, storage {chosen}")
+    click.echo(
+        f"homes     {homes[0]} ... {homes[-1]}" if len(homes) > 1 else f"home      {homes[0]}"
+    )
+    click.echo(f"next      python node.py cluster {folder}")
+
+
+def _parameter(text: str) -> tuple[str, int]:
+    name, equals, number = text.partition("=")
+    if not (equals and number.isdigit()):
+        raise UserError(f"--parameter {text}: write NAME=INTEGER")
+    return name, int(number)

@@ -1,0 +1,40 @@
+"""`keys`: member keys."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+
+import click
+
+from host.home import read_private, write_private
+from ledger.keys import SEED_BYTES, scheme_named
+
+
+@click.group("keys")
+def command() -> None:
+    """Make and show the keys with which members sign transactions."""
+
+
+@command.command("new", epilog="Example: python node.py keys new -o alice.key")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def new(output: Path, as_json: bool) -> None:
+    """Write a new private key to a file with mode 0600, and print the public key."""
+    seed = secrets.token_bytes(SEED_BYTES)
+    write_private(output, seed)
+    _show(seed, as_json=as_json)
+
+
+@command.command("show", epilog="Example: python node.py keys show alice.key")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(file: Path, as_json: bool) -> None:
+    """Print the public key of a key file."""
+    _show(read_private(file), as_json=as_json)
+
+
+def _show(seed: bytes, *, as_json: bool) -> None:
+    public = scheme_named("ed25519").signer(seed).public_key.hex()
+    click.echo(json.dumps({"scheme": "ed25519", "public_key": public}) if as_json else public)

@@ -1,0 +1,90 @@
+"""The command line: one command a file, imported when it is asked for.
+
+Exit codes: 0 done, 1 the check failed, 2 wrong usage, 3 node or network out of reach or refused to
+start, 130 interrupted.  Every error is one line on standard error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from ledger.errors import Fault, LedgerError, StorageError, UnreachableError, UserError
+
+COMMANDS = {
+    "demo": "Start four validators, record real data, prove it, break things.",
+    "init": "Write a new network: genesis, homes, keys.",
+    "run": "Run one node from its home.",
+    "cluster": "Run all nodes of a network on this machine, with a live status.",
+    "status": "Show where the nodes of a network stand.",
+    "submit": "Submit a file's digest, or many operations, and wait for confirmation.",
+    "get": "Show a transaction, or the provenance statements about an identifier.",
+    "receipt": "Write a transaction's receipt to a file.",
+    "verify": "Check a receipt offline, without any node.",
+    "audit": "Re-hash and re-verify everything in a stopped home.",
+    "keys": "Make and show member keys.",
+    "sim": "Run the same replicas in virtual time, with faults drawn from a seed.",
+}
+"""Name and help of every command, so that listing them imports none."""
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"host.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """A distributed ledger node: pluggable BFT consensus, proofs anyone can check offline.
+
+    Begin with `python node.py demo`.  Every command has --help with an example.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    try:
+        result: Any = cli.main(arguments, prog_name="node.py", standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        return 130
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except LedgerError as error:
+        click.echo(f"error: {error}", err=True)
+        return _code_of(error)
+    return result if isinstance(result, int) else 0
+
+
+def _code_of(error: LedgerError) -> int:
+    if isinstance(error, UserError):
+        return 2
+    if isinstance(error, (UnreachableError, StorageError)):
+        return 3
+    assert isinstance(error, Fault)
+    return 1

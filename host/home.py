@@ -1,0 +1,210 @@
+"""A node's home: the files that `init` writes and `run` reads.
+
+HOME/genesis.json        what everyone agrees on, the same in every home
+HOME/config.toml         engine, listen address, API address: this node's own business
+HOME/peers.toml          where the other validators listen
+HOME/consensus.key       seed of the consensus key, hexadecimal, mode 0600
+HOME/transport.key       seed of the transport key, hexadecimal, mode 0600
+HOME/db...               the database (storage/home.py)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ledger import genesis as genesis_format
+from ledger.errors import Fault, UserError
+from ledger.genesis import Genesis
+from ledger.keys import SEED_BYTES, Signer, scheme_named
+
+CONFIG_VERSION = 1
+GENESIS_FILE = "genesis.json"
+CONFIG_FILE = "config.toml"
+PEERS_FILE = "peers.toml"
+CONSENSUS_KEY_FILE = "consensus.key"
+TRANSPORT_KEY_FILE = "transport.key"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where something listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """What one node decides for itself."""
+
+    name: str
+    """The validator's name in the genesis."""
+    engine: str
+    listen: Endpoint
+    """For the other validators."""
+    api: Endpoint
+    """For clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Everything that `run` needs to know before it opens the database."""
+
+    path: Path
+    genesis: Genesis
+    config: NodeConfig
+    me: int
+    """Validator index."""
+    peers: dict[int, tuple[Endpoint, ...]]
+    """Where the other validators listen, by index."""
+    signer: Signer
+    """The consensus key."""
+    transport_seed: bytes
+
+
+def write_private(path: Path, seed: bytes) -> None:
+    """Write a seed to a new file that only its owner may read.  Raises UserError if it exists."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise UserError(f"{path} exists already; choose another name or remove it") from None
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(seed.hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_private(path: Path) -> bytes:
+    """The seed in a key file.  Raises UserError."""
+    try:
+        seed = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except OSError as error:
+        raise UserError(f"cannot read the key file {path}: {error.strerror}") from None
+    except ValueError:
+        raise UserError(f"{path} is not a key file: it must hold 64 hexadecimal digits") from None
+    if len(seed) != SEED_BYTES:
+        raise UserError(f"{path} is not a key file: it must hold 64 hexadecimal digits")
+    return seed
+
+
+def read_genesis(path: Path) -> Genesis:
+    """The genesis in a file.  Raises UserError."""
+    try:
+        return genesis_format.from_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"cannot read the genesis {path}: {error.strerror}") from None
+    except Fault as fault:
+        raise UserError(f"{path} is not a valid genesis: {fault}") from None
+
+
+def read_peers(path: Path) -> dict[str, tuple[Endpoint, ...]]:
+    """Addresses by validator name.  Raises UserError."""
+    table = _read_toml(path)
+    _check_version(table, path)
+    peers = {}
+    for name, addresses in table.get("peers", {}).items():
+        if not isinstance(addresses, list) or not addresses:
+            raise UserError(f'{path}: peer "{name}" needs a list of addresses like ["host:port"]')
+        peers[name] = tuple(parse_endpoint(address, path) for address in addresses)
+    return peers
+
+
+def read_config(home: Path) -> NodeConfig:
+    """A home's own configuration.  Raises UserError."""
+    path = home / CONFIG_FILE
+    table = _read_toml(path)
+    _check_version(table, path)
+    for key in ("name", "engine", "listen", "api"):
+        if not isinstance(table.get(key), str):
+            raise UserError(f'{path}: "{key}" is missing or not text')
+    return NodeConfig(
+        table["name"],
+        table["engine"],
+        parse_endpoint(table["listen"], path),
+        parse_endpoint(table["api"], path),
+    )
+
+
+def read_home(path: Path) -> Home:
+    """Read and check a whole home.  Raises UserError with one line that says what to do."""
+    if not (path / CONFIG_FILE).is_file():
+        raise UserError(f"{path} is no home of a node; `init DIR` makes one (DIR/node0, ...)")
+    genesis = read_genesis(path / GENESIS_FILE)
+    config = read_config(path)
+    validators = genesis.epoch.validators
+    names = [validator.name for validator in validators.members]
+    if config.name not in names:
+        raise UserError(f'{path / CONFIG_FILE}: the genesis has no validator "{config.name}"')
+    me = names.index(config.name)
+    addresses = read_peers(path / PEERS_FILE)
+    unknown = sorted(set(addresses) - set(names))
+    if unknown:
+        raise UserError(f'{path / PEERS_FILE}: the genesis has no validator "{unknown[0]}"')
+    missing = [name for name in names if name != config.name and name not in addresses]
+    if missing:
+        raise UserError(f'{path / PEERS_FILE}: no address for validator "{missing[0]}"')
+    signer = scheme_named(genesis.scheme).signer(read_private(path / CONSENSUS_KEY_FILE))
+    if signer.public_key != validators.consensus_key(me):
+        raise UserError(f"{path / CONSENSUS_KEY_FILE} is not the key of validator {config.name}")
+    peers = {index: addresses[name] for index, name in enumerate(names) if index != me}
+    seed = read_private(path / TRANSPORT_KEY_FILE)
+    return Home(path, genesis, config, me, peers, signer, seed)
+
+
+def config_text(config: NodeConfig) -> str:
+    """The contents of config.toml."""
+    return (
+        f"version = {CONFIG_VERSION}\n"
+        f"name = {json.dumps(config.name)}\n"
+        "# Database engine: leveldb or sqlite.  Changing it does not move the data.\n"
+        f"engine = {json.dumps(config.engine)}\n"
+        "# Where the other validators reach this node.\n"
+        f"listen = {json.dumps(str(config.listen))}\n"
+        "# Where clients reach this node.\n"
+        f"api = {json.dumps(str(config.api))}\n"
+    )
+
+
+def peers_text(peers: dict[str, tuple[Endpoint, ...]]) -> str:
+    """The contents of peers.toml."""
+    lines = [f"version = {CONFIG_VERSION}", "", "[peers]"]
+    for name, addresses in sorted(peers.items()):
+        listed = ", ".join(json.dumps(str(address)) for address in addresses)
+        lines.append(f"{json.dumps(name)} = [{listed}]")
+    return "\n".join(lines) + "\n"
+
+
+def parse_endpoint(text: object, where: object) -> Endpoint:
+    """HOST:PORT, or [IPv6]:PORT.  Raises UserError naming where it stands."""
+    host, colon, port = str(text).rpartition(":")
+    if not (isinstance(text, str) and colon and host and port.isdigit() and int(port) <= 65_535):
+        raise UserError(f"{where}: {text!r} is not an address like 127.0.0.1:7000")
+    return Endpoint(host.strip("[]"), int(port))
+
+
+def _check_version(table: dict[str, Any], path: Path) -> None:
+    if table.get("version") != CONFIG_VERSION:
+        raise UserError(
+            f"{path} has format version {table.get('version')!r}; this program knows only "
+            f"{CONFIG_VERSION}"
+        )
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}") from None

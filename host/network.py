@@ -1,0 +1,209 @@
+"""A network's folder: what `init` writes, and how other commands find their way in it.
+
+DIR/genesis.json    what everyone agrees on
+DIR/member.key      one member with the role submitter
+DIR/node0 ...       one home a node
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from consensus.interface import Consensus
+from consensus.recovery import first_writes
+from host.home import (
+    CONFIG_FILE,
+    CONSENSUS_KEY_FILE,
+    GENESIS_FILE,
+    PEERS_FILE,
+    TRANSPORT_KEY_FILE,
+    Endpoint,
+    NodeConfig,
+    config_text,
+    peers_text,
+    read_config,
+    write_private,
+)
+from ledger import genesis as genesis_format
+from ledger.applications import ALL
+from ledger.errors import Fault, UserError
+from ledger.genesis import EpochRecord, Genesis, Member, check_genesis
+from ledger.keys import SEED_BYTES, scheme_named
+from ledger.limits import Limits
+from ledger.validators import QuorumRule, Validator, ValidatorSet
+from p2p.certificate import make_identity, public_key_of
+from storage import home as storage_home
+
+MEMBER_KEY_FILE = "member.key"
+PORTS_FROM, PORTS_TO = 20_000, 32_000
+"""Below the ephemeral range of Linux (32768), so that no outgoing connection takes one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a new network is to look like."""
+
+    name: str
+    validators: int
+    protocol: type[Consensus]
+    engine: str
+    hosts: tuple[str, ...]
+    """HOST or HOST:PORT, one for all nodes or one a node."""
+    parameters: tuple[tuple[str, int], ...] = ()
+    test_network: bool = False
+    policy: str = "members"
+    limits: Limits = Limits()
+
+
+def create_network(folder: Path, plan: Plan) -> Genesis:
+    """Write a whole network.  Raises UserError where the folder is in use or the plan is wrong."""
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty; choose a new directory")
+    seeds = [(secrets.token_bytes(32), secrets.token_bytes(32)) for _ in range(plan.validators)]
+    member_seed = secrets.token_bytes(SEED_BYTES)
+    genesis = _make_genesis(plan, seeds, member_seed)
+    endpoints = _endpoints(plan)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = genesis_format.to_json(genesis)
+    (folder / GENESIS_FILE).write_text(text, encoding="utf-8")
+    write_private(folder / MEMBER_KEY_FILE, member_seed)
+    names = [validator.name for validator in genesis.epoch.validators.members]
+    for index, name in enumerate(names):
+        home = folder / f"node{index}"
+        home.mkdir()
+        listen, api = endpoints[index]
+        (home / GENESIS_FILE).write_text(text, encoding="utf-8")
+        config = NodeConfig(name, plan.engine, listen, api)
+        (home / CONFIG_FILE).write_text(config_text(config), encoding="utf-8")
+        peers = {
+            other: (endpoints[number][0],) for number, other in enumerate(names) if number != index
+        }
+        (home / PEERS_FILE).write_text(peers_text(peers), encoding="utf-8")
+        write_private(home / CONSENSUS_KEY_FILE, seeds[index][0])
+        write_private(home / TRANSPORT_KEY_FILE, seeds[index][1])
+        with storage_home.create(home, plan.engine, network=genesis.network) as store:
+            store.write(first_writes(genesis), sync=True)
+    return genesis
+
+
+def _make_genesis(plan: Plan, seeds: Sequence[tuple[bytes, bytes]], member_seed: bytes) -> Genesis:
+    scheme = scheme_named("ed25519")
+    validators = []
+    for index, (consensus_seed, transport_seed) in enumerate(seeds):
+        certificate = make_identity(transport_seed).certificate
+        validators.append(
+            Validator(
+                f"validator{index}",
+                scheme.signer(consensus_seed).public_key,
+                public_key_of(certificate),
+                certificate,
+            )
+        )
+    unknown = [name for name, _ in plan.parameters if name not in plan.protocol.PARAMETERS]
+    if unknown:
+        known = ", ".join(sorted(plan.protocol.PARAMETERS))
+        raise UserError(f"{plan.protocol.name} has no parameter {unknown[0]}; it has {known}")
+    parameters = {**plan.protocol.PARAMETERS, **dict(plan.parameters)}
+    crash_only = plan.protocol.fault_model == "crash"
+    epoch = EpochRecord(
+        number=0,
+        protocol=plan.protocol.name,
+        protocol_version=plan.protocol.version,
+        parameters=tuple(sorted(parameters.items())),
+        validators=ValidatorSet(
+            tuple(validators), QuorumRule.CRASH if crash_only else QuorumRule.BYZANTINE
+        ),
+        first_height=1,
+        previous_block=bytes(32),
+    )
+    genesis = Genesis(
+        name=plan.name,
+        epoch=epoch,
+        limits=plan.limits,
+        applications=tuple(sorted((a.name, a.version) for a in ALL)),
+        members=(Member("member", scheme.signer(member_seed).public_key, ("submitter",)),),
+        approvals=0,
+        policy=plan.policy,
+        scheme=scheme.name,
+        test_network=plan.test_network,
+    )
+    try:
+        check_genesis(genesis)
+    except Fault as fault:
+        raise UserError(str(fault)) from None
+    return genesis
+
+
+def _endpoints(plan: Plan) -> list[tuple[Endpoint, Endpoint]]:
+    """(listen, API) of every node."""
+    hosts = plan.hosts or ("127.0.0.1",)
+    if len(hosts) not in (1, plan.validators):
+        raise UserError(f"give --host once, or {plan.validators} times: once a validator")
+    if len(hosts) == 1:
+        hosts = hosts * plan.validators
+    taken: set[tuple[str, int]] = set()
+    found = []
+    for text in hosts:
+        host, colon, port = text.rpartition(":")
+        if colon and port.isdigit() and "]" not in port:
+            first = int(port)
+            host = host.strip("[]")
+        else:
+            host, first = text.strip("[]"), 0
+        pair = []
+        for offset in range(2):
+            number = first + offset if first else _free_port(host, taken)
+            while first and (host, number) in taken:
+                number += 2
+            if number > 65_535:
+                raise UserError(f"{text}: there is no port {number}")
+            taken.add((host, number))
+            pair.append(Endpoint(host, number))
+        found.append((pair[0], pair[1]))
+    return found
+
+
+def _free_port(host: str, taken: set[tuple[str, int]]) -> int:
+    """A port nobody listens on now, if the host is this machine; else just an unused one."""
+    for _ in range(1_000):
+        port = PORTS_FROM + secrets.randbelow(PORTS_TO - PORTS_FROM)
+        if (host, port) in taken:
+            continue
+        if not _is_loopback(host):
+            return port
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            if probe.connect_ex((host, port)) != 0:
+                return port
+    raise UserError(f"no free port found on {host}")
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def homes_of(folder: Path) -> list[Path]:
+    """The homes in a network's folder, in order.  Raises UserError."""
+    homes = sorted(
+        (path for path in folder.glob("node*") if path.is_dir() and path.name[4:].isdigit()),
+        key=lambda path: int(path.name[4:]),
+    )
+    if not homes:
+        raise UserError(f"{folder} holds no network; `python node.py init {folder}` makes one")
+    return homes
+
+
+def api_urls(folder: Path) -> list[str]:
+    """Where the APIs of a network's nodes listen."""
+    return [f"http://{read_config(home).api}" for home in homes_of(folder)]
+
+
+def interpreter() -> list[str]:
+    """How to start this program once more."""
+    script = Path(__file__).resolve().parents[1] / "node.py"
+    return [sys.executable, *(["-X", "dev"] if sys.flags.dev_mode else []), os.fspath(script)]

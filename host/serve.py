@@ -1,0 +1,148 @@
+"""A node with its API: the links, the replica and the HTTP server in one nursery."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import trio
+
+from api.view import NodeView, PeerView
+from consensus.io import Admission, Report
+from consensus.recovery import Setup
+from consensus.registry import protocol_named
+from host.home import Endpoint, Home
+from host.runtime import Node
+from ledger.applications import ALL
+from ledger.errors import UnreachableError, UserError
+from ledger.genesis import Genesis
+from ledger.store import Reader
+from p2p.transport import Address, listen
+from storage import home as storage_home
+from storage.home import Store
+
+T = TypeVar("T")
+SWITCH_INTERVAL_S = 0.0005
+"""The main task gets the interpreter back this soon from a thread that executes a block."""
+READERS = 4
+"""Threads that answer the API's questions."""
+
+
+def setup_of(home: Home) -> Setup:
+    """The replica's setup for a home.  Raises UserError where plugin or application is missing."""
+    protocol = protocol_named(home.genesis.epoch.protocol)
+    if protocol.version != home.genesis.epoch.protocol_version:
+        raise UserError(
+            f"the network runs {protocol.name} version {home.genesis.epoch.protocol_version}; "
+            f"installed is version {protocol.version}"
+        )
+    if home.genesis.scheme != "ed25519":
+        raise UserError(f"a real node refuses the signature scheme {home.genesis.scheme}")
+    return Setup(home.genesis, home.me, home.signer, protocol, ALL)
+
+
+class ServedNode:
+    """A running node as the API sees it."""
+
+    def __init__(self, node: Node, name: str) -> None:
+        self._node = node
+        self._name = name
+        self.genesis: Genesis = node.genesis
+        self._readers = trio.CapacityLimiter(READERS)
+
+    async def submit(self, transactions: tuple[bytes, ...]) -> tuple[Admission, ...]:
+        return await self._node.submit(transactions)
+
+    async def read(self, question: Callable[[Reader], T]) -> T:
+        return await trio.to_thread.run_sync(
+            partial(_read, self._node.store, question), limiter=self._readers
+        )
+
+    async def wait_confirmed(self, above: int) -> int:
+        return await self._node.wait_confirmed(above)
+
+    def is_pending(self, transaction: bytes) -> bool:
+        replica = self._node.replica
+        return replica is not None and replica.is_pending(transaction)
+
+    def view(self) -> NodeView:
+        node = self._node
+        assert node.replica is not None
+        status = node.replica.status()
+        validators = self.genesis.epoch.validators.members
+        peers = tuple(
+            PeerView(validators[p.peer].name, p.hello is not None, p.round_trip_ms)
+            for p in node.peers.status()
+        )
+        counters = node.counters
+        return NodeView(
+            name=self._name,
+            network=self.genesis.network.hex(),
+            protocol=self.genesis.epoch.protocol,
+            decided=status.decided,
+            executed=status.executed,
+            certified=status.certified,
+            slot=status.slot,
+            leader=node.last_proposer,
+            voting=status.voting,
+            refusal=status.refusal,
+            pending=status.pending,
+            catching_up=status.catching_up,
+            peers=peers,
+            applied=counters.applied,
+            failed=counters.failed,
+            skipped=counters.skipped,
+            uptime_s=trio.current_time() - node.started_at,
+            counters=tuple(sorted(node.metrics().items())),
+        )
+
+
+def _read(store: Store, question: Callable[[Reader], T]) -> T:
+    with store.snapshot() as reader:
+        return question(reader)
+
+
+async def open_listeners(endpoint: Endpoint, what: str) -> list[trio.SocketListener]:
+    """Listen, or say in one line which port is taken."""
+    try:
+        return await listen(Address(endpoint.host, endpoint.port))
+    except OSError as error:
+        raise UnreachableError(
+            f"cannot listen on {endpoint} ({what}): {error.strerror or error}; stop the other "
+            "program or change config.toml"
+        ) from None
+
+
+async def serve(
+    home: Home,
+    report: Callable[[Report], None],
+    *,
+    ready: Callable[[], None],
+) -> None:
+    """Run a home's node and its API until cancelled.  Raises UserError, StorageError."""
+    from host.http import serve_api
+
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    setup = setup_of(home)
+    with storage_home.open_store(home.path, network=home.genesis.network) as store:
+        listeners = await open_listeners(home.config.listen, "links of the validators")
+        api_listeners = await open_listeners(home.config.api, "API")
+        addresses = {
+            index: tuple(Address(e.host, e.port) for e in endpoints)
+            for index, endpoints in home.peers.items()
+        }
+        node = Node(
+            setup=setup,
+            store=store,
+            transport_seed=home.transport_seed,
+            addresses=addresses,
+            listeners=listeners,
+            report=report,
+        )
+        async with trio.open_nursery() as nursery:
+            await nursery.start(node.run)
+            served = ServedNode(node, home.config.name)
+            await nursery.start(partial(serve_api, served, api_listeners))
+            ready()

@@ -1,0 +1,232 @@
+"""What a run of bare plugins follows from, and what it found.
+
+A *seat* is one running plugin.  Seat i < n belongs to validator i; every twin adds one further
+seat, in the order of `twins`, which runs the same honest protocol under the same key and sees
+another part of the network (Bano et al., "Twins: BFT Systems Made Robust", 2021).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from consensus.interface import Consensus
+from ledger.validators import QuorumRule
+from ledger.value import Value
+
+MS = 1_000
+"""Microseconds in a millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """A seat loses what is not durable, and comes back from what is."""
+
+    seat: int
+    at_ms: int
+    until_ms: int | None
+    """None: it never comes back."""
+    boundary: str = "now"
+    """Where it strikes: "now", or at the next write: "before", "after" or "amid" its release."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A seat stops, and later sees at once all that happened meanwhile."""
+
+    seat: int
+    at_ms: int
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """Only seats of one group reach one another; seats in no group reach nobody."""
+
+    at_ms: int
+    until_ms: int
+    groups: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PluginScenario:
+    """One run of bare plugins: equal scenarios lead to equal runs, event by event.
+
+    Rates are per thousand.  Loss, duplicates, replays, slow links, mutations and split phases end
+    at `stable_ms`; incidents must end by then too, or last for ever.
+    """
+
+    protocol: type[Consensus]
+    seed: int = 0
+    nodes: int = 4
+    rule: QuorumRule = QuorumRule.BYZANTINE
+    parameters: tuple[tuple[str, int], ...] = ()
+    """The protocol's parameters that differ from their defaults."""
+    twins: tuple[int, ...] = ()
+    """Byzantine validators."""
+    payloads: int = 6
+    """How many the clients submit, each of which must be decided."""
+    payload_max: int = 2
+    """How many a value takes at most."""
+    interval_ms: int = 60
+    """Mean time between two submissions."""
+    delay_us: int = 1_000
+    """The least time that a message takes."""
+    jitter_us: int = 2_000
+    """Mean of what an exponential distribution adds."""
+    slow_us: int = 0
+    """Mean of what is added beyond that until the network is stable."""
+    sync_us: int = 400
+    """Mean time of a durable write."""
+    loss: int = 0
+    duplicate: int = 0
+    replay: int = 0
+    """Sends upon which an earlier message of anyone comes again as well."""
+    split: int = 0
+    """Phases of a slot in which the seats are split into two groups, drawn for each anew."""
+    mutate: int = 0
+    """Messages of Byzantine seats that are changed in one field and signed again."""
+    bad: int = 0
+    """Payloads of Byzantine seats that are invalid."""
+    crashes: tuple[Crash, ...] = ()
+    pauses: tuple[Pause, ...] = ()
+    partitions: tuple[Partition, ...] = ()
+    stable_ms: int = 0
+    """Global stabilisation time."""
+    bound_ms: int = 60_000
+    """After which, from then on, every payload is decided at every honest seat that is up."""
+    quiet_ms: int = 30_000
+    """Within which, after that, nothing is planned any more."""
+    exchange_ms: int = 250
+    """How often a seat with outstanding work asks a peer; 0: no exchange and no certificates."""
+    codec: bool = False
+    """Whether every message must also survive its own encoding."""
+
+    @property
+    def seats(self) -> tuple[int, ...]:
+        """The validator of each seat."""
+        return (*range(self.nodes), *self.twins)
+
+    @property
+    def end_ms(self) -> int:
+        return self.stable_ms + self.bound_ms + self.quiet_ms
+
+
+@dataclass(frozen=True, slots=True)
+class PluginViolation:
+    """One broken promise."""
+
+    property: str
+    """A short name: agreement, validity, once, equivocation, accusation, breakdown, proof,
+    codec, liveness, silence."""
+    sentence: str
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PluginReport:
+    """What a run showed."""
+
+    scenario: PluginScenario
+    decided: tuple[Value, ...]
+    """The longest log of an honest seat."""
+    lengths: tuple[int, ...]
+    """The number of decided values at every seat."""
+    violations: tuple[PluginViolation, ...]
+    events: int
+    """Steps of plugins."""
+    messages: int
+    """Messages and certificates put on links."""
+    accused: tuple[int, ...]
+    """Validators that an honest seat accused."""
+    finished_ms: int | None
+    """When the last honest seat had decided the last payload."""
+    trace_hash: str
+    """Over every event in order: equal for equal scenarios."""
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """Names of the broken properties, each once."""
+        return tuple(dict.fromkeys(violation.property for violation in self.violations))
+
+
+FAULTS = ("crash", "partition", "loss", "duplicate", "replay", "slow", "split", "pause", "byzantine")
+
+
+def draw_scenario(
+    protocol: type[Consensus],
+    seed: int,
+    *,
+    nodes: int = 4,
+    faults: tuple[str, ...] = FAULTS,
+    rule: QuorumRule = QuorumRule.BYZANTINE,
+) -> PluginScenario:
+    """A scenario of this seed: rates and lengths are drawn too, since fixed ones find less."""
+    draw = Random(f"plugins {seed}")
+    chosen = {fault for fault in faults if draw.random() < 0.6}
+    tolerated = (nodes - 1) // (3 if rule is QuorumRule.BYZANTINE else 2)
+    byzantine = "byzantine" in chosen and rule is QuorumRule.BYZANTINE
+    twins = tuple(sorted(draw.sample(range(nodes), draw.randint(1, tolerated)))) if (
+        byzantine and tolerated
+    ) else ()  # fmt: skip
+    stable_ms = draw.choice((400, 1_500, 6_000))
+    seats = nodes + len(twins)
+
+    def rate(fault: str, *rates: int) -> int:
+        drawn = draw.choice(rates)
+        return drawn if fault in chosen else 0
+
+    return PluginScenario(
+        protocol,
+        seed=seed,
+        nodes=nodes,
+        rule=rule,
+        twins=twins,
+        payloads=draw.choice((1, 3, 8)),
+        payload_max=draw.choice((1, 3)),
+        interval_ms=draw.choice((5, 60, 400)),
+        slow_us=rate("slow", 20_000, 200_000) if draw.random() < 0.5 else 0,
+        sync_us=draw.choice((50, 400, 4_000)),
+        loss=rate("loss", 20, 150, 500),
+        duplicate=rate("duplicate", 50, 300),
+        replay=rate("replay", 50, 300),
+        split=rate("split", 200, 500, 900),
+        mutate=draw.choice((0, 50, 400)) if twins else 0,
+        bad=draw.choice((0, 300)) if twins else 0,
+        crashes=_crashes(draw, seats, stable_ms) if "crash" in chosen else (),
+        pauses=_pauses(draw, seats, stable_ms) if "pause" in chosen else (),
+        partitions=_partitions(draw, seats, stable_ms) if "partition" in chosen else (),
+        stable_ms=stable_ms,
+    )
+
+
+def _crashes(draw: Random, seats: int, stable_ms: int) -> tuple[Crash, ...]:
+    crashes = []
+    for _ in range(draw.choice((1, 2, 6, 12))):
+        at_ms = draw.randrange(stable_ms)
+        until_ms = min(stable_ms, at_ms + draw.choice((1, 20, 500, 3_000)))
+        boundary = draw.choice(("now", "before", "after", "amid"))
+        crashes.append(Crash(draw.randrange(seats), at_ms, until_ms, boundary))
+    return tuple(crashes)
+
+
+def _pauses(draw: Random, seats: int, stable_ms: int) -> tuple[Pause, ...]:
+    at_ms = draw.randrange(stable_ms)
+    return (Pause(draw.randrange(seats), at_ms, draw.randint(at_ms, stable_ms)),)
+
+
+def _partitions(draw: Random, seats: int, stable_ms: int) -> tuple[Partition, ...]:
+    partitions = []
+    for _ in range(draw.choice((1, 2, 5))):
+        at_ms = draw.randrange(stable_ms)
+        until_ms = min(stable_ms, at_ms + draw.choice((50, 800, 5_000)))
+        partitions.append(Partition(at_ms, until_ms, draw_groups(draw, seats)))
+    return tuple(partitions)
+
+
+def draw_groups(draw: Random, seats: int) -> tuple[tuple[int, ...], ...]:
+    """The seats in two groups, both ascending; one of them may be empty."""
+    sides: tuple[list[int], list[int]] = ([], [])
+    for seat in range(seats):
+        sides[draw.random() < 0.4].append(seat)
+    return tuple(tuple(side) for side in sides)

@@ -1,0 +1,287 @@
+"""One run: lead a scenario to its end, let the oracles judge it, and report.
+
+A run has three parts.  Until the stabilisation time faults happen, and only safety is judged.  Then
+everything sound must be confirmed at every node within the bound.  Then nothing is left to do, and
+the network must fall silent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from consensus.interface import Consensus, Message
+from consensus.io import Channel
+from consensus.recovery import Setup, first_writes, recover
+from consensus.replica import Replica
+from ledger import encoding
+from ledger.applications.records import NAME, VERSION, Records
+from ledger.genesis import EpochRecord, Genesis, Member
+from ledger.keys import Signer, scheme_named
+from ledger.limits import Limits
+from ledger.store import Reader
+from ledger.validators import QuorumRule, Validator, ValidatorSet
+from sim.agenda import MS
+from sim.faults import replay_command
+from sim.node import Machine, Watcher
+from sim.oracles import (
+    BACKLOG_MAX,
+    ChainOracle,
+    Findings,
+    HealthOracle,
+    Violation,
+    VoteOracle,
+    certified_height,
+)
+from sim.scenario import Scenario
+from sim.workload import Clients
+from sim.world import World
+
+SCHEME = "keyed-hash"
+SETTLE_MS = 20_000
+"""After the last confirmation: the time in which timers that still run may end."""
+_SLICE_MS = 20
+"""How often the run is looked at from outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimReport:
+    """What happened, JSON-ready; nothing in it depends on the machine."""
+
+    seed: int
+    protocol: str
+    nodes: int
+    faults: tuple[str, ...]
+    violations: tuple[Violation, ...]
+    certified: tuple[int, ...]
+    """Certified height of each node at the end."""
+    confirmed: int
+    """Wishes of clients that were confirmed."""
+    wishes: int
+    submitted: int
+    latency_ms: tuple[int, int, int]
+    """From wish to confirmation: median, 95th percentile, longest."""
+    recovered_ms: int
+    """From the stabilisation time to the last confirmation at the last node."""
+    frames: dict[str, int]
+    """Frames sent by channel, one for each receiver."""
+    bytes: dict[str, int]
+    dropped: int
+    backlog_max: int
+    events: dict[str, int]
+    """How often each kind of event happened."""
+    virtual_ms: int
+    trace_hash: str
+    replay: str
+    """The command that runs it again."""
+
+    @property
+    def is_sound(self) -> bool:
+        return not self.violations
+
+    @property
+    def event_count(self) -> int:
+        return sum(self.events.values())
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def run(
+    scenario: Scenario,
+    protocol: type[Consensus],
+    *,
+    protocols: Mapping[int, type[Consensus]] | None = None,
+    watchers: tuple[Watcher, ...] = (),
+) -> SimReport:
+    """Run a scenario to its end.  `protocols` names nodes that run another plugin class."""
+    return Run(scenario, protocol, protocols=protocols or {}, watchers=watchers).lead()
+
+
+class Run:
+    """A world with its watchers."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        protocol: type[Consensus],
+        *,
+        protocols: Mapping[int, type[Consensus]],
+        watchers: tuple[Watcher, ...],
+    ) -> None:
+        self.scenario = scenario
+        self.world = World(scenario)
+        self.genesis, self.signers, members = make_network(scenario, protocol)
+        self.findings = Findings(lambda: self.world.agenda.now_ms)
+        self.chain = ChainOracle(self.genesis, self.findings)
+        self.clients = Clients(
+            self.genesis,
+            members,
+            scenario.load,
+            self.world.agenda,
+            self.world.stream("clients"),
+            self.findings,
+        )
+        self._protocol = protocol
+        self._protocols = protocols
+        self._recovered_ms = 0
+        votes = VoteOracle(self.findings, partial(_message_of, protocol))
+        everyone = (self.chain, votes, HealthOracle(self.findings), self.clients, *watchers)
+        self.world.populate(self._open, everyone, leader=lambda: votes.proposer)
+        for node in self.world.nodes:
+            node.engine.write(first_writes(self.genesis), sync=True)
+        self.clients.begin(self.world.nodes)
+
+    def _open(self, index: int, reader: Reader) -> Machine:
+        setup = Setup(
+            self.genesis,
+            index,
+            self.signers[index],
+            self._protocols.get(index, self._protocol),
+            (Records(),),
+        )
+        return Replica(setup, recover(reader, setup))
+
+    # --- leading ----------------------------------------------------------------------------------
+
+    def lead(self) -> SimReport:
+        """Run until the end, or until something is broken."""
+        scenario = self.scenario
+        last_ms = scenario.stable_ms + scenario.bound_ms
+        agenda = self.world.agenda
+        while not self.findings.found and not self._is_done():
+            if agenda.now_ms >= last_ms:
+                self._complain()
+                break
+            agenda.run_until(agenda.now_us + _SLICE_MS * MS)
+        self._recovered_ms = max(0, agenda.now_ms - scenario.stable_ms)
+        if not self.findings.found:
+            self._watch_silence()
+        self._check_bounds()
+        if not self.findings.found:
+            for node in self.world.nodes:
+                self.chain.finish(node.index, node.engine, self.clients.acknowledged)
+        return self._report()
+
+    def _is_done(self) -> bool:
+        """Whether faults are over and every wish is confirmed at every node."""
+        if self.world.agenda.now_ms < self.scenario.stable_ms or self.clients.outstanding:
+            return False
+        highest = max((h for h in self.clients.acknowledged.values()), default=0)
+        return all(certified_height(node.engine) >= highest for node in self.world.nodes)
+
+    def _complain(self) -> None:
+        """P10: the bound has passed."""
+        heights = [certified_height(node.engine) for node in self.world.nodes]
+        behind = tuple(n for n, height in enumerate(heights) if height < max(heights))
+        self.findings.add(
+            "P10",
+            f"{self.scenario.bound_ms} ms after stabilisation {len(self.clients.outstanding)} of "
+            f"{self.scenario.load.transactions} wishes are not confirmed; certified heights are "
+            f"{heights}",
+            *behind,
+        )
+
+    def _watch_silence(self) -> None:
+        """P10: with nothing to order, nothing grows, nobody speaks and no timer runs."""
+        agenda, network = self.world.agenda, self.world.network
+        agenda.run_until(agenda.now_us + SETTLE_MS * MS)
+        blocks, frames = len(self.chain.entries), network.frames.total()
+        agenda.run_until(agenda.now_us + self.scenario.quiet_ms * MS)
+        if len(self.chain.entries) != blocks:
+            self.findings.add("P10", f"an idle ledger grew by {len(self.chain.entries) - blocks}")
+        if network.frames.total() != frames:
+            self.findings.add("P10", f"an idle network sent {network.frames.total() - frames} "
+                              f"frames in {self.scenario.quiet_ms} ms")  # fmt: skip
+        for node in self.world.nodes:
+            if not node.is_idle:
+                self.findings.add("P10", f"node {node.index} is idle and something still waits "
+                                  f"there: timers {list(node.timers)}", node.index)  # fmt: skip
+
+    def _check_bounds(self) -> None:
+        """P16: no queue grew without end, and in the end none holds anything."""
+        for node in self.world.nodes:
+            if node.backlog_max > BACKLOG_MAX:
+                self.findings.add("P16", f"{node.backlog_max} steps of node {node.index} waited "
+                                  "for its disk", node.index)  # fmt: skip
+
+    # --- reporting --------------------------------------------------------------------------------
+
+    def _report(self) -> SimReport:
+        world, scenario, clients = self.world, self.scenario, self.clients
+        latencies = clients.latencies_ms or [0]
+        count = len(latencies)
+        return SimReport(
+            seed=scenario.seed,
+            protocol=scenario.protocol,
+            nodes=scenario.nodes,
+            faults=scenario.faults,
+            violations=tuple(self.findings.found),
+            certified=tuple(certified_height(node.engine) for node in world.nodes),
+            confirmed=sum(wish.height is not None for wish in clients.wishes.values()),
+            wishes=len(clients.wishes),
+            submitted=clients.submitted,
+            latency_ms=(latencies[count // 2], latencies[count * 95 // 100], latencies[-1]),
+            recovered_ms=self._recovered_ms,
+            frames={c.name.lower(): world.network.frames[c] for c in Channel},
+            bytes={c.name.lower(): world.network.bytes[c] for c in Channel},
+            dropped=world.network.dropped,
+            backlog_max=max(node.backlog_max for node in world.nodes),
+            events=dict(sorted(world.trace.events.items())),
+            virtual_ms=world.agenda.now_ms,
+            trace_hash=world.trace.hexdigest(),
+            replay=replay_command(scenario),
+        )
+
+
+def make_network(
+    scenario: Scenario, protocol: type[Consensus]
+) -> tuple[Genesis, list[Signer], list[Signer]]:
+    """(genesis, validators' signers by index, members' signers) of a scenario's test network."""
+    scheme = scheme_named(SCHEME)
+
+    def signer(kind: str, number: int) -> Signer:
+        return scheme.signer(hashlib.sha256(f"{scenario.seed} {kind} {number}".encode()).digest())
+
+    validators = [signer("validator", index) for index in range(scenario.nodes)]
+    members = [signer("member", number) for number in range(scenario.load.members)]
+    rule = QuorumRule.CRASH if scenario.crash_only else QuorumRule.BYZANTINE
+    records = tuple(
+        Validator(f"v{index}", key.public_key, hashlib.sha256(key.public_key).digest(), b"none")
+        for index, key in enumerate(validators)
+    )
+    epoch = EpochRecord(
+        number=0,
+        protocol=scenario.protocol,
+        protocol_version=protocol.version,
+        parameters=scenario.parameters,
+        validators=ValidatorSet(records, rule),
+        first_height=1,
+        previous_block=bytes(32),
+    )
+    genesis = Genesis(
+        name="simulated",
+        epoch=epoch,
+        limits=Limits(),
+        applications=((NAME, VERSION),),
+        members=tuple(
+            Member(f"m{number}", key.public_key, ("submitter",))
+            for number, key in enumerate(members)
+        ),
+        approvals=0,
+        policy="members",
+        scheme=SCHEME,
+        test_network=True,
+    )
+    return genesis, validators, members
+
+
+def _message_of(protocol: type[Consensus], kind: int, body: bytes) -> Message:
+    """A message of the plugin, by the plugin's own decoder."""
+    message = next(message for message in protocol.MESSAGES if kind == message.KIND)
+    return message.from_row(
+        encoding.decode(body, message.SHAPE, size_max=len(body), what="message")
+    )

@@ -1,0 +1,196 @@
+"""Clients in virtual time: members who insist, and a few who do everything wrong.
+
+A member hands each transaction to a node, hands it to another one when no certificate covers it in
+time, and goes on until one does.  Some are handed to two nodes at once, some are signed twice with
+one nonce, and beside some goes an unsound one, which every node must refuse.  What is confirmed,
+clients read from the stores of nodes that say so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import msgpack
+
+from consensus.io import Answer
+from ledger import layout
+from ledger.applications.records import make_record
+from ledger.genesis import Genesis
+from ledger.keys import Signer, scheme_named
+from ledger.limits import INTEGER_MAX
+from ledger.store import Reader
+from ledger.transaction import make_transaction
+from sim.agenda import MS, Agenda
+from sim.node import Node, Watcher
+from sim.oracles import Findings
+from sim.scenario import Load
+
+_TRAVEL_US_MAX = 3_000
+_LIFE_HEIGHTS = 5_000
+"""Far more than a run decides, within the replay window."""
+
+
+@dataclass(slots=True)
+class Wish:
+    """What a member wants in the ledger: one nonce, and the transactions signed with it."""
+
+    raws: list[bytes]
+    """The transaction, and perhaps another one with the same nonce."""
+    wished_ms: int
+    height: int | None = None
+    """Of the certified block that holds one of them."""
+    confirmed_ms: int | None = None
+
+
+@dataclass(slots=True)
+class Clients(Watcher):
+    """All clients of one world."""
+
+    genesis: Genesis
+    members: list[Signer]
+    load: Load
+    agenda: Agenda
+    draw: Random
+    findings: Findings
+    wishes: dict[tuple[bytes, int], Wish] = field(default_factory=dict)
+    """By sender and nonce, in the order of wishing."""
+    acknowledged: dict[bytes, int] = field(default_factory=dict)
+    """Transaction id -> height, of all that some node confirmed."""
+    submitted: int = 0
+    refused: int = 0
+    _nodes: list[Node] = field(default_factory=list)
+    _requests: dict[int, tuple[bytes, bool]] = field(default_factory=dict)
+    """Unanswered request -> (its transaction, whether a node may take it)."""
+    _read_height: int = 0
+
+    def begin(self, nodes: list[Node]) -> None:
+        """Plan every wish."""
+        self._nodes = nodes
+        time_ms = [0] * len(self.members)
+        for number in range(self.load.transactions):
+            member = number % len(self.members)
+            time_ms[member] += self.draw.randint(1, 2 * self.load.interval_ms)
+            self.agenda.at(time_ms[member] * MS, self._wish, member, number)
+
+    @property
+    def outstanding(self) -> list[tuple[bytes, int]]:
+        """Wishes not confirmed yet, and wishes not made yet as one entry each."""
+        missing = self.load.transactions - len(self.wishes)
+        unmade = [(b"", number) for number in range(missing)]
+        return [pair for pair, wish in self.wishes.items() if wish.height is None] + unmade
+
+    @property
+    def latencies_ms(self) -> list[int]:
+        """From wish to the first certificate that covers it, ascending."""
+        return sorted(
+            wish.confirmed_ms - wish.wished_ms
+            for wish in self.wishes.values()
+            if wish.confirmed_ms is not None
+        )
+
+    # --- what members do --------------------------------------------------------------------------
+
+    def _wish(self, member: int, number: int) -> None:
+        signer, load, draw = self.members[member], self.load, self.draw
+        wish = Wish([self._sound(signer, number, "first")], self.agenda.now_ms)
+        self.wishes[signer.public_key, number] = wish
+        first = draw.randrange(len(self._nodes))
+        self._hand(first, wish.raws[0])
+        if draw.randrange(1000) < load.duplicates:
+            self._hand(draw.randrange(len(self._nodes)), wish.raws[0])
+        if draw.randrange(1000) < load.twice_signed:
+            wish.raws.append(self._sound(signer, number, "second"))
+            self._hand(draw.randrange(len(self._nodes)), wish.raws[1])
+        if draw.randrange(1000) < load.unsound:
+            unsound = self._unsound(signer, number)
+            self._hand(draw.randrange(len(self._nodes)), unsound, is_sound=False)
+        self.agenda.after(load.timeout_ms * MS, self._insist, wish, first)
+
+    def _insist(self, wish: Wish, last: int) -> None:
+        """Hand an unconfirmed transaction to the next node."""
+        if wish.height is not None:
+            return
+        node = (last + 1) % len(self._nodes)
+        self._hand(node, self.draw.choice(wish.raws))
+        self.agenda.after(self.load.timeout_ms * MS, self._insist, wish, node)
+
+    def _hand(self, node: int, raw: bytes, *, is_sound: bool = True) -> None:
+        self.submitted += 1
+        self._requests[self.submitted] = (raw, is_sound)
+        delay_us = self.draw.randrange(1, _TRAVEL_US_MAX)
+        self.agenda.after(delay_us, self._nodes[node].submit, self.submitted, (raw,))
+
+    def _sound(self, signer: Signer, number: int, word: str) -> bytes:
+        content = f"{word} {number} ".encode() + self.draw.randbytes(self.draw.randrange(1, 200))
+        return self._signed(signer, number, content, expiry=_LIFE_HEIGHTS)
+
+    def _signed(self, signer: Signer, nonce: int, content: bytes, *, expiry: int) -> bytes:
+        record = make_record("note", content=content)
+        return make_transaction(
+            signer, self.genesis.network, [record], nonce=nonce, expiry=expiry
+        ).raw
+
+    def _unsound(self, signer: Signer, number: int) -> bytes:
+        """Something that no node may take; its nonce is one that nobody wishes for."""
+        nonce = 1_000_000 + number
+        sound = self._signed(signer, nonce, b"unsound", expiry=_LIFE_HEIGHTS)
+        stranger = scheme_named(self.genesis.scheme).signer(self.draw.randbytes(32))
+        makers: list[Callable[[], bytes]] = [
+            lambda: self._signed(signer, nonce, b"expired", expiry=0),
+            lambda: self._signed(signer, nonce, b"immortal", expiry=INTEGER_MAX),
+            lambda: self._signed(stranger, nonce, b"stranger", expiry=_LIFE_HEIGHTS),
+            lambda: sound[: self.draw.randrange(len(sound))],
+            lambda: self.draw.randbytes(self.draw.randrange(300)),
+            lambda: _with_flipped_bit(sound, self.draw),
+        ]
+        return self.draw.choice(makers)()
+
+    # --- what they see ----------------------------------------------------------------------------
+
+    def answered(self, node: int, answer: Answer) -> None:
+        request = self._requests.pop(answer.request, None)
+        if request is None or len(answer.admissions) != 1:
+            self.findings.add("P9", f"node {node} answered request {answer.request} with "
+                              f"{len(answer.admissions)} answers, or twice", node)  # fmt: skip
+            return
+        raw, is_sound = request
+        reason = answer.admissions[0].reason
+        self.refused += bool(reason)
+        if not reason and not is_sound:
+            self.findings.add("P6", f"node {node} took an unsound transaction "
+                              f"({raw[:16].hex()}...)", node)  # fmt: skip
+
+    def confirmed(self, node: int, height: int, reader: Reader) -> None:
+        """Read the blocks that a certificate now covers for the first time anywhere."""
+        for above in range(self._read_height + 1, height + 1):
+            raw = reader.get(layout.height_key(layout.BLOCK, above))
+            if raw is None:
+                self.findings.add("P2", f"node {node} confirmed height {height} and lacks block "
+                                  f"{above}", node)  # fmt: skip
+                return
+            self._read_height = above
+            for leaf in _unpack(raw)[1][1:-1]:
+                header = _unpack(leaf)[6]
+                _, _, sender, nonce, _, _, _ = _unpack(header)
+                self.acknowledged[hashlib.sha256(header).digest()] = above
+                wish = self.wishes.get((sender, nonce))
+                if wish is None:
+                    self.findings.add("P6", f"block {above} holds a transaction that nobody sound "
+                                      f"has made, nonce {nonce}", node)  # fmt: skip
+                elif wish.height is None:
+                    wish.height, wish.confirmed_ms = above, self.agenda.now_ms
+
+
+def _with_flipped_bit(data: bytes, draw: Random) -> bytes:
+    place = draw.randrange(len(data) * 8)
+    flipped = bytearray(data)
+    flipped[place // 8] ^= 1 << place % 8
+    return bytes(flipped)
+
+
+def _unpack(data: bytes) -> Any:
+    return msgpack.unpackb(data, raw=False, use_list=False)

@@ -1,0 +1,82 @@
+"""A small ledger with certificates, as a node would store it, and what its tests need to forge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ledger import layout
+from ledger.batch import Batch
+from ledger.certified import CheckpointCertificate, checkpoint_text
+from ledger.encoding import encode
+from ledger.execution import Execution
+from ledger.genesis import EpochRecord, Genesis
+from ledger.transaction import Transaction
+from tests.ledger.builders import Chain, make_genesis, make_signed, signer_of
+
+
+def certify(
+    genesis: Genesis, size: int, root: bytes, *, epoch: EpochRecord, signers: Sequence[int] = ()
+) -> CheckpointCertificate:
+    """A certificate by the first validators, or by these ones."""
+    validators = epoch.validators
+    text = checkpoint_text(genesis.origin, size, root)
+    signatures = []
+    for index in signers or range(validators.quorum):
+        signer = signer_of(f"{validators.members[index].name} consensus", genesis.scheme)
+        signatures.append((index, signer.sign(text)))
+    return CheckpointCertificate(size, root, tuple(signatures))
+
+
+class Store(Chain):
+    """A chain that also keeps genesis, batches and certificates, as a node does."""
+
+    def __init__(self, genesis: Genesis) -> None:
+        super().__init__(genesis)
+        self.notes: dict[int, bytes] = {}
+        """Certificates by height."""
+        self.store.write([(layout.GENESIS, genesis.canonical())])
+
+    def execute(self, *batches: Batch) -> Execution:
+        """Execute one block; the batches are stored first, signed by their creator."""
+        creator = signer_of("node0 consensus", self.genesis.scheme)
+        for batch in batches:
+            signature = creator.sign(batch.statement().signed_bytes())
+            self.store.write([(layout.BATCH + batch.digest, signature + batch.raw)])
+        return super().execute(*batches)
+
+    def certify(self) -> bytes:
+        """Certify the executed head; the signed note."""
+        height = self.head.height
+        made = certify(
+            self.genesis, self.head.size, self.head.root(), epoch=self.genesis.epoch
+        ).note(self.genesis.origin, self.genesis.epoch.validators)
+        self.notes[height] = made
+        self.store.write(
+            [
+                (layout.height_key(layout.CERT, height), made),
+                (layout.CERTIFIED, height.to_bytes(8, "big")),
+                (
+                    layout.DECISION_HEAD,
+                    encode((height, height, self.head.tip.hash, 0, bytes(32), (height, 0))),
+                ),
+            ]
+        )
+        return made
+
+
+def small_store(blocks: int = 5, *, genesis: Genesis | None = None) -> Store:
+    """A few blocks of a few records each; odd heights are certified."""
+    made = Store(genesis or make_genesis())
+    for height in range(1, blocks + 1):
+        made.block(*records(made.genesis, height))
+        if height % 2:
+            made.certify()
+    return made
+
+
+def records(genesis: Genesis, height: int, count: int = 3) -> list[Transaction]:
+    """Transactions of both members for the block at height."""
+    return [
+        make_signed(genesis, ("alice", "bob")[number % 2], 100 * height + number, expiry=height + 5)
+        for number in range(count)
+    ]

@@ -31,7 +31,7 @@ from ledger import layout
 from ledger.batch import Batch
 from ledger.block import BlockHeader
 from ledger.certified import CheckpointCertificate, checkpoint_text, parse_certificate
-from ledger.chain import next_header, tip_of
+from ledger.chain import Tip, next_header, tip_of
 from ledger.errors import PeerFault
 from ledger.execution import Execution, Executor
 from ledger.store import Write
@@ -75,7 +75,8 @@ class Confirmation:
         """(height, note) of the latest certificate that was made or seen since the start."""
         self.may_sign = setup.me is not None
         self._queue: deque[_Entry] = deque()
-        self._uncertified: dict[int, Root] = {}
+        self._uncertified: dict[int, tuple[Root, Tip]] = {}
+        """height -> the root and the tip it leads to, of blocks decided or executed here."""
         self._decisions: deque[Decision] = deque()
         self._running = False
         self._catching_up: deque[CertifiedBlock] = deque()
@@ -87,7 +88,7 @@ class Confirmation:
         head = recovered.head
         if head.height > recovered.certified:
             self.certifier.executed(head.height, head.size, head.root())
-            self._uncertified[head.height] = Root(head.value, head.slot, head.height)
+            self._uncertified[head.height] = (Root(head.value, head.slot, head.height), head.tip)
         own = recovered.checkpoint
         if own is not None and own.height > recovered.certified and self._setup.me is not None:
             self.certifier.own = own
@@ -103,7 +104,7 @@ class Confirmation:
                 root = Root(value.digest, value.slot, header.height)
                 ordinal = decision.ordinal + offset
                 self._queue.append(_Entry(header, root))
-                self._uncertified[header.height] = root
+                self._uncertified[header.height] = (root, tip)
                 self._spreading.pool.mark_ordered(header.payload, ordinal, header.height)
         assert tip.height == recovered.decided_tip.height, "the decisions do not lead to the tip"
 
@@ -148,7 +149,7 @@ class Confirmation:
             return
         self.tip = tip_of(header)
         self._queue.append(_Entry(header, self.decided))
-        self._uncertified[header.height] = self.decided
+        self._uncertified[header.height] = (self.decided, self.tip)
         self._spreading.pool.mark_ordered(value.payload, position.ordinal, header.height)
         self._outbox.report(
             "decided",
@@ -310,7 +311,7 @@ class Confirmation:
 
     def _install(self, height: int, certificate: CheckpointCertificate) -> None:
         note = certificate.note(self._setup.genesis.origin, self._validators)
-        root = self._uncertified[height]
+        root, tip = self._uncertified[height]
         self.note = (height, note)
         writes: list[Write] = [
             (layout.height_key(layout.CERT, height), note),
@@ -323,6 +324,11 @@ class Confirmation:
         self.certifier.cover(height)
         for old in [old for old in self._uncertified if old <= height]:
             del self._uncertified[old]
+        if height > self.tip.height:
+            # Certified beyond what was decided here: the next decision builds on this block, in
+            # the same moment in which the plugin hears of its root.
+            self.tip, self.decided = tip, root
+            self._spreading.decided_height = height
         self._spreading.certified_height = height
         self._outbox.put(Confirmed(height))
         self._outbox.report("certified", height=height, size=certificate.size)
@@ -359,7 +365,7 @@ class Confirmation:
             writes.append((layout.aged_key(batch.height, batch.digest), None))
         pool.executed(block.batches, block.header.height)
         root = Root(block.header.value, block.header.slot, block.header.height)
-        self._uncertified[block.header.height] = root
+        self._uncertified[block.header.height] = (root, tip_of(block.header))
         return writes
 
     def _finish_range(self) -> None:
@@ -374,9 +380,5 @@ class Confirmation:
         if log != (certificate.size, certificate.root):
             self._outbox.halt(f"execution diverged at height {height}: the certified log differs")
             return
-        if height >= self.tip.height:
-            self.tip = self.head.tip
-            self.decided = Root(self.head.value, self.head.slot, height)
-            self._spreading.decided_height = height
         self._install(height, certificate)
         self._outbox.report("caught up", height=height)

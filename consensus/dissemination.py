@@ -55,6 +55,8 @@ class Dissemination:
     """Batches ordered within the window: (ordinal of the value, height)."""
     wanted: dict[bytes, int] = field(default_factory=dict)
     """Batches not here: since when (monotonic ms) they are missed."""
+    named: dict[bytes, None] = field(default_factory=dict)
+    """Those of the wanted that a value names: they are taken whatever their creator's load."""
     waiting: deque[Transaction] = field(default_factory=deque)
     """Transactions that wait for a batch."""
     waiting_bytes: int = 0
@@ -121,6 +123,7 @@ class Dissemination:
         """A checked batch is here and its write is on the way before anything that needs it."""
         self.held[batch.digest] = Held(batch, signature, now_ms, height)
         self.wanted.pop(batch.digest, None)
+        self.named.pop(batch.digest, None)
         if self.me is not None:
             self.heard_from(self.me, (batch.digest,), now_ms)
 
@@ -142,6 +145,7 @@ class Dissemination:
         for digest in digests:
             if digest not in self.held:
                 self.wanted.setdefault(digest, now_ms)
+                self.named[digest] = None
 
     def missing(self, digests: Iterable[bytes]) -> list[bytes]:
         """Those of the digests that are not here."""
@@ -193,6 +197,7 @@ class Dissemination:
             self.held.pop(batch.digest, None)
             self.holders.pop(batch.digest, None)
             self.wanted.pop(batch.digest, None)
+            self.named.pop(batch.digest, None)
             for transaction in batch.transactions:
                 self.pending.pop(transaction.id, None)
         floor = height - 2 * self.limits.batch_window
@@ -225,4 +230,5 @@ class Dissemination:
         for digest in [d for d, since in self.wanted.items() if now_ms - since > after_ms]:
             if digest not in needed:
                 del self.wanted[digest]
+                self.named.pop(digest, None)
                 self.holders.pop(digest, None)

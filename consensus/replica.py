@@ -152,7 +152,7 @@ class Replica:
         self._outbox.connected[event.peer] = None
         self._settled_ticks = 0
         self._greeting.ask(event.peer)
-        self._spreading.on_peer_up(event.peer)
+        self._spreading.announce(event.peer)
         self._outbox.send(event.peer, self._status(reply=True))
 
     def _on_peer_down(self, event: PeerDown) -> None:
@@ -306,6 +306,7 @@ class Replica:
         if self._ticks % STATUS_TICKS == 0:
             for peer in self._outbox.connected:
                 self._greeting.ask(peer)
+                self._spreading.announce(peer)
             self._confirmation.send_own()
             self._outbox.send_all(self._status(reply=True))
         self._ask_for_blocks()

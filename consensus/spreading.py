@@ -160,11 +160,14 @@ class Spreading:
         if isinstance(result, Fault):
             self._outbox.report("refused", peer=peer, reason=result.reason)
             return
-        needed = digest in self.pool.ordered
+        # A value that names one batch too many of its creator must not wait for it for ever: nodes
+        # may hold different batches of one creator, such as those that its crash has lost.
+        needed = digest in self.pool.ordered or digest in self.pool.named
         if not needed and not self.pool.accepts(result.creator, len(result.raw)):
             self._outbox.report("refused", peer=peer, reason="batch.too-many")
             return
-        if digest in self.pool.held or (needed and digest not in self.pool.wanted):
+        done = digest in self.pool.ordered and digest not in self.pool.wanted
+        if digest in self.pool.held or done:
             return
         self._hold(result, signature)
         self.pool.heard_from(result.creator, (digest,), self._outbox.now.monotonic_ms)
@@ -191,8 +194,12 @@ class Spreading:
         for raw, signature in found:
             self._outbox.send(peer, BatchPacket(raw, signature))
 
-    def on_peer_up(self, peer: int) -> None:
-        """Tell a new peer what is here, so that it can ask for what it misses."""
+    def announce(self, peer: int) -> None:
+        """Tell a peer what is here, so that it can ask for what it misses.
+
+        Told when its link comes up, and again while a batch stays unordered: the batch and every
+        word of it may have been lost on a link that never broke, and this peer may be the leader.
+        """
         digests = [held.batch.digest for held in self.pool.unordered()]
         for start in range(0, len(digests), DIGESTS_MAX):
             self._outbox.send(peer, Have(tuple(digests[start : start + DIGESTS_MAX])))

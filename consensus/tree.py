@@ -116,12 +116,10 @@ class Tree:
         """Build on another root: drop what it covers, and the forks that it excludes."""
         excluded = {digest for digest, value in self._values.items() if value.slot <= root.slot}
         excluded.add(self._root.value)
-        excluded.discard(root.value)
-        self._root = root
         for value in sorted(self._values.values(), key=lambda value: value.slot):
-            if value.parent in excluded:
+            if value.parent in excluded and value.parent != root.value:
                 excluded.add(value.digest)
-        excluded.add(root.value)
+        self._root = root
         self._keep(digest for digest in self._values if digest not in excluded)
 
     def prune(self, floor: Slot, tips: Iterable[bytes]) -> None:

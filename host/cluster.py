@@ -135,13 +135,15 @@ class Cluster:
             for node in running:
                 self.resume(node.index)
                 self._signal(node.index, signal.SIGTERM)
+            # The processes themselves: whoever listens to them may be cancelled already.
+            processes = [node.process for node in running if node.process is not None]
             with trio.move_on_after(STOP_DEADLINE_S):
-                for node in running:
-                    await node.ended.wait()
-            for node in running:
-                self.kill(node.index)
-            for node in running:
-                await node.ended.wait()
+                for process in processes:
+                    await process.wait()
+            for process in processes:
+                if process.poll() is None:
+                    process.kill()
+                await process.wait()
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from consensus.interface import Consensus
@@ -58,7 +58,7 @@ class Plan:
     parameters: tuple[tuple[str, int], ...] = ()
     test_network: bool = False
     policy: str = "members"
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
 
 def create_network(folder: Path, plan: Plan) -> Genesis:
@@ -81,7 +81,7 @@ def create_network(folder: Path, plan: Plan) -> Genesis:
         (home / GENESIS_FILE).write_text(text, encoding="utf-8")
         config = NodeConfig(name, plan.engine, listen, api)
         (home / CONFIG_FILE).write_text(config_text(config), encoding="utf-8")
-        peers = {
+        peers: dict[str, tuple[Endpoint, ...]] = {
             other: (endpoints[number][0],) for number, other in enumerate(names) if number != index
         }
         (home / PEERS_FILE).write_text(peers_text(peers), encoding="utf-8")

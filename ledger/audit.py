@@ -15,7 +15,7 @@ the protocol understands; whoever is sent them checks them.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -29,6 +29,7 @@ from ledger.errors import DecodeFault, Fault, ProofFault, UserError
 from ledger.execution import Executor, genesis_head, parse_block_entry
 from ledger.genesis import Genesis, parse_genesis
 from ledger.keys import SIGNATURE_BYTES, scheme_named
+from ledger.recomputed import Recomputed
 from ledger.statement import Slot, Statement, value_shape
 from ledger.store import Reader, Write, prefix_stop
 
@@ -80,9 +81,9 @@ def audit(
         yield height
     blocks.check_ends()
     certified, above = _check_certificates_above(reader, genesis, blocks)
-    _check_heights(reader, genesis, blocks, certified)
+    _check_heights(reader, blocks.head.height, certified)
     _check_batches(reader)
-    _check_own(reader, genesis, blocks)
+    _check_signed(reader, genesis)
     head = blocks.head
     return Audited(
         height=head.height,
@@ -107,53 +108,6 @@ def _genesis(reader: Reader, network: bytes) -> Genesis:
     return genesis
 
 
-class _Rows:
-    """Keys and values of one kind, in order on demand."""
-
-    def __init__(self) -> None:
-        self.rows: dict[bytes, bytes] = {}
-        self._order: list[bytes] = []
-        self._added: dict[bytes, None] = {}
-
-    def put(self, key: bytes, value: bytes | None) -> None:
-        if value is None:
-            self.rows.pop(key, None)
-            return
-        if key not in self.rows:
-            self._added[key] = None
-        self.rows[key] = value
-
-    def keys(self) -> list[bytes]:
-        if self._added:
-            kept = [key for key in self._order if key in self.rows and key not in self._added]
-            # Two sorted runs: the sort merges them in linear time.
-            self._order = kept + sorted(self._added)
-            self._order.sort()
-            self._added.clear()
-        return [key for key in self._order if key in self.rows]
-
-
-class _Recomputed:
-    """What executing from the genesis has led to: the executor's reader."""
-
-    def __init__(self, stored: Reader) -> None:
-        self._stored = stored
-        self.kinds = {kind: _Rows() for kind in (layout.STATE, layout.NONCE, layout.TILE)}
-
-    def get(self, key: bytes) -> bytes | None:
-        rows = self.kinds.get(key[:1])
-        # Old blocks, whose nonces leave the state, were compared when they passed.
-        return self._stored.get(key) if rows is None else rows.rows.get(key)
-
-    def scan(
-        self, start: bytes, stop: bytes, *, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        rows = self.kinds[start[:1]]
-        keys = [key for key in rows.keys() if start <= key < stop]
-        for key in reversed(keys) if reverse else keys:
-            yield key, rows.rows[key]
-
-
 class _Blocks:
     """Goes through the blocks in order and holds what follows from them."""
 
@@ -164,21 +118,21 @@ class _Blocks:
         self._genesis = genesis
         self._verify = scheme_named(genesis.scheme).verify
         self._executor = Executor(genesis, applications)
-        self._view = _Recomputed(reader)
+        self._view = Recomputed(reader)
         self.head = genesis_head(genesis)
         self.certificates = 0
         self.certified = 0
         self.batches = 0
         self.transactions = 0
         own = reader.get(CHECKPOINT)
-        self.own = None if own is None else _decode(own, _checkpoint_shape, "own checkpoint")
+        self._own = None if own is None else _decode(own, _checkpoint_shape, "own checkpoint")
         """(height, size, root, signature) of the checkpoint that this node signed last."""
 
     def check(self, height: int) -> None:
         """Check and execute the block at the next height.  Raises ProofFault."""
         raw = self._stored(layout.height_key(layout.BLOCK, height), f"block {height}")
         try:
-            first, leaves = parse_block_entry(raw)
+            _, leaves = parse_block_entry(raw)
             leaf = parse_leaf(leaves[0])
             if not isinstance(leaf, BlockLeaf):
                 raise DecodeFault("leaf.kind", "the first leaf is not a block's")
@@ -188,13 +142,14 @@ class _Blocks:
         self._check_link(header, height)
         batches = [self._batch(header, digest) for digest in header.payload]
         done = self._executor.execute(self._view, self.head, header, batches)
-        if first != self.head.size or leaves != done.leaves:
+        if leaves != done.leaves:
             raise ProofFault("audit.leaves", f"executing block {height} gives other leaves")
         self._compare(done.writes, height)
         self.head = done.head
         self.batches += len(batches)
         self.transactions += done.outcome.entry_count
         self._check_certificate(height)
+        self._check_own(height)
 
     def _check_link(self, header: BlockHeader, height: int) -> None:
         tip, genesis = self.head.tip, self._genesis
@@ -257,10 +212,17 @@ class _Blocks:
         self.certificates += 1
         self.certified = height
 
+    def _check_own(self, height: int) -> None:
+        log = (self.head.size, self.head.root())
+        if self._own is not None and self._own[0] == height and self._own[1:3] != log:
+            raise ProofFault("audit.signed", f"height {height}: this node signed another log")
+
     def check_ends(self) -> None:
         """After the last block: head, state, nonces, partial tiles, and nothing beyond them."""
         if self.head.height > 0:
             self._check_equal(layout.EXECUTED, self.head.encode(), "the executed head")
+        if self._own is not None and self._own[0] > self.head.height:
+            raise ProofFault("audit.signed", "this node signed a log that it has not executed")
         for kind, name in ((layout.STATE, "state"), (layout.NONCE, "used nonces")):
             self._check_same(kind, name)
         tiles = self._view.kinds[layout.TILE].rows
@@ -276,7 +238,7 @@ class _Blocks:
     def _check_same(self, kind: bytes, name: str) -> None:
         """What follows and what is stored, side by side: the first difference is the finding."""
         rows = self._view.kinds[kind]
-        expected = iter(rows.keys())
+        expected = iter(rows.keys(kind, prefix_stop(kind)))
         for key, value in self._reader.scan(kind, prefix_stop(kind)):
             wanted = next(expected, None)
             if wanted is None or key < wanted:
@@ -313,9 +275,7 @@ def check_note(note: bytes, genesis: Genesis, height: int) -> tuple[int, bytes]:
     return certificate.size, certificate.root
 
 
-def _check_certificates_above(
-    reader: Reader, genesis: Genesis, blocks: _Blocks
-) -> tuple[int, int]:
+def _check_certificates_above(reader: Reader, genesis: Genesis, blocks: _Blocks) -> tuple[int, int]:
     """(highest certified height, how many certificates stand above the executed blocks)."""
     certified, count, size = blocks.certified, 0, blocks.head.size
     start = layout.height_key(layout.CERT, blocks.head.height + 1)
@@ -331,15 +291,17 @@ def _check_certificates_above(
     return certified, count
 
 
-def _check_heights(reader: Reader, genesis: Genesis, blocks: _Blocks, certified: int) -> None:
+def _check_heights(reader: Reader, executed: int, certified: int) -> None:
     """The heights that the node believes are those of its records."""
     if queries.certified_height(reader) != certified:
-        raise ProofFault("audit.heights", f"the highest certificate is that of {certified}")
-    _, height, block = queries.decided(reader) or (0, 0, b"")
-    # Where the node has caught up, its last decision is older than its last block.
-    executed = queries.header(reader, height) if 0 < height <= blocks.head.height else None
-    if executed is not None and executed.hash != block:
-        raise ProofFault("audit.heights", f"block {height} is not the one that was decided")
+        raise ProofFault("audit.heights", f"the highest certificate is that of height {certified}")
+    decided = queries.decided(reader)
+    if decided is None:
+        return
+    # A node that has caught up has blocks above its last decision.
+    header = queries.header(reader, decided.height) if decided.height <= executed else None
+    if header is not None and header.hash != decided.hash:
+        raise ProofFault("audit.heights", f"block {decided.height} is not the one decided")
 
 
 def _check_batches(reader: Reader) -> None:
@@ -352,7 +314,7 @@ def _check_batches(reader: Reader) -> None:
             raise ProofFault("audit.missing", f"unordered batch {key[9:].hex()} is missing")
 
 
-def _check_own(reader: Reader, genesis: Genesis, blocks: _Blocks) -> None:
+def _check_signed(reader: Reader, genesis: Genesis) -> None:
     """Everything that the store says its node signed, one validator signed."""
     verify = scheme_named(genesis.scheme).verify
     signers = [member.consensus_key for member in genesis.epoch.validators.members]
@@ -361,8 +323,6 @@ def _check_own(reader: Reader, genesis: Genesis, blocks: _Blocks) -> None:
         signers = [signer for signer in signers if verify(signer, message, signature)]
         if not signers:
             raise ProofFault("audit.signed", f"{_name(key)} is not signed by this validator")
-    if blocks.own is not None and blocks.own[0] > blocks.head.height:
-        raise ProofFault("audit.signed", "the own checkpoint is above the executed height")
 
 
 def _own_message(key: bytes, raw: bytes, genesis: Genesis) -> tuple[bytes, bytes]:

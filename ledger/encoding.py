@@ -8,10 +8,11 @@ and accepts the input only if encoding the result gives the same bytes.
 
 from __future__ import annotations
 
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
-from unicodedata import ucd_3_2_0 as _tables
 
 import msgpack
 
@@ -37,15 +38,25 @@ def encoder() -> Callable[[Any], bytes]:
 def is_normal_text(value: str) -> bool:
     """Whether text is in normal form C, judged alike by every version of Python.
 
-    The tables are those of Unicode 3.2: newer ones differ between interpreters, and then one node
-    would take a combining character for unassigned that another one re-orders.
+    Interpreters know different versions of Unicode, and what one takes for unassigned another may
+    re-order.  So only stretches of characters that Unicode 3.2 had are looked at, each alone: for
+    these, every later version promises the same normal form.
     """
-    return value.isascii() or _tables.is_normalized("NFC", value)
+    return value.isascii() or normal_text(value) == value
 
 
 def normal_text(value: str) -> str:
     """The text in normal form C, as `is_normal_text` judges it."""
-    return value if value.isascii() else _tables.normalize("NFC", value)
+    if value.isascii():
+        return value
+    return "".join(
+        unicodedata.normalize("NFC", "".join(characters)) if is_old else "".join(characters)
+        for is_old, characters in groupby(value, _is_old)
+    )
+
+
+def _is_old(character: str) -> bool:
+    return unicodedata.ucd_3_2_0.category(character) != "Cn"
 
 
 class Shape(ABC):

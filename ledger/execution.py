@@ -270,8 +270,8 @@ class Executor:
                 origin = Origin(height, position, number, identity, sender, time)
                 application.apply(state, origin, body)
         except Fault as fault:
-            assert fault.reason, "an empty reason would read as applied"
-            return fault.reason[:REASON_CHARS_MAX]
+            # An empty reason would read as applied.
+            return fault.reason[:REASON_CHARS_MAX] or "operation.refused"
         state.keep()
         return ""
 

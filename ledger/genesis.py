@@ -42,9 +42,7 @@ epoch_shape = encoding.row(
     encoding.array(encoding.row(_name, encoding.uint()), PARAMETERS_MAX),
     encoding.uint(2, low=1),
     encoding.array(
-        encoding.row(
-            _name, encoding.digest, encoding.digest, encoding.blob(CERTIFICATE_BYTES_MAX)
-        ),
+        encoding.row(_name, encoding.digest, encoding.digest, encoding.blob(CERTIFICATE_BYTES_MAX)),
         VALIDATORS_MAX,
         low=1,
     ),
@@ -57,9 +55,7 @@ shape = encoding.row(
     epoch_shape,
     encoding.array(encoding.uint(low=1), 32),
     encoding.array(encoding.row(_name, encoding.uint()), 64),
-    encoding.array(
-        encoding.row(_name, encoding.digest, encoding.array(_name, 8)), MEMBERS_MAX
-    ),
+    encoding.array(encoding.row(_name, encoding.digest, encoding.array(_name, 8)), MEMBERS_MAX),
     encoding.uint(MEMBERS_MAX),
     _name,
     _name,
@@ -109,9 +105,7 @@ def epoch_from_row(row: Any) -> EpochRecord:
     if names != sorted(set(names)):
         raise Fault("genesis.parameters", "parameter names are not strictly ascending")
     validators = ValidatorSet(tuple(Validator(*member) for member in members), QuorumRule(rule))
-    return EpochRecord(
-        number, protocol, version, parameters, validators, first_height, previous
-    )
+    return EpochRecord(number, protocol, version, parameters, validators, first_height, previous)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +190,9 @@ def check_genesis(genesis: Genesis) -> None:
     keys = [v.consensus_key for v in validators] + [m.public_key for m in genesis.members]
     for key in keys:
         scheme.check_public_key(key)
-    if len(set(keys)) != len(keys) or len({v.name for v in validators}) != len(validators):
+    is_distinct = len({v.name for v in validators}) == len(validators)
+    is_distinct &= len({m.name for m in genesis.members}) == len(genesis.members)
+    if len(set(keys)) != len(keys) or not is_distinct:
         raise Fault("genesis.duplicate", "two validators or members share a key or a name")
     if genesis.epoch.number != 0 or genesis.epoch.first_height != 1:
         raise Fault("genesis.epoch", "the first epoch has number 0 and begins at height 1")
@@ -208,6 +204,12 @@ def check_genesis(genesis: Genesis) -> None:
         raise Fault("genesis.policy", "an open ledger is for test networks only")
     if any(character.isspace() or character == "+" for character in genesis.name):
         raise Fault("genesis.name", "a network's name has no space and no plus sign")
+    applications = [name for name, _ in genesis.applications]
+    if applications != sorted(set(applications)):
+        raise Fault("genesis.applications", "application names are not strictly ascending")
+    # The name is a part of the keys of the application's state, up to a zero byte.
+    if not all(name.isascii() and name.isprintable() for name in applications):
+        raise Fault("genesis.applications", "an application's name is printable ASCII")
     ids = [note.key_id(genesis.origin, note.ED25519, v.consensus_key) for v in validators]
     if len(set(ids)) != len(ids):
         raise Fault("genesis.key-id", "two validators share a note key id; make new keys")
@@ -289,7 +291,14 @@ def from_json(text: str | bytes) -> Genesis:
         )
         raw = encode(row)
         named = bytes.fromhex(document["network"])
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise Fault("genesis.malformed", f"{type(error).__name__}: {error}") from error
     genesis = parse_genesis(raw)
     if genesis.network != named:

@@ -217,7 +217,7 @@ def _check_handover(handover: Handover, epoch: EpochRecord, head: TreeHead) -> N
     if not isinstance(leaf, OutcomeLeaf) or leaf.epoch != epoch.id:
         raise ProofFault("handover.leaf", "the leaf is not an outcome of the epoch that ends")
     record = handover.record
-    if leaf.next_epoch == epoch.id or leaf.next_epoch != record.id:
+    if leaf.next_epoch != record.id:
         raise ProofFault("handover.record", "the leaf does not lead to this epoch")
     follows = (
         record.number == epoch.number + 1

@@ -138,8 +138,6 @@ def open_note(raw: bytes, *, signatures_max: int = SIGNATURES_MAX) -> tuple[byte
     if blank < 0:
         raise DecodeFault("note.text", "no blank line before the signatures")
     text, block = raw[: blank + 1], raw[blank + 2 :]
-    if not block:
-        raise DecodeFault("note.signature", "a note has at least one signature")
     if block.count(b"\n") > signatures_max:
         raise DecodeFault("note.count", f"more than {signatures_max} signatures")
     return text, [_parse_line(line) for line in block[:-1].split(b"\n")]
@@ -157,9 +155,9 @@ def _check_text(raw: bytes) -> None:
 
 
 def _parse_line(line: bytes) -> Signature:
-    name, space, encoded = line.removeprefix(_DASH).partition(b" ")
-    if not line.startswith(_DASH) or not space:
-        raise DecodeFault("note.signature", "a signature line is dash, key name and base64")
+    if not line.startswith(_DASH):
+        raise DecodeFault("note.signature", "not a line of dash, key name and signature")
+    name, _, encoded = line.removeprefix(_DASH).partition(b" ")
     try:
         check_name(name.decode())
     except Fault as fault:
@@ -173,11 +171,11 @@ def _parse_line(line: bytes) -> Signature:
 def decode_base64(data: bytes, *, reason: str) -> bytes:
     """What this canonical standard base64 stands for.  Raises DecodeFault with the reason code.
 
-    The library lets the unused bits of the last character be anything; here they are zero, so
-    that no two texts carry the same bytes.
+    The library skips foreign characters and lets the unused bits of the last one be anything;
+    re-encoding sees to it that no two texts carry the same bytes.
     """
     try:
-        decoded = b64decode(data, validate=True)
+        decoded = b64decode(data)
     except Base64Error as error:
         raise DecodeFault(reason, "not standard base64") from error
     if b64encode(decoded) != data:

@@ -23,6 +23,7 @@ from ledger.block import (
     parse_leaf,
 )
 from ledger.certified import stated_head
+from ledger.chain import Tip
 from ledger.errors import DecodeFault, Fault, StorageError
 from ledger.execution import Head, genesis_head, parse_block_entry, parse_head
 from ledger.genesis import Genesis
@@ -124,15 +125,23 @@ class Certified:
 def heights(reader: Reader, genesis: Genesis) -> Heights:
     """The three heights of this node."""
     executed = head(reader, genesis).height
-    raw = reader.get(layout.DECISION_HEAD)
-    decided = 0
-    if raw is not None:
-        try:
-            decided = encoding.decode(raw, _decision_shape, size_max=1024, what="decision head")[1]
-        except DecodeFault as fault:
-            raise _damaged("the decision head", fault) from fault
+    last = decided(reader)
     # A node that catches up executes what others decided.
-    return Heights(max(decided, executed), executed, certified_height(reader))
+    highest = executed if last is None else max(last.height, executed)
+    return Heights(highest, executed, certified_height(reader))
+
+
+def decided(reader: Reader) -> Tip | None:
+    """The block that the last decision made or left in place; None before the first decision."""
+    raw = reader.get(layout.DECISION_HEAD)
+    if raw is None:
+        return None
+    try:
+        fields = encoding.decode(raw, _decision_shape, size_max=1024, what="decision head")
+    except DecodeFault as fault:
+        raise _damaged("the decision head", fault) from fault
+    _, height, block, timestamp_ms, _, _ = fields
+    return Tip(height, block, timestamp_ms)
 
 
 def head(reader: Reader, genesis: Genesis) -> Head:

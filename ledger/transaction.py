@@ -14,7 +14,7 @@ thousands a second, so this module checks types in line where `encoding.decode` 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,8 @@ from ledger.limits import (
 
 VERSION = 1
 DOMAIN = b"ledger transaction\x00"
+_OPERATIONS_BYTES_MAX = TRANSACTION_BYTES_MAX - 256
+"""Header, signature and their framing take less than 200 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,21 @@ def operations_root(rows: tuple[tuple[bytes, str, int, bytes], ...]) -> bytes:
 def _root(rows: tuple[Any, ...], pack: Callable[[Any], bytes]) -> bytes:
     # merkle.leaf_hash in line: the call would cost a third of the hash.
     return merkle.root_of([hashlib.sha256(b"\x00" + pack(row)).digest() for row in rows])
+
+
+def grouped(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
+    """The operations in their order, in lists of which each fits into one transaction."""
+    group: list[Operation] = []
+    size = 0
+    for operation in operations:
+        added = len(encode(operation.row()))
+        if group and (len(group) == OPERATIONS_MAX or size + added > _OPERATIONS_BYTES_MAX):
+            yield group
+            group, size = [], 0
+        group.append(operation)
+        size += added
+    if group:
+        yield group
 
 
 def make_transaction(

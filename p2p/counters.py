@@ -1,11 +1,12 @@
-"""Counters of the links: traffic by channel, and refusals by reason.  Pure."""
+"""Counters of the links: traffic by channel, the state of a peer, refusals by reason.  Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from p2p.frames import HEADER_BYTES, Channel, Frame
+from p2p.hello import Hello
 
 
 @dataclass(slots=True)
@@ -44,6 +45,26 @@ class Traffic:
             dict(self.bytes_out),
             self.writes,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """What there is to say of one peer."""
+
+    peer: int
+    """Its number."""
+    hello: Hello | None
+    """What it said when its link came up; None while there is no link."""
+    round_trip_ms: float | None
+    """Of the latest answered ping."""
+    frames_waiting: int
+    """In its outbound queue."""
+    bytes_waiting: int
+    """In its outbound queue."""
+    dropped: Mapping[Channel, int]
+    """Frames that found no room in the queue, over all its links."""
+    traffic: Traffic
+    """Over all its links."""
 
 
 class Refusals:

@@ -23,7 +23,7 @@ import trio
 from ledger.errors import PeerFault
 from p2p.backoff import Backoff
 from p2p.certificate import Identity
-from p2p.counters import Refusals, Traffic
+from p2p.counters import PeerStatus, Refusals, Traffic
 from p2p.frames import PAYLOAD_BYTES_MAX, Channel, Frame
 from p2p.hello import Hello
 from p2p.tls import make_contexts
@@ -77,25 +77,6 @@ class PeersBounds:
     """Between reports of one reason."""
     link: LinkBounds = field(default_factory=LinkBounds)
     """Of each link."""
-
-
-@dataclass(frozen=True, slots=True)
-class PeerStatus:
-    """What there is to say of one peer."""
-
-    peer: int
-    hello: Hello | None
-    """What it said when its link came up; None while there is no link."""
-    round_trip_ms: float | None
-    """Of the latest answered ping."""
-    frames_waiting: int
-    """In its outbound queue."""
-    bytes_waiting: int
-    """In its outbound queue."""
-    dropped: Mapping[Channel, int]
-    """Frames that found no room in the queue, over all its links."""
-    traffic: Traffic
-    """Over all its links."""
 
 
 @dataclass(slots=True)
@@ -222,9 +203,10 @@ class Peers:
         for peer, state in sorted(self._peers.items()):
             if peer not in peers or peers[peer].certificate != state.record.certificate:
                 del self._peers[peer]
-                state.dialing.cancel()
                 if state.link is not None:
                     state.link.close("link.removed")
+                else:
+                    state.dialing.cancel()
         for peer, record in sorted(peers.items()):
             if peer in self._peers:
                 self._peers[peer].record = record
@@ -271,7 +253,7 @@ class Peers:
     async def _dial(self, peer: int, state: _Peer) -> None:
         """Keep a link to a higher-numbered peer for as long as it is in the table."""
         with state.dialing:
-            while True:
+            while self._peers.get(peer) is state:
                 # A link accepted earlier cannot be there: only lower numbers are accepted.
                 assert state.link is None
                 await self._dial_once(peer, state)

@@ -15,8 +15,9 @@ from random import Random
 from ledger.errors import UserError
 from sim.agenda import MS, Agenda
 from sim.network import Network
-from sim.node import Boundary, Node
+from sim.node import Node
 from sim.scenario import Incident, Load, Pace, Scenario, Weather
+from sim.watcher import Boundary
 
 WEATHERS = ("delay", "loss", "duplicate", "reorder", "replay")
 """Kinds that change how every link treats every frame."""

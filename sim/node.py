@@ -11,13 +11,10 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
-from enum import IntEnum
 from random import Random
-from typing import Any, Protocol
-
-from storage.memory import MemoryDisk
+from typing import Any
 
 from consensus.interface import Now
 from consensus.io import (
@@ -40,11 +37,12 @@ from consensus.io import (
     TimerRang,
 )
 from ledger.errors import LedgerError
-from ledger.store import Reader, Write
 from sim.agenda import MS, Agenda
 from sim.network import Network
 from sim.scenario import Pace
 from sim.trace import Trace
+from sim.watcher import Boundary, Machine, Open, Watcher
+from storage.memory import MemoryDisk
 
 EPOCH_MS = 1_700_000_000_000
 """What the clocks on the wall show when a world begins."""
@@ -53,57 +51,6 @@ _TIMER_LATE_US_MAX = 500
 _BUGS = (AssertionError, LedgerError, ArithmeticError, LookupError, TypeError, ValueError,
          AttributeError, RuntimeError)  # fmt: skip
 """What a mistake in the machine under test looks like; each becomes a finding of the run."""
-
-
-class Machine(Protocol):
-    """What a node runs: `consensus.replica.Replica`, or a test's own."""
-
-    def step(self, now: Now, event: HostEvent) -> Step: ...
-
-
-Open = Callable[[int, Reader], Machine]
-"""Starts the machine of node `index` from what its disk holds."""
-
-
-class Boundary(IntEnum):
-    """Where in the life of a write a crash strikes."""
-
-    NOWHERE = 0
-    """At once, wherever the node stands."""
-    BEFORE = 1
-    """The write is lost, although it was under way."""
-    AFTER = 2
-    """The write is on the disk, and nothing that it allowed has left."""
-    AMID = 3
-    """The write is on the disk, and some of what it allowed has left."""
-
-
-class Watcher:
-    """Sees what happens at the nodes; the oracles and the clients are watchers."""
-
-    def booted(self, node: int, reader: Reader) -> None:
-        """A node's process starts, with this on its disk."""
-
-    def crashed(self, node: int) -> None:
-        """A node's process ended; what is on its disk now is all that it has."""
-
-    def written(self, node: int, writes: list[Write], reader: Reader) -> None:
-        """These writes are on a node's disk."""
-
-    def sent(self, node: int, output: SendFrame) -> None:
-        """A frame left a node."""
-
-    def confirmed(self, node: int, height: int, reader: Reader) -> None:
-        """A node says that everything up to a height is certified."""
-
-    def answered(self, node: int, answer: Answer) -> None:
-        """A node answers a client."""
-
-    def reported(self, node: int, report: Report) -> None:
-        """A node tells a fact."""
-
-    def failed(self, node: int, reason: str) -> None:
-        """A node stopped for good, on purpose or by a mistake."""
 
 
 @dataclass(slots=True)

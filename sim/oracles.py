@@ -1,9 +1,9 @@
-"""Oracles: what must hold in every run, judged from bytes on disks and wires.
+"""Oracles over what nodes say and do; those over what they store are in `sim/chain_oracle.py`.
 
-They are written apart from what they judge.  Nothing here calls the code that builds blocks, trees,
-certificates or results: formats are taken apart again by hand, the Merkle root is the recursive
-definition of RFC 9162, the quorum is a table.  The one thing borrowed is the plugin's own decoder,
-without which a vote on the wire is just bytes.
+Oracles are written apart from what they judge.  Nothing in them calls the code that builds blocks,
+trees, certificates or results: formats are taken apart again by hand, the Merkle root is the
+recursive definition of RFC 9162, the quorum is a table.  The one thing borrowed is the plugin's own
+decoder, without which a vote on the wire is just bytes.
 
     P1   no two honest nodes hold different blocks or leaves for one height
     P2   what a node called confirmed it still has, unchanged, after every restart
@@ -12,37 +12,33 @@ without which a vote on the wire is just bytes.
     P6   a block holds exactly the transactions of its batches that may be executed, rightly signed
     P7   no sender's nonce is used twice
     P8   what was confirmed anywhere is in the log of every node in the end
+    P9   a request is answered once
+    P10  after stabilisation everything sound is confirmed in time, and then there is silence
+    P13  nobody honest is accused
     P14  no validator signs two values for one phase and slot
     P16  every queue is bounded
-    P19  no node stops or breaks down
+    P19  no node with a whole disk stops, breaks down or refuses to vote
 
-P10 (liveness after stabilisation, then silence) is judged where the run is led: `sim/run.py`.
+The numbers are those of the project's table of properties.  P9 is judged by the clients, P10 and
+P16 by whoever leads the run.
 """
 
 from __future__ import annotations
 
-import hashlib
-from base64 import b64decode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import msgpack
 
 from consensus.interface import Message
-from consensus.io import Channel, SendFrame
+from consensus.io import Channel, Report, SendFrame
 from ledger import layout
-from ledger.genesis import Genesis
 from ledger.store import Reader, Write
-from sim.node import Watcher
+from sim.watcher import Watcher
 
-QUORUMS = (0, 1, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8, 9, 9, 10, 11, 11, 12, 13, 13, 14, 15)
-"""Byzantine quorums of 0 to 21 validators, written out."""
-MAJORITIES = (0, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11)
 VIOLATIONS_MAX = 20
 """A broken run breaks everywhere; the first findings say why."""
-BACKLOG_MAX = 20_000
-"""Steps that may wait for one disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,248 +66,6 @@ class Findings:
         """A property is broken, at these nodes."""
         if len(self.found) < VIOLATIONS_MAX:
             self.found.append(Violation(name, sentence, self._now_ms(), nodes))
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One block as the first node that executed it stored it."""
-
-    node: int
-    raw: bytes
-    hash: bytes
-    timestamp_ms: int
-    size: int
-    """Leaves of the log up to its end."""
-
-
-class ChainOracle(Watcher):
-    """P1 to P4, P6 and P7, over every block and certificate that reaches a disk."""
-
-    def __init__(self, genesis: Genesis, findings: Findings) -> None:
-        self.entries: list[Entry] = []
-        """By height, the first is height 1."""
-        self.executed: dict[bytes, int] = {}
-        """Transaction id -> height, over all blocks."""
-        self.used: dict[tuple[bytes, int], bytes] = {}
-        """(sender, nonce) -> transaction id."""
-        self.leaf_hashes: list[bytes] = []
-        self._findings = findings
-        self._network = genesis.network
-        self._origin = genesis.origin
-        self._window = genesis.limits.replay_window
-        self._senders = {m.public_key for m in genesis.members if "submitter" in m.roles}
-        self._epoch = genesis.epoch.id
-        keys = [validator.consensus_key for validator in genesis.epoch.validators.members]
-        self._keys = {_note_key_id(genesis.origin, key): key for key in keys}
-        self._key_order = list(self._keys)
-        is_byzantine = genesis.epoch.validators.rule == 1
-        self._quorum = (QUORUMS if is_byzantine else MAJORITIES)[len(keys)]
-        self._certificates: set[tuple[int, bytes]] = set()
-        self._headers: dict[int, tuple[int, bytes]] = {}
-        self._promised: dict[int, int] = {}
-        self._roots: dict[int, bytes] = {}
-        """The log's root by its size, at the sizes that certificates name."""
-
-    # --- what reaches a disk ----------------------------------------------------------------------
-
-    def written(self, node: int, writes: list[Write], reader: Reader) -> None:
-        for key, value in writes:
-            kind = key[:1]
-            if kind == layout.BLOCK:
-                self._on_block(node, key, value, reader)
-            elif kind == layout.HEADER:
-                self._on_header(node, key, value)
-            elif kind == layout.CERT and value is not None:
-                self._on_certificate(node, int.from_bytes(key[1:], "big"), value)
-
-    def _on_header(self, node: int, key: bytes, value: bytes | None) -> None:
-        height = int.from_bytes(key[1:], "big")
-        if value is None:
-            return
-        first, raw = self._headers.setdefault(height, (node, value))
-        if raw != value:
-            self._findings.add(
-                "P1", f"nodes {first} and {node} decided different blocks at height {height}",
-                first, node,
-            )  # fmt: skip
-
-    def _on_block(self, node: int, key: bytes, value: bytes | None, reader: Reader) -> None:
-        height = int.from_bytes(key[1:], "big")
-        if value is None:
-            self._findings.add("P2", f"node {node} deleted block {height}", node)
-        elif height <= len(self.entries):
-            entry = self.entries[height - 1]
-            if entry.raw != value:
-                self._findings.add("P1", self._difference(entry, node, height, value),
-                                   entry.node, node)  # fmt: skip
-        elif height > len(self.entries) + 1:
-            self._findings.add("P3", f"node {node} stored block {height} before the one below it",
-                               node)  # fmt: skip
-        else:
-            self._append(node, height, value, reader)
-
-    def _difference(self, entry: Entry, node: int, height: int, raw: bytes) -> str:
-        what = "different leaves for the same block"
-        if _digest(_unpack(_unpack(raw)[1][0])[2]) != entry.hash:
-            what = "different blocks"
-        return f"nodes {entry.node} and {node} stored {what} at height {height}"
-
-    def _append(self, node: int, height: int, raw: bytes, reader: Reader) -> None:
-        """Judge a block that no node has stored before, and make it the measure for the others."""
-        first, leaves = _unpack(raw)
-        header_raw = _unpack(leaves[0])[2]
-        header, outcome = _unpack(header_raw), _unpack(leaves[-1])
-        block_hash = _digest(header_raw)
-        for complaint in self._complaints(height, first, leaves, header, outcome, block_hash):
-            self._findings.add("P3", f"node {node} stored block {height}: {complaint}", node)
-        for name, complaint in self._transaction_complaints(height, leaves, header, reader):
-            self._findings.add(name, f"node {node} stored block {height}: {complaint}", node)
-        self.leaf_hashes += [_digest(b"\x00" + leaf) for leaf in leaves]
-        size = len(self.leaf_hashes)
-        self.entries.append(Entry(node, raw, block_hash, header[8], size))
-
-    def _complaints(
-        self, height: int, first: int, leaves: Any, header: Any, outcome: Any, block_hash: bytes
-    ) -> Iterable[str]:
-        """What is wrong with the block's place in the chain and in the log (P3)."""
-        last = self.entries[-1] if self.entries else None
-        checks = (
-            (header[1] == self._network, "it is of another network"),
-            (header[2] == self._epoch, "it is of another epoch"),
-            (header[3] == height, "its header has another height"),
-            (header[4] == (last.hash if last else bytes(32)), "it links to another block"),
-            (last is None or header[8] > last.timestamp_ms, "its time does not grow"),
-            (len(header[9]) > 0, "it has no payload"),
-            (first == len(self.leaf_hashes), "it does not begin where the log ends"),
-            (outcome[1:4] == (3, height, block_hash), "its outcome is of another block"),
-            (outcome[4] == len(leaves) - 2, "its outcome counts other leaves"),
-            ((outcome[7], outcome[8]) == (self._epoch, self._epoch), "its outcome changes epochs"),
-        )
-        return (complaint for is_right, complaint in checks if not is_right)
-
-    def _transaction_complaints(
-        self, height: int, leaves: Any, header: Any, reader: Reader
-    ) -> Iterable[tuple[str, str]]:
-        """What is wrong with the transactions of a block (P6, P7)."""
-        stored = [_unpack(leaf) for leaf in leaves[1:-1]]
-        for leaf in stored:
-            _, network, sender, nonce, expiry, _, _ = _unpack(leaf[6])
-            identity, pair = _digest(leaf[6]), (sender, nonce)
-            if pair in self.used:
-                yield (
-                    "P7",
-                    f"a sender's nonce {nonce} is used again, first at height "
-                    + str(self.executed[self.used[pair]]),
-                )
-            self.used.setdefault(pair, identity)
-            self.executed.setdefault(identity, height)
-            if network != self._network or sender not in self._senders:
-                yield "P6", "a transaction of no member of this network"
-            if not height <= expiry <= height + self._window:
-                yield "P6", f"a transaction outside its life: it expires at {expiry}"
-            if not _is_signed(sender, b"ledger transaction\x00" + leaf[6], leaf[7]):
-                yield "P6", "a transaction with a wrong signature"
-        if [leaf[6] for leaf in stored] != list(self._due(height, header[9], reader)):
-            yield "P6", "its transactions are not those that its batches call for"
-
-    def _due(self, height: int, payload: Any, reader: Reader) -> Iterable[bytes]:
-        """Headers of the transactions that a block with these batches must hold, in order."""
-        seen: set[tuple[bytes, int]] = set()
-        for digest in payload:
-            stored = reader.get(layout.BATCH + digest)
-            if stored is None or _digest(stored[64:]) != digest:
-                yield b"a batch is missing or is not the one that was named"
-                continue
-            for raw in _unpack(stored[64:])[6]:
-                header = _unpack(raw)[0]
-                _, network, sender, nonce, expiry, _, _ = _unpack(header)
-                pair = (sender, nonce)
-                # The block's own leaves are in `used` by now, with the height of this block.
-                earlier = self.executed[self.used[pair]] if pair in self.used else height
-                is_fresh = earlier == height and pair not in seen
-                is_alive = height <= expiry <= height + self._window
-                if is_fresh and is_alive and sender in self._senders and network == self._network:
-                    seen.add(pair)
-                    yield header
-
-    # --- certificates -----------------------------------------------------------------------------
-
-    def _on_certificate(self, node: int, height: int, note: bytes) -> None:
-        """P4: a certificate on a disk binds the log up to its height."""
-        if (height, note) in self._certificates:
-            return
-        self._certificates.add((height, note))
-        if height > len(self.entries):
-            self._findings.add("P4", f"node {node} stored a certificate for height {height}, which "
-                               "no node has executed", node)  # fmt: skip
-            return
-        size = self.entries[height - 1].size
-        complaint = self._judge_note(note, size)
-        if complaint:
-            self._findings.add("P4", f"node {node} stored a certificate for height {height} "
-                               f"{complaint}", node)  # fmt: skip
-
-    def _judge_note(self, note: bytes, size: int) -> str:
-        """What is wrong with a signed note over the first `size` leaves; empty if nothing is."""
-        body, _, block = note.partition(b"\n\n")
-        text = body + b"\n"
-        lines = text.decode().split("\n")
-        if lines[:2] != [self._origin, str(size)]:
-            return f"over another log or size: {lines[:2]}"
-        if size not in self._roots:
-            self._roots[size] = naive_root(self.leaf_hashes[:size])
-        if b64decode(lines[2], validate=True) != self._roots[size]:
-            return "whose root is not that of the leaves"
-        signers: list[int] = []
-        for line in block.decode().splitlines():
-            mark, name, encoded = line.split(" ")
-            signed = b64decode(encoded, validate=True)
-            key = self._keys.get(signed[:4])
-            if mark != "—" or name != self._origin or key is None:
-                return "with a signature of no validator"
-            if not _is_signed(key, text, signed[4:]):
-                return "with a wrong signature"
-            signers.append(self._key_order.index(signed[:4]))
-        if sorted(set(signers)) != signers:
-            return "whose signers repeat or are out of order"
-        if len(signers) != self._quorum:
-            return f"with {len(signers)} signatures, where {self._quorum} are a quorum"
-        return ""
-
-    # --- promises ---------------------------------------------------------------------------------
-
-    def confirmed(self, node: int, height: int, reader: Reader) -> None:
-        if certified_height(reader) < height:
-            self._findings.add("P2", f"node {node} confirmed height {height} without a stored "
-                               "certificate", node)  # fmt: skip
-        self._promised[node] = max(height, self._promised.get(node, 0))
-
-    def booted(self, node: int, reader: Reader) -> None:
-        """P2: after every restart, what was promised is there, unchanged."""
-        self.check_store(node, reader, self._promised.get(node, 0))
-
-    def check_store(self, node: int, reader: Reader, promised: int) -> None:
-        """Compare a node's whole certified chain with the one that all agree on."""
-        certified = certified_height(reader)
-        if certified < promised:
-            self._findings.add("P2", f"node {node} confirmed height {promised} and is back at "
-                               f"{certified}", node)  # fmt: skip
-        for height in range(1, min(certified, len(self.entries)) + 1):
-            raw = reader.get(layout.height_key(layout.BLOCK, height))
-            if raw != self.entries[height - 1].raw:
-                self._findings.add("P2", f"node {node} lost or changed certified block {height}",
-                                   node)  # fmt: skip
-
-    def finish(self, node: int, reader: Reader, acknowledged: dict[bytes, int]) -> None:
-        """P2, P3 and P8 over one node's whole store, at the end."""
-        self.check_store(node, reader, self._promised.get(node, 0))
-        certified = certified_height(reader)
-        for identity, height in sorted(acknowledged.items()):
-            held = self.executed.get(identity, height + 1)
-            if held != height or height > certified:
-                self._findings.add("P8", f"transaction {identity.hex()[:12]} was confirmed at "
-                                   f"height {height} and is not in the certified log of node "
-                                   f"{node}", node)  # fmt: skip
 
 
 class VoteOracle(Watcher):
@@ -357,47 +111,26 @@ class VoteOracle(Watcher):
 
 
 class HealthOracle(Watcher):
-    """P19: nodes do not stop by themselves."""
+    """P13 and P19: nodes do not stop by themselves, and do not blame each other."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, liars: frozenset[int]) -> None:
         self._findings = findings
+        self._liars = liars
 
     def failed(self, node: int, reason: str) -> None:
         self._findings.add("P19", f"node {node} stopped: {reason}", node)
 
+    def reported(self, node: int, report: Report) -> None:
+        if report.name == "accused":
+            culprit = dict(report.fields)["culprit"]
+            if culprit not in self._liars:
+                self._findings.add("P13", f"node {node} accused the honest node {culprit}", node)
+        elif report.name == "refused to vote":
+            reason = dict(report.fields)["reason"]
+            self._findings.add("P19", f"node {node} lost nothing and does not vote: {reason}", node)
+
 
 _CHECKPOINT = layout.SIGNED + b"checkpoint\x00"
-
-
-def certified_height(reader: Reader) -> int:
-    """The height that a store calls certified."""
-    return int.from_bytes(reader.get(layout.CERTIFIED) or b"", "big")
-
-
-def naive_root(hashes: list[bytes]) -> bytes:
-    """RFC 9162, 2.1.1, by its recursive definition."""
-    if not hashes:
-        return _digest(b"")
-    if len(hashes) == 1:
-        return hashes[0]
-    split = 1
-    while split * 2 < len(hashes):
-        split *= 2
-    return _digest(b"\x01" + naive_root(hashes[:split]) + naive_root(hashes[split:]))
-
-
-def _is_signed(key: bytes, message: bytes, signature: bytes) -> bool:
-    """The simulator's keyed hash, by its definition."""
-    return hashlib.blake2b(message, key=key, digest_size=64).digest() == signature
-
-
-def _note_key_id(name: str, key: bytes) -> bytes:
-    """C2SP signed-note: the first four bytes of SHA-256(name, newline, type, key)."""
-    return _digest(name.encode() + b"\n\x01" + key)[:4]
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
 
 
 def _unpack(data: bytes) -> Any:

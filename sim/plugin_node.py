@@ -11,7 +11,7 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Protocol
 
@@ -184,17 +184,13 @@ class Seat:
             self._keep((*decision.values, *decision.proof.values))
         recovery = Recovery(self.root(self.durable), self._record, tuple(self._sent.values()))
         context = self._world.context
-        self.plugin = self._world.scenario.protocol(
-            Context(
-                network=context.network,
-                epoch=context.epoch,
-                me=self.validator,
-                validators=context.validators,
-                parameters=context.parameters,
-                slot_window=context.slot_window,
-            ),
-            recovery,
-        )
+        try:
+            self.plugin = self._world.scenario.protocol(
+                replace(context, me=self.validator), recovery
+            )
+        except _BUGS as error:
+            self._fail(error)
+            return
         self.take(Start())
         self.wake()
 
@@ -246,12 +242,7 @@ class Seat:
         try:
             step = self._carry_out(plugin.step(now, event))
         except _BUGS as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
-            world.oracles.violated(
-                "breakdown", f"{type(error).__name__} at {place} of seat {self.index}: {error}"
-            )
-            self.crash()
+            self._fail(error)
             return
         if not (step.is_promise or self._waiting or self._writing):
             self._release(step.outputs)
@@ -259,6 +250,14 @@ class Seat:
         self._waiting.append(step)
         if not self._writing:
             self._write_next()
+
+    def _fail(self, error: BaseException) -> None:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
+        self._world.oracles.violated(
+            "breakdown", f"{type(error).__name__} at {place} of seat {self.index}: {error}"
+        )
+        self.crash()
 
     def deliver(self, sender: int, packet: Packet) -> None:
         """A packet of validator `sender` arrives; what is wrong in it never reaches the plugin."""

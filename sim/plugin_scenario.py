@@ -84,6 +84,8 @@ class PluginScenario:
     """Sends upon which an earlier message of anyone comes again as well."""
     split: int = 0
     """Phases of a slot in which the seats are split into two groups, drawn for each anew."""
+    withhold: int = 0
+    """Exchanges of decisions and checkpoints that fail."""
     mutate: int = 0
     """Messages of Byzantine seats that are changed in one field and signed again."""
     bad: int = 0
@@ -150,7 +152,17 @@ class PluginReport:
         return tuple(dict.fromkeys(violation.property for violation in self.violations))
 
 
-FAULTS = ("crash", "partition", "loss", "duplicate", "replay", "slow", "split", "pause", "byzantine")
+FAULTS = (
+    "crash",
+    "partition",
+    "loss",
+    "duplicate",
+    "replay",
+    "slow",
+    "split",
+    "pause",
+    "byzantine",
+)
 
 
 def draw_scenario(
@@ -191,6 +203,7 @@ def draw_scenario(
         duplicate=rate("duplicate", 50, 300),
         replay=rate("replay", 50, 300),
         split=rate("split", 200, 500, 900),
+        withhold=rate("withhold", 500, 1_000),
         mutate=draw.choice((0, 50, 400)) if twins else 0,
         bad=draw.choice((0, 300)) if twins else 0,
         crashes=_crashes(draw, seats, stable_ms) if "crash" in chosen else (),
@@ -200,11 +213,51 @@ def draw_scenario(
     )
 
 
-def _crashes(draw: Random, seats: int, stable_ms: int) -> tuple[Crash, ...]:
+def draw_duel(
+    protocol: type[Consensus],
+    seed: int,
+    *,
+    parameters: tuple[tuple[str, int], ...],
+    nodes: int = 4,
+    stable_ms: int = 1_500,
+) -> PluginScenario:
+    """A scenario against safety: twins, split phases, and decisions that stay where they fell.
+
+    `parameters` should make timeouts so short that many slots pass before `stable_ms`.
+    """
+    draw = Random(f"duel {seed}")
+    twins = tuple(sorted(draw.sample(range(nodes), (nodes - 1) // 3)))
+    seats = nodes + len(twins)
+    crashes = _crashes(draw, seats, stable_ms, short=True) if draw.random() < 0.5 else ()
+    return PluginScenario(
+        protocol,
+        seed=seed,
+        nodes=nodes,
+        parameters=parameters,
+        twins=twins,
+        payloads=2,
+        payload_max=1,
+        interval_ms=1,
+        delay_us=200,
+        jitter_us=300,
+        sync_us=50,
+        duplicate=draw.choice((0, 50)),
+        replay=draw.choice((0, 50)),
+        split=draw.choice((500, 800, 1_000)),
+        withhold=1_000,
+        mutate=draw.choice((0, 50, 300)),
+        crashes=crashes,
+        stable_ms=stable_ms,
+    )
+
+
+def _crashes(
+    draw: Random, seats: int, stable_ms: int, *, short: bool = False
+) -> tuple[Crash, ...]:
     crashes = []
     for _ in range(draw.choice((1, 2, 6, 12))):
         at_ms = draw.randrange(stable_ms)
-        until_ms = min(stable_ms, at_ms + draw.choice((1, 20, 500, 3_000)))
+        until_ms = min(stable_ms, at_ms + draw.choice((1, 20) if short else (1, 20, 500, 3_000)))
         boundary = draw.choice(("now", "before", "after", "amid"))
         crashes.append(Crash(draw.randrange(seats), at_ms, until_ms, boundary))
     return tuple(crashes)
@@ -212,7 +265,7 @@ def _crashes(draw: Random, seats: int, stable_ms: int) -> tuple[Crash, ...]:
 
 def _pauses(draw: Random, seats: int, stable_ms: int) -> tuple[Pause, ...]:
     at_ms = draw.randrange(stable_ms)
-    return (Pause(draw.randrange(seats), at_ms, draw.randint(at_ms, stable_ms)),)
+    return (Pause(draw.randrange(seats), at_ms, draw.randint(at_ms + 1, stable_ms)),)
 
 
 def _partitions(draw: Random, seats: int, stable_ms: int) -> tuple[Partition, ...]:

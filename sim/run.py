@@ -8,7 +8,7 @@ the network must fall silent.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -25,26 +25,25 @@ from ledger.limits import Limits
 from ledger.store import Reader
 from ledger.validators import QuorumRule, Validator, ValidatorSet
 from sim.agenda import MS
+from sim.chain_oracle import ChainOracle, certified_height
 from sim.faults import replay_command
-from sim.node import Machine, Watcher
-from sim.oracles import (
-    BACKLOG_MAX,
-    ChainOracle,
-    Findings,
-    HealthOracle,
-    Violation,
-    VoteOracle,
-    certified_height,
-)
+from sim.oracles import Findings, HealthOracle, Violation, VoteOracle
 from sim.scenario import Scenario
+from sim.watcher import Machine, Watcher
 from sim.workload import Clients
 from sim.world import World
 
 SCHEME = "keyed-hash"
-SETTLE_MS = 20_000
+SETTLE_MS = 45_000
 """After the last confirmation: the time in which timers that still run may end."""
+BACKLOG_MAX = 20_000
+"""Steps that may wait for one disk."""
 _SLICE_MS = 20
 """How often the run is looked at from outside."""
+
+
+Wrap = Callable[[int, Machine], Machine]
+"""Puts something between the machine of node `index` and its host; called at every start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +93,15 @@ def run(
     scenario: Scenario,
     protocol: type[Consensus],
     *,
-    protocols: Mapping[int, type[Consensus]] | None = None,
+    wrap: Wrap | None = None,
+    liars: frozenset[int] = frozenset(),
     watchers: tuple[Watcher, ...] = (),
 ) -> SimReport:
-    """Run a scenario to its end.  `protocols` names nodes that run another plugin class."""
-    return Run(scenario, protocol, protocols=protocols or {}, watchers=watchers).lead()
+    """Run a scenario to its end.
+
+    `wrap` may put something between a replica and its host; nodes in `liars` are not judged.
+    """
+    return Run(scenario, protocol, wrap=wrap, liars=liars, watchers=watchers).lead()
 
 
 class Run:
@@ -109,8 +112,9 @@ class Run:
         scenario: Scenario,
         protocol: type[Consensus],
         *,
-        protocols: Mapping[int, type[Consensus]],
-        watchers: tuple[Watcher, ...],
+        wrap: Wrap | None = None,
+        liars: frozenset[int] = frozenset(),
+        watchers: tuple[Watcher, ...] = (),
     ) -> None:
         self.scenario = scenario
         self.world = World(scenario)
@@ -126,11 +130,18 @@ class Run:
             self.findings,
         )
         self._protocol = protocol
-        self._protocols = protocols
+        self._wrap = wrap
         self._recovered_ms = 0
         votes = VoteOracle(self.findings, partial(_message_of, protocol))
-        everyone = (self.chain, votes, HealthOracle(self.findings), self.clients, *watchers)
-        self.world.populate(self._open, everyone, leader=lambda: votes.proposer)
+        health = HealthOracle(self.findings, liars)
+        judges = (self.chain, votes, health, self.clients)
+        self.world.populate(
+            self._open,
+            lambda node: watchers if node in liars else (*judges, *watchers),
+            leader=lambda: votes.proposer,
+        )
+        self.honest = [node for node in self.world.nodes if node.index not in liars]
+        """The nodes that are judged."""
         for node in self.world.nodes:
             node.engine.write(first_writes(self.genesis), sync=True)
         self.clients.begin(self.world.nodes)
@@ -140,10 +151,11 @@ class Run:
             self.genesis,
             index,
             self.signers[index],
-            self._protocols.get(index, self._protocol),
+            self._protocol,
             (Records(),),
         )
-        return Replica(setup, recover(reader, setup))
+        replica: Machine = Replica(setup, recover(reader, setup))
+        return self._wrap(index, replica) if self._wrap else replica
 
     # --- leading ----------------------------------------------------------------------------------
 
@@ -162,7 +174,7 @@ class Run:
             self._watch_silence()
         self._check_bounds()
         if not self.findings.found:
-            for node in self.world.nodes:
+            for node in self.honest:
                 self.chain.finish(node.index, node.engine, self.clients.acknowledged)
         return self._report()
 
@@ -171,11 +183,11 @@ class Run:
         if self.world.agenda.now_ms < self.scenario.stable_ms or self.clients.outstanding:
             return False
         highest = max((h for h in self.clients.acknowledged.values()), default=0)
-        return all(certified_height(node.engine) >= highest for node in self.world.nodes)
+        return all(certified_height(node.engine) >= highest for node in self.honest)
 
     def _complain(self) -> None:
         """P10: the bound has passed."""
-        heights = [certified_height(node.engine) for node in self.world.nodes]
+        heights = [certified_height(node.engine) for node in self.honest]
         behind = tuple(n for n, height in enumerate(heights) if height < max(heights))
         self.findings.add(
             "P10",
@@ -196,14 +208,14 @@ class Run:
         if network.frames.total() != frames:
             self.findings.add("P10", f"an idle network sent {network.frames.total() - frames} "
                               f"frames in {self.scenario.quiet_ms} ms")  # fmt: skip
-        for node in self.world.nodes:
+        for node in self.honest:
             if not node.is_idle:
                 self.findings.add("P10", f"node {node.index} is idle and something still waits "
                                   f"there: timers {list(node.timers)}", node.index)  # fmt: skip
 
     def _check_bounds(self) -> None:
         """P16: no queue grew without end, and in the end none holds anything."""
-        for node in self.world.nodes:
+        for node in self.honest:
             if node.backlog_max > BACKLOG_MAX:
                 self.findings.add("P16", f"{node.backlog_max} steps of node {node.index} waited "
                                   "for its disk", node.index)  # fmt: skip

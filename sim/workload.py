@@ -25,9 +25,10 @@ from ledger.limits import INTEGER_MAX
 from ledger.store import Reader
 from ledger.transaction import make_transaction
 from sim.agenda import MS, Agenda
-from sim.node import Node, Watcher
+from sim.node import Node
 from sim.oracles import Findings
 from sim.scenario import Load
+from sim.watcher import Watcher
 
 _TRAVEL_US_MAX = 3_000
 _LIFE_HEIGHTS = 5_000

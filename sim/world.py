@@ -12,9 +12,10 @@ from random import Random
 from sim.agenda import MS, Agenda
 from sim.faults import Injector
 from sim.network import Network
-from sim.node import Node, Open, Watcher
+from sim.node import Node
 from sim.scenario import Scenario
 from sim.trace import Trace
+from sim.watcher import Open, Watcher
 
 _BOOT_MS_MAX = 100
 """Within which all nodes start."""
@@ -39,7 +40,7 @@ class World:
     def populate(
         self,
         open_machine: Open,
-        watchers: tuple[Watcher, ...],
+        watchers_of: Callable[[int], tuple[Watcher, ...]],
         *,
         leader: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -54,7 +55,7 @@ class World:
                 self.stream(f"node {index}"),
                 pace=scenario.pace,
                 open_machine=open_machine,
-                watchers=watchers,
+                watchers=watchers_of(index),
             )
             for index in range(scenario.nodes)
         ]

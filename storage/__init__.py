@@ -1,1 +1,1 @@
-"""Where bytes live: one small contract, three engines (LevelDB, SQLite, a memory twin that crashes)."""
+"""Where bytes live: one contract, three engines (LevelDB, SQLite, a memory twin that crashes)."""

@@ -126,6 +126,9 @@ class Store:
         record = engine.get(SYNC_KEY)
         if record is None or len(record) != _SYNC_RECORD.size:
             raise StorageError("the database has lost its running number")
+        self._number: int
+        self._certified_height: int
+        self._batch_count: int
         self._number, self._certified_height, self._batch_count = _SYNC_RECORD.unpack(record)
         _check_not_behind(self._number, self._certified_height, tripwire.mark)
 

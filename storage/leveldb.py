@@ -1,4 +1,4 @@
-"""The LevelDB engine (plyvel), the default where a wheel exists.  The only file that imports plyvel.
+"""The LevelDB engine (plyvel), the default where a wheel exists.  Only this file imports plyvel.
 
 What LevelDB and plyvel do to the careless, and what is done about it here:
 
@@ -35,12 +35,12 @@ except ImportError:  # no wheel for this machine: SQLite is used instead
     plyvel = None
     DISK_ERRORS = (RuntimeError,)
 
-WRITE_BUFFER_SIZE = (
-    8 << 20
-)  # bytes of a memory table: a few batches, and at most twice that to replay
+WRITE_BUFFER_SIZE = 4 << 20  # bytes of a table in memory, of which there are at most two
 CACHE_SIZE = 32 << 20  # bytes of decompressed blocks
 TABLE_SIZE = 8 << 20  # bytes: few files to open, and few to list
 BLOOM_FILTER_BITS = 10  # a key that is absent costs no read in 99 of 100 look-ups
+
+WRITE_ERRORS: tuple[type[Exception], ...] = (*DISK_ERRORS, OSError)  # OSError: syncing the logs
 
 
 def is_available() -> bool:
@@ -122,7 +122,7 @@ class LevelDbEngine(Engine):
             if sync and self._unsynced:
                 _sync_logs(self._directory)
             batch.write()
-        except (*DISK_ERRORS, OSError) as error:
+        except WRITE_ERRORS as error:
             raise _refusal(
                 "could not be written and the state of that write is unknown; restart the node",
                 error,

@@ -12,8 +12,8 @@ on, paranoid_checks or not.  Three accidents look the same to it and cost data:
 
 So before each opening: CURRENT names a MANIFEST; all tables and the log which the MANIFEST names
 exist; and an incomplete last record is only accepted if it is not a whole one with a wrong length.
-Nothing is changed on disk.  Sources: LevelDB's doc/log_format.md and doc/impl.md, db/version_edit.cc
-for the tags.  All other damage LevelDB reports itself under paranoid_checks.
+Nothing is changed on disk.  Sources: LevelDB's doc/log_format.md and doc/impl.md, and its
+db/version_edit.cc for the tags.  All other damage LevelDB reports itself under paranoid_checks.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One process a home: an exclusive flock on HOME/lock, taken before any engine opens.
 
 SQLite lets a second process in, and LevelDB's own lock is lost after a refused second opening in
-the same process.  The kernel drops a flock with its process, so no stale lock outlives a crash.  The
-file is never deleted and its content means nothing.
+the same process.  The kernel drops a flock with its process, so no stale lock outlives a crash.
+The file is never deleted and its content means nothing.
 """
 
 from __future__ import annotations

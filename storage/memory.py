@@ -5,7 +5,7 @@ Every fault is an order (`plan`, `crash`, `damage`), so the same orders give the
 
 What a crash may lose: any unsynced batch, whole, alone or with others (a page cache writes back in
 any order).  `keep` says which survive; a batch is never torn, as no engine keeps torn batches.
-Values carry no checksum here, as nothing can change them but `damage`, which acts as one that fails.
+Values carry no checksum here: only `damage` can change them, and it acts as one that fails.
 """
 
 from __future__ import annotations
@@ -219,11 +219,7 @@ class MemoryEngine(Engine):
         self, start: bytes, stop: bytes, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         self._check_open()
-        table = self._disk.hold()
-        try:
-            yield from _scan(self._disk, table, start, stop, reverse)
-        finally:
-            self._disk.release(table)
+        return self._scan(start, stop, reverse)
 
     @contextmanager
     def snapshot(self) -> Iterator[Reader]:
@@ -236,6 +232,13 @@ class MemoryEngine(Engine):
 
     def check(self) -> None:
         self._check_open()
+
+    def _scan(self, start: bytes, stop: bytes, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
+        table = self._disk.hold()
+        try:
+            yield from _scan(self._disk, table, start, stop, reverse)
+        finally:
+            self._disk.release(table)
 
     def _write_batch(self, writes: Sequence[Write], sync: bool) -> None:
         self._disk.write(writes, sync=sync)

@@ -8,7 +8,7 @@ SQLite has no checksums in its tables and ends its log silently at the first fra
 Against these: each record has its own checksum; `open` runs quick_check over the whole file, since
 a damaged page can hide records; and every synced batch changes a row of its own, so that even a
 batch that changes nothing else reaches the disk.  The log's lost tail shows in the running number
-(`storage/home.py`).
+(`storage/home.py`).  Checkpoints are run here, as SQLite's automatic ones swallow their errors.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from urllib.parse import quote
 from ledger.errors import StorageError
 from ledger.store import Reader, Write
 from storage.checksum import seal, unseal
-from storage.contract import Engine
+from storage.contract import CLOSED, Engine
 
 FILE_NAME = "ledger.sqlite"
 APPLICATION_ID = 0x4C454447  # "LEDG", at offset 68 of the file (SQLite file format, section 1.3.17)
@@ -35,6 +35,7 @@ SCHEMA = (
     "INSERT INTO sync VALUES (0)",
 )
 ROWS_A_FETCH = 256  # rows a scan takes from SQLite at once
+CHECKPOINT_PAGES = 1_000  # changed pages after which the log moves into the table
 CACHE_KIB = 16_384  # page cache of the writer
 BUSY_TIMEOUT_S = 60.0  # only a checkpoint or a stray reader process can make us wait
 
@@ -56,6 +57,7 @@ class SqliteEngine(Engine):
         self._idle: deque[sqlite3.Connection] = deque()  # its append and pop are atomic
         self._writer = self._connect()
         self._full_sync = True
+        self._pages_since_checkpoint = 0
 
     @classmethod
     def create(cls, directory: Path) -> SqliteEngine:
@@ -92,17 +94,13 @@ class SqliteEngine(Engine):
         try:
             return _get(connection, key)
         finally:
-            self._idle.append(connection)
+            self._give_back(connection)
 
     def scan(
         self, start: bytes, stop: bytes, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         self._check_open()
-        connection = self._borrow()
-        try:
-            yield from _scan(connection, start, stop, reverse)
-        finally:
-            self._idle.append(connection)
+        return self._scan(start, stop, reverse)
 
     @contextmanager
     def snapshot(self) -> Iterator[Reader]:
@@ -115,9 +113,10 @@ class SqliteEngine(Engine):
             try:
                 yield _View(connection)
             finally:
-                connection.rollback()
+                with _reported("cannot be read"):
+                    connection.rollback()
         finally:
-            self._idle.append(connection)
+            self._give_back(connection)
 
     def check(self) -> None:
         """SQLite's integrity_check: every page in its place, every key in order."""
@@ -141,6 +140,10 @@ class SqliteEngine(Engine):
             if sync:
                 self._writer.execute(COUNT_SYNC)
             self._writer.execute("COMMIT")
+            self._pages_since_checkpoint += len(last) + 1  # at most a page each, splits apart
+            if self._pages_since_checkpoint >= CHECKPOINT_PAGES:
+                self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                self._pages_since_checkpoint = 0
 
     def _release(self) -> None:
         with _reported("could not be closed"):
@@ -166,6 +169,7 @@ class SqliteEngine(Engine):
                     "checkpoint_fullfsync = 1",
                     "cell_size_check = 1",
                     "trusted_schema = 0",
+                    "wal_autocheckpoint = 0",
                     f"cache_size = -{CACHE_KIB}",
                 ):
                     connection.execute(f"PRAGMA {pragma}")
@@ -183,6 +187,19 @@ class SqliteEngine(Engine):
             with _reported("cannot be opened"):
                 connection.execute("PRAGMA query_only = 1")
             return connection
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        if self._refusal == CLOSED:
+            connection.close()
+        else:
+            self._idle.append(connection)
+
+    def _scan(self, start: bytes, stop: bytes, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
+        connection = self._borrow()
+        try:
+            yield from _scan(connection, start, stop, reverse)
+        finally:
+            self._give_back(connection)
 
     def _initialize(self) -> None:
         with _reported("cannot be created"):
@@ -249,10 +266,12 @@ def _scan(
 ) -> Iterator[tuple[bytes, bytes]]:
     try:
         cursor = connection.execute(SCAN + " DESC" if reverse else SCAN, (start, stop))
-        while rows := cursor.fetchmany(ROWS_A_FETCH):
-            for key, stored in rows:
-                yield key, unseal(key, _stored(stored))
-        cursor.close()
+        try:
+            while rows := cursor.fetchmany(ROWS_A_FETCH):
+                for key, stored in rows:
+                    yield key, unseal(key, _stored(stored))
+        finally:
+            cursor.close()  # ends its read transaction, also for a scan left half-way
     except sqlite3.Error as error:
         raise StorageError(f"the database cannot be read: {error}") from error
 

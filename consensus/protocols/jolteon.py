@@ -79,8 +79,6 @@ class Jolteon(Chained):
     """One validator, or an observer, of one epoch."""
 
     name = "jolteon"
-    version = 1
-    fault_model = "byzantine"
     MESSAGES: ClassVar[tuple[type[Message], ...]] = (Proposal, Vote, Timeout)
     PARAMETERS: ClassVar[Mapping[str, int]] = {"timeout_ms": 1_000, "timeout_max_ms": 16_000}
     VIEWS_A_DECISION = 2
@@ -190,7 +188,7 @@ class Jolteon(Chained):
     def on_certified(self, root: Root) -> None:
         if root.slot > self.root.slot:
             self.adopt(root)
-            self.tree.move(root)
+            self._root_moved()
             if root.slot[0] >= self.view:
                 self._enter(root.slot[0] + 1)
         for phase in (PROPOSAL, VOTE, TIMEOUT):
@@ -237,7 +235,7 @@ class Jolteon(Chained):
         for digest, proposal in self._candidates.items():
             parent = self.tree.slot_of(proposal.value.parent)
             if self.tree.is_valid(digest) and self.safety.may_vote(proposal, parent):
-                self.safety.stop_voting(self.view)
+                self.safety.voted(self.view)
                 self._persist()
                 self.note("voted", view=self.view, value=digest)
                 self.send(self._leader(self.view + 1), Vote(self.view, digest))
@@ -274,9 +272,11 @@ class Jolteon(Chained):
 
     def _decide(self, values: tuple[Value, ...], proof: DecisionProof) -> None:
         self.decide(values, proof)
+        self._root_moved()
+
+    def _root_moved(self) -> None:
         self.tree.move(self.root)
-        if any(value.payload for value in values):
-            self.pending = False  # The replica says so where something is left.
+        self.pending = False  # The replica says so where something is left.
 
     # --- view change ------------------------------------------------------------------------------
 
@@ -394,7 +394,7 @@ class Jolteon(Chained):
             values += signed.message.values()
             phase, slot, _ = signed.message.statement()
             if phase in (VOTE, TIMEOUT):
-                self.safety.stop_voting(slot[0])
+                self.safety.voted(slot[0])
         for value in values:
             self.tree.add(value)
         self.safety.view = max(self.safety.view, self.root.slot[0] + 1)

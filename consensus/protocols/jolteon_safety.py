@@ -93,8 +93,12 @@ class Safety:
         after_qc = self.view == qc_view(self.high_qc) + 1
         return self.view >= self.last_voted and (after_qc or self.entry_tc() is not None)
 
+    def voted(self, view: int) -> None:
+        """Vote: r_vote <- r."""
+        self.last_voted = max(self.last_voted, view)
+
     def stop_voting(self, view: int) -> None:
-        """Vote and Timeout: r_vote <- r."""
+        """Timeout: vote no more in r_cur."""
         self.last_voted = max(self.last_voted, view)
 
     def lock(self, qc: Certificate) -> None:

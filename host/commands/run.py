@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
 import trio
 
 from consensus.io import Report
-from host.home import read_home
+from host.home import Home, read_home
 from host.serve import serve
-from ledger.errors import LedgerError
+from host.signals import one_error, until_stopped, watch_parent
 
-QUIET = frozenset({"executed", "decided", "certified"})
+QUIET = frozenset({"executed", "decided", "certified", "caught up"})
 """Facts of every block: counted, and printed only with --verbose."""
 
 
@@ -30,70 +29,37 @@ def command(home: Path, as_json: bool, verbose: bool, parent: int | None) -> Non
     """Run the node whose home is HOME until Ctrl-C or SIGTERM."""
     loaded = read_home(home)
 
-    def say(name: str, **fields: object) -> None:
+    def say(fact: str, /, **fields: object) -> None:
         if as_json:
-            click.echo(json.dumps({"time_ms": time.time_ns() // 1_000_000, "fact": name, **fields}))
+            line = {"time_ms": time.time_ns() // 1_000_000, "fact": fact, **fields}
+            click.echo(json.dumps(line))
             return
-        details = " ".join(f"{key}={_plain(value)}" for key, value in fields.items())
-        click.echo(f"{time.strftime('%H:%M:%S')} {name} {details}".rstrip())
+        details = " ".join(f"{key}={value}" for key, value in fields.items())
+        click.echo(f"{time.strftime('%H:%M:%S')} {fact} {details}".rstrip())
 
     def report(fact: Report) -> None:
         if verbose or fact.name not in QUIET:
             say(fact.name, **{key: _plain(value) for key, value in fact.fields})
 
     def ready() -> None:
-        say(
-            "ready",
-            name=loaded.config.name,
-            api=f"http://{loaded.config.api}",
-            links=str(loaded.config.listen),
-        )
+        config = loaded.config
+        say("ready", name=config.name, api=f"http://{config.api}", links=str(config.listen))
 
-    with _one_error():
-        trio.run(_run_until_stopped, loaded, report, ready, parent)
+    with one_error():
+        trio.run(until_stopped, partial(_run, loaded, report, ready, parent))
     say("stopped")
 
 
-async def _run_until_stopped(
-    loaded: object, report: object, ready: object, parent: int | None
+async def _run(
+    home: Home,
+    report: Callable[[Report], None],
+    ready: Callable[[], None],
+    parent: int | None,
 ) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_watch_signals, nursery.cancel_scope)
         if parent is not None:
-            nursery.start_soon(_watch_parent, parent, nursery.cancel_scope)
-
-        async def serve_node() -> None:
-            await serve(loaded, report, ready=ready)  # type: ignore[arg-type]
-
-        nursery.start_soon(serve_node)
-
-
-async def _watch_signals(scope: trio.CancelScope) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            scope.cancel()
-            return
-
-
-async def _watch_parent(parent: int, scope: trio.CancelScope) -> None:
-    """Stop when the process that started this one is gone, however it went."""
-    while os.getppid() == parent:
-        await trio.sleep(0.5)
-    scope.cancel()
-
-
-@contextlib.contextmanager
-def _one_error() -> object:  # type: ignore[misc]
-    """Of a group of errors of this project, the first: one line for the user."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        known, other = group.split(LedgerError)
-        if known is None or other is not None:
-            raise
-        while isinstance(known, BaseExceptionGroup):
-            known = known.exceptions[0]  # type: ignore[assignment]
-        raise known from None
+            nursery.start_soon(watch_parent, parent, nursery.cancel_scope)
+        await serve(home, report, ready=ready)
 
 
 def _plain(value: object) -> object:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ledger.applications.interface import Application
+from ledger.applications.provenance import Provenance
 from ledger.applications.records import Records
 from ledger.errors import Fault
 from ledger.genesis import Genesis
 
-ALL: tuple[Application, ...] = (Records(),)
+ALL: tuple[Application, ...] = (Provenance(), Records())
 """Every built-in application."""
 
 

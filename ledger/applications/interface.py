@@ -13,8 +13,9 @@ from typing import ClassVar, NamedTuple, Protocol
 
 from ledger.store import Reader
 
-_place = Struct(">QIH").pack
+_place = Struct(">QIH")
 """Height (8 bytes), position (4), operation (2), big-endian."""
+PLACE_BYTES = _place.size
 
 
 class Origin(NamedTuple):
@@ -33,7 +34,13 @@ class Origin(NamedTuple):
 
     def key(self) -> bytes:
         """Fourteen bytes in ledger order, unique per operation."""
-        return _place(self.height, self.position, self.operation)
+        return _place.pack(self.height, self.position, self.operation)
+
+    @staticmethod
+    def place_of(key: bytes) -> tuple[int, int, int]:
+        """(height, position, operation) of what `key` gave."""
+        height, position, operation = _place.unpack(key)
+        return height, position, operation
 
 
 class State(Protocol):

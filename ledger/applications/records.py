@@ -16,7 +16,7 @@ from typing import ClassVar
 import msgpack
 
 from ledger import layout
-from ledger.applications.interface import Application, Origin, State, StateReader
+from ledger.applications.interface import PLACE_BYTES, Application, Origin, State, StateReader
 from ledger.encoding import encode, is_normal_text, normal_text
 from ledger.errors import DecodeFault
 from ledger.store import Reader
@@ -29,8 +29,6 @@ FILE_NAME_CHARS_MAX = 512
 CONTENT_BYTES_MAX = 60_000
 """Leaves room for a name and the transaction around it within 65,535 bytes."""
 DIGEST_BYTES = 32
-PLACE_BYTES = 14
-"""`Origin.key`: height (8), position (4), operation (2), big-endian."""
 
 
 def make_record(name: str, digest: bytes = b"", content: bytes = b"") -> Operation:
@@ -79,14 +77,7 @@ def find(reader: Reader, digest: bytes) -> list[tuple[int, int, int]]:
     assert len(digest) == DIGEST_BYTES
     state = StateReader(reader, layout.state_key(NAME, b""))
     keys = state.keys(digest, digest + b"\xff" * (PLACE_BYTES + 1))
-    return [
-        (
-            int.from_bytes(key[DIGEST_BYTES : DIGEST_BYTES + 8], "big"),
-            int.from_bytes(key[DIGEST_BYTES + 8 : DIGEST_BYTES + 12], "big"),
-            int.from_bytes(key[DIGEST_BYTES + 12 :], "big"),
-        )
-        for key in keys
-    ]
+    return [Origin.place_of(key[DIGEST_BYTES:]) for key in keys]
 
 
 class Records(Application):

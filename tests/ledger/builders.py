@@ -1,16 +1,21 @@
-"""Ready-made parts of a small network: keys from names, a genesis, transactions, a store, a chain."""
+"""Parts of a small network: keys from names, a genesis, transactions, a store, a chain."""
 
 from __future__ import annotations
 
 import bisect
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from hypothesis import strategies as st
 
 from ledger import applications
 from ledger.applications.interface import Application
 from ledger.applications.records import make_record
 from ledger.batch import Batch, make_batch
 from ledger.block import BlockHeader
+from ledger.encoding import encode
+from ledger.errors import DecodeFault
 from ledger.execution import Execution, Executor, genesis_head
 from ledger.genesis import EpochRecord, Genesis, Member
 from ledger.keys import Signer, scheme_named
@@ -138,8 +143,8 @@ class Chain:
         self.store = MapReader()
         self.head = genesis_head(genesis)
         self._cached = cached
-        self._applications = (*applications.ALL, *extra)
-        self._executor = Executor(genesis, self._applications)
+        self.applications = (*applications.ALL, *extra)
+        self._executor = Executor(genesis, self.applications)
 
     def batch(self, transactions: Sequence[Transaction], *, sequence: int = 0) -> Batch:
         """A batch that validator 0 makes at the chain's height."""
@@ -170,7 +175,7 @@ class Chain:
     def execute(self, *batches: Batch) -> Execution:
         """Execute one block of these batches and keep what it writes."""
         if not self._cached:
-            self._executor = Executor(self.genesis, self._applications)
+            self._executor = Executor(self.genesis, self.applications)
         done = self._executor.execute(self.store, self.head, self.header(batches), batches)
         self.store.write(done.writes)
         self.head = done.head
@@ -179,3 +184,69 @@ class Chain:
     def block(self, *transactions: Transaction) -> Execution:
         """Execute one block of one batch of these transactions."""
         return self.execute(self.batch(transactions))
+
+
+# Bytes that almost encode a value
+
+
+def refused(parse: Callable[[bytes], object], raw: bytes) -> bool:
+    """Whether a parser refuses these bytes in the one way it may."""
+    try:
+        parse(raw)
+    except DecodeFault:
+        return True
+    return False
+
+
+@st.composite
+def damaged(draw: st.DrawFn, raw: bytes) -> bytes:
+    """These bytes with a few of them changed, cut out, doubled, added or cut off."""
+    for _ in range(draw(st.integers(1, 3))):
+        place = draw(st.integers(0, len(raw)))
+        stop = min(len(raw), place + draw(st.integers(1, 4)))
+        patch = draw(
+            st.sampled_from((b"", raw[place:stop] * 2, b"\x00", b"\xff", b"\xc0", b"\x90"))
+            | st.binary(min_size=1, max_size=4)
+        )
+        raw = raw[:place] + patch + raw[stop:]
+    return raw
+
+
+def loose_encodings(value: object) -> Iterator[bytes]:
+    """Every encoding of a value in which one part stands in a longer form or as another type."""
+    if isinstance(value, tuple):
+        parts = [encode(item) for item in value]
+        head = encode(value)[: len(encode(value)) - sum(map(len, parts))]
+        for byte, width in ((0xDC, 2), (0xDD, 4)):
+            wider = bytes([byte]) + len(value).to_bytes(width, "big")
+            if wider != head:
+                yield wider + b"".join(parts)
+        for index, item in enumerate(value):
+            for loose in loose_encodings(item):
+                yield head + b"".join([*parts[:index], loose, *parts[index + 1 :]])
+    elif isinstance(value, bool):
+        yield encode(int(value))
+    elif isinstance(value, int):
+        forms = [(0xCC, 1), (0xCD, 2), (0xCE, 4), (0xCF, 8), (0xD1, 2), (0xD2, 4), (0xD3, 8)]
+        for byte, width in forms:
+            limit = 256**width // (2 if byte >= 0xD0 else 1)
+            if value < limit and bytes([byte]) + value.to_bytes(width, "big") != encode(value):
+                yield bytes([byte]) + value.to_bytes(width, "big")
+        yield struct.pack(">Bd", 0xCB, value)
+    elif isinstance(value, bytes):
+        yield from _longer(value, (0xC4, 0xC5, 0xC6), encode(value))
+        yield encode(value.decode("latin-1"))
+    elif isinstance(value, str):
+        raw = value.encode()
+        yield from _longer(raw, (0xD9, 0xDA, 0xDB), encode(value))
+        yield encode(raw)
+    elif value is None:
+        yield encode(False)
+
+
+def _longer(raw: bytes, bytes_of: tuple[int, int, int], shortest: bytes) -> Iterator[bytes]:
+    for byte, width in zip(bytes_of, (1, 2, 4), strict=True):
+        if len(raw) < 256**width:
+            form = bytes([byte]) + len(raw).to_bytes(width, "big") + raw
+            if form != shortest:
+                yield form

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from ledger import layout
 from ledger.batch import Batch
+from ledger.block import OutcomeLeaf, StateHashKind
 from ledger.certified import CheckpointCertificate, checkpoint_text
 from ledger.encoding import encode
+from ledger.errors import DecodeFault, ProofFault
 from ledger.execution import Execution
 from ledger.genesis import EpochRecord, Genesis
+from ledger.light import LightClient
 from ledger.transaction import Transaction
 from tests.ledger.builders import Chain, make_genesis, make_signed, signer_of
 
@@ -77,6 +81,36 @@ def small_store(blocks: int = 5, *, genesis: Genesis | None = None) -> Store:
 def records(genesis: Genesis, height: int, count: int = 3) -> list[Transaction]:
     """Transactions of both members for the block at height."""
     return [
-        make_signed(genesis, ("alice", "bob")[number % 2], 100 * height + number, expiry=height + 5)
+        make_signed(
+            genesis, ("alice", "bob")[number % 2], 1_000 * height + number, expiry=height + 5
+        )
         for number in range(count)
     ]
+
+
+def note_of(genesis: Genesis, size: int, root: bytes, epoch: EpochRecord) -> bytes:
+    """The note of a certificate by the first validators of an epoch."""
+    made = certify(genesis, size, root, epoch=epoch)
+    return made.note(genesis.origin, epoch.validators)
+
+
+def outcome_leaf(height: int, epoch: bytes, next_epoch: bytes) -> bytes:
+    """The last leaf of a block that was never executed."""
+    return OutcomeLeaf(
+        height=height,
+        block_hash=hashlib.sha256(b"block %d" % height).digest(),
+        entry_count=0,
+        state_hash_kind=StateHashKind.RUNNING,
+        state_hash=bytes(32),
+        epoch=epoch,
+        next_epoch=next_epoch,
+    ).encode()
+
+
+def refused(client: LightClient, raw: bytes) -> bool:
+    """Whether a light client refuses a receipt, for a reason that names the proof."""
+    try:
+        client.check_receipt(raw)
+    except (ProofFault, DecodeFault):
+        return True
+    return False

@@ -61,6 +61,7 @@ def test_the_empty_log_has_a_checkpoint_and_one_root() -> None:
         (f"log\n5\n{CODE}", "checkpoint.lines"),
         (f"log\n5\n{CODE}\n\n", "checkpoint.lines"),
         (f"log\n5\n{CODE}\nextension\n", "checkpoint.lines"),
+        (f"log\n5\n{CODE}\nextension", "checkpoint.lines"),
         (f"log\n5\n{CODE}\none\ntwo\n", "checkpoint.lines"),
         (f"\nlog\n5\n{CODE}\n", "checkpoint.lines"),
         (f"\n5\n{CODE}\n", "checkpoint.origin"),

@@ -493,6 +493,13 @@ def test_consistency_at_the_edges(
     assert caught.value.reason == reason
 
 
+def test_between_equal_sizes_even_a_path_that_leads_to_the_root_is_refused() -> None:
+    path, root = [model_root(4, 6), model_root(0, 4)], model_root(0, 6)
+
+    with pytest.raises(ProofFault, match=r"merkle\.path"):
+        check_consistency(path, old_size=6, old_root=root, new_size=6, new_root=root)
+
+
 # Tiles
 
 
@@ -607,6 +614,19 @@ def test_growing_again_over_tiles_that_were_already_written_gives_the_same_tiles
     again = grown_tiles(300, LEAVES[300:340], tiles.read)
 
     assert again == first
+
+
+def test_a_log_that_ends_at_the_edge_of_a_tile_grows_without_reading_there() -> None:
+    reads: list[tuple[int, int]] = []
+
+    def read(level: int, index: int) -> bytes:
+        reads.append((level, index))
+        return model_root(0, 256)
+
+    grown = grown_tiles(256, LEAVES[256:257], read)
+
+    assert grown == {(0, 1): LEAVES[256]}
+    assert reads == []
 
 
 def test_a_reader_reads_each_tile_once() -> None:

@@ -91,6 +91,21 @@ def test_a_key_id_in_capitals_is_a_second_spelling_and_refused() -> None:
         parse_vkey(vkey.replace("530d903a", "530D903A"))
 
 
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_an_ed25519_key_of_another_length_is_refused(length: int) -> None:
+    vkey = VerifierKey("a", ED25519, bytes(length)).encode()
+
+    with pytest.raises(DecodeFault, match=r"note\.vkey"):
+        parse_vkey(vkey)
+
+
+def test_a_verifier_key_with_a_name_that_would_break_a_note_is_refused() -> None:
+    vkey = VerifierKey("a b", ED25519, bytes(32)).encode()
+
+    with pytest.raises(Fault, match=r"note\.name"):
+        parse_vkey(vkey)
+
+
 def test_a_key_id_binds_name_type_and_key() -> None:
     key = b"\x07" * 32
     ids = {
@@ -132,9 +147,6 @@ def test_any_other_name_may_be_a_key_name(name: str) -> None:
     assert open_note(make_note(TEXT, [signature])) == (TEXT, [signature])
     key = VerifierKey(name, ED25519, b"\x01" * 32)
     assert parse_vkey(key.encode()) == key
-
-
-# Published notes
 
 
 @pytest.mark.parametrize("case", VECTORS["notes"], ids=lambda case: case["name"])
@@ -218,6 +230,7 @@ CODE = GOOD_LINE.split(b" ")[2]
         (b"\x01a\n\n" + GOOD_LINE, "note.text"),
         (b"a\x00\n\n" + GOOD_LINE, "note.text"),
         (b"a\ta\n\n" + GOOD_LINE, "note.text"),
+        (b"a\x1fa\n\n" + GOOD_LINE, "note.text"),
         (b"a\r\n\r\n" + GOOD_LINE, "note.text"),
         (b"\xff\n\n" + GOOD_LINE, "note.text"),
         (b"\xed\xa0\x80\n\n" + GOOD_LINE, "note.text"),
@@ -258,19 +271,15 @@ def test_the_shortest_signature_has_one_byte() -> None:
     assert open_note(raw) == (b"a\n", [Signature("name", b"\x00\x01\x02\x03", b"\x04")])
 
 
-@pytest.mark.parametrize("limit", [1, 16, SIGNATURES_MAX])
-def test_the_number_of_signatures_is_bounded(limit: int) -> None:
-    most = b"a\n\n" + GOOD_LINE * limit
+def test_the_number_of_signatures_is_bounded() -> None:
+    most = b"a\n\n" + GOOD_LINE * SIGNATURES_MAX
 
-    assert len(open_note(most, signatures_max=limit)[1]) == limit
+    assert SIGNATURES_MAX >= 16, "the standard asks readers for as many"
+    assert len(open_note(most)[1]) == SIGNATURES_MAX
     with pytest.raises(DecodeFault, match=r"note\.count"):
-        open_note(most + GOOD_LINE, signatures_max=limit)
-
-
-def test_a_note_may_have_as_many_signatures_as_the_standard_asks_for() -> None:
-    assert len(open_note(b"a\n\n" + GOOD_LINE * 16)[1]) == 16
+        open_note(most + GOOD_LINE)
     with pytest.raises(DecodeFault, match=r"note\.count"):
-        open_note(b"a\n\n" + GOOD_LINE * (SIGNATURES_MAX + 1))
+        open_note(most, signatures_max=SIGNATURES_MAX - 1)
 
 
 @given(st.binary(max_size=200))
@@ -373,14 +382,6 @@ def test_a_key_that_signed_twice_counts_once_and_order_is_that_of_the_keys() -> 
     )
 
     assert found == [key, other]
-
-
-def test_the_signed_text_is_the_whole_text_with_its_newline() -> None:
-    key, signature = signer_key(1)
-
-    for text in (TEXT[:-1], TEXT + b"\n", TEXT[1:]):
-        with pytest.raises(ProofFault, match=r"note\.signature"):
-            check_signatures(text, [signature], [key], verify)
 
 
 def test_keys_that_cannot_be_told_apart_are_refused() -> None:

@@ -129,8 +129,9 @@ def test_despite_the_loss_of_a_third_of_everything_every_node_delivers_exactly_o
     assert world.delivered == [[b"vote"]] * topology.size
 
 
-def test_a_quiet_network_falls_silent() -> None:
-    world = World(ring(6), seed=3)
+@pytest.mark.parametrize("topology", [ring(6), random_k(12, 6, seed=1)])
+def test_a_quiet_network_falls_silent(topology: Topology) -> None:
+    world = World(topology, seed=3)
     world.publish(2, b"vote")
     world.run_until(3_000)
     sent = len(world.sent)
@@ -138,6 +139,14 @@ def test_a_quiet_network_falls_silent() -> None:
     world.run_until(59_000)
 
     assert len(world.sent) == sent
+
+
+def test_without_loss_a_push_is_answered_before_it_is_offered_again() -> None:
+    world = World(ring(6), seed=3)
+    world.publish(2, b"vote")
+    world.run_until(59_000)
+
+    assert {data[0] for _, _, data in world.sent} == {Kind.PUSH, Kind.HAVE}
 
 
 def test_a_node_that_lost_its_memory_gets_what_its_neighbours_keep() -> None:

@@ -388,6 +388,18 @@ async def test_a_removed_member_loses_its_link_and_is_a_stranger_from_then_on(me
     assert ("down", 2) not in nodes[1].links
 
 
+async def test_a_removed_member_is_not_called_again(mesh, member) -> None:
+    nodes = await mesh.start_all(2)
+    absent = PeerRecord(member(2).certificate, ())
+    nodes[0].peers.set_peers({2: absent})
+
+    # The absent member is tried with the same waits as the removed one would be.
+    await nodes[0].until_refused("dial.unreachable", times=20)
+
+    assert set(nodes[0].peers.refusals()) == {"link.removed", "dial.unreachable"}
+    assert nodes[1].links == [("up", 0), ("down", 0)]
+
+
 @pytest.mark.parametrize("joiner", [0, 2])
 async def test_a_new_member_is_linked_without_disturbing_others(mesh, joiner: int) -> None:
     old = [2, 1] if joiner == 0 else [1, 0]

@@ -1,0 +1,67 @@
+"""What Tendermint must not forget: its round, its lock, and the last value that had a polka."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from consensus.protocols.tendermint_messages import NO_ROUND
+from ledger import encoding
+from ledger.certificate import Certificate, certificate_shape
+from ledger.value import VALUE_BYTES_MAX, Value, parse_value
+
+_RECORD_BYTES_MAX = 256 * 1024
+_value_shape = encoding.blob(VALUE_BYTES_MAX)
+_shape = encoding.row(
+    encoding.uint(low=1),
+    encoding.uint(),
+    encoding.optional(encoding.row(encoding.uint(), _value_shape)),
+    encoding.optional(encoding.row(_value_shape, certificate_shape)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """The paper's lockedValue and lockedRound."""
+
+    round: int = NO_ROUND
+    value: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Valid:
+    """The paper's validValue and validRound: a value, and the polka that it had."""
+
+    value: Value
+    polka: Certificate
+
+    @property
+    def round(self) -> int:
+        return self.polka.slot[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The durable part of the state, of one instance."""
+
+    instance: int
+    round: int
+    lock: Lock
+    valid: Valid | None
+
+    def encode(self) -> bytes:
+        lock = (self.lock.round, self.lock.value.raw) if self.lock.value is not None else None
+        valid = (self.valid.value.raw, self.valid.polka.row()) if self.valid is not None else None
+        return encoding.encode((self.instance, self.round, lock, valid))
+
+
+def parse_record(raw: bytes) -> Record:
+    """The record that these bytes encode.  Raises DecodeFault."""
+    instance, round_, lock, valid = encoding.decode(
+        raw, _shape, size_max=_RECORD_BYTES_MAX, what="tendermint record"
+    )
+    return Record(
+        instance,
+        round_,
+        Lock(lock[0], parse_value(lock[1])) if lock is not None else Lock(),
+        Valid(parse_value(valid[0]), Certificate.from_row(valid[1])) if valid is not None else None,
+    )

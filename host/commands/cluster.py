@@ -1,0 +1,69 @@
+"""`cluster`: all nodes of a network on this machine, with a live status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import trio
+
+from api.client import LedgerClient
+from host.cluster import Cluster, open_cluster
+from host.display import is_rich_terminal, rich_table, status_lines
+from host.home import read_genesis
+from host.signals import one_error, until_stopped
+
+REFRESH_S = 0.5
+PLAIN_REFRESH_S = 5.0
+
+
+@click.command("cluster", epilog="Example: python node.py cluster mynet")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="Print a status a second as JSON lines.")
+def command(folder: Path, as_json: bool) -> None:
+    """Run every node of the network in DIR as a process of its own until Ctrl-C or SIGTERM."""
+    with one_error():
+        trio.run(until_stopped, run_cluster, folder, as_json)
+    if not as_json:
+        click.echo("stopped")
+
+
+async def run_cluster(folder: Path, as_json: bool) -> None:
+    """Start the nodes and show their status until cancelled."""
+    async with open_cluster(folder) as cluster:
+        await cluster.start()
+        if not as_json:
+            click.echo(f"{len(cluster.nodes)} nodes run; Ctrl-C stops them")
+            click.echo(f"submit with: python node.py submit --network {folder} --record FILE")
+        async with LedgerClient(cluster.urls, read_genesis(folder / "genesis.json")) as client:
+            await _show(cluster, client, as_json=as_json)
+
+
+async def _show(cluster: Cluster, client: LedgerClient, *, as_json: bool) -> None:
+    if as_json or not is_rich_terminal():
+        shown: list[str] = []
+        while True:
+            statuses = await client.statuses()
+            if as_json:
+                click.echo(json.dumps({"nodes": _named(cluster.urls, statuses)}))
+            else:
+                lines = status_lines(cluster.urls, statuses)
+                if lines != shown:
+                    click.echo("\n".join(lines))
+                shown = lines
+            await trio.sleep(1.0 if as_json else PLAIN_REFRESH_S)
+    from rich.live import Live
+
+    with Live(refresh_per_second=4) as live:
+        while True:
+            live.update(rich_table(cluster.urls, await client.statuses()))
+            await trio.sleep(REFRESH_S)
+
+
+def _named(urls: list[str], statuses: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
+    return [
+        {"api": url, "reachable": status is not None, **(status or {})}
+        for url, status in zip(urls, statuses, strict=True)
+    ]

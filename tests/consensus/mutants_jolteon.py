@@ -1,0 +1,187 @@
+"""Jolteon with one rule broken, each in one place: what the tests of safety and liveness must kill.
+
+The ids are those of the literature on such bugs as this project numbers them: Z for safety, L for
+liveness.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from consensus.interface import AnyCertificate, Context, Recovery, Signed
+from consensus.protocols.jolteon import Jolteon
+from consensus.protocols.jolteon_messages import PROPOSAL, Proposal, qc_view
+from consensus.protocols.jolteon_safety import Safety
+from consensus.tally import Tally
+from ledger.certificate import Certificate, TimeoutCertificate
+from ledger.statement import Slot
+from ledger.validators import ValidatorSet
+from ledger.value import Value
+
+
+class SmallQuorum(Jolteon):
+    """Z1: 2f signatures make a certificate, not 2f + 1."""
+
+    @classmethod
+    def certificate_quorum(cls, phase: str, validators: ValidatorSet) -> int:
+        return validators.quorum - 1
+
+
+class CountsMessages(Jolteon):
+    """Z2: votes are counted, not voters."""
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        super().__init__(context, recovery)
+        self.tally = _MessageTally()
+
+
+class _MessageTally(Tally):
+    """Counts a second copy as a second vote."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heard: defaultdict[tuple[str, Slot, bytes], list[tuple[int, bytes]]]
+        self._heard = defaultdict(list)
+
+    def add(self, signed: Signed) -> Signed | None:
+        self._heard[signed.message.statement()].append((signed.sender, signed.signature))
+        return super().add(signed)
+
+    def certificate(self, phase: str, slot: Slot, value: bytes, quorum: int) -> Certificate | None:
+        heard = self._heard[phase, slot, value]
+        if len(heard) < quorum:
+            return None
+        return Certificate(phase, slot, value, tuple(sorted(heard)[:quorum]))
+
+
+class _AnyExtension(Safety):
+    def safe_to_extend(
+        self, view: int, qc: Certificate | None, tc: TimeoutCertificate | None
+    ) -> bool:
+        return True
+
+
+class VotesForStale(Jolteon):
+    """Z8: votes whatever qc and tc a proposal has."""
+
+    SAFETY = _AnyExtension
+
+
+class _AnyTc(Safety):
+    def covers(self, qc: Certificate | None, tc: TimeoutCertificate) -> bool:
+        return True
+
+
+class IgnoresTcEntries(Jolteon):
+    """Z8: a tc allows extending any qc, however high the ones it names."""
+
+    SAFETY = _AnyTc
+
+
+class _Revotes(Safety):
+    def is_unvoted(self, view: int) -> bool:
+        return view >= self.last_voted
+
+
+class VotesTwice(Jolteon):
+    """Z9: no r > r_vote."""
+
+    SAFETY = _Revotes
+
+
+class _AnyParent(Safety):
+    def may_commit(self, b0: Value, b1: Value) -> bool:
+        return b1.parent == b0.digest
+
+
+class CommitsOverGaps(Jolteon):
+    """Z10: the two views need not be consecutive."""
+
+    SAFETY = _AnyParent
+
+
+class _Lingers(Safety):
+    def stop_voting(self, view: int) -> None:
+        pass
+
+
+class VotesAfterTimeout(Jolteon):
+    """Z12: goes on voting in a view after its timeout."""
+
+    SAFETY = _Lingers
+
+
+class _ForgetsVotes(Safety):
+    def restore(self, record: bytes) -> tuple[Value, ...]:
+        values = super().restore(record)
+        self.last_voted = 0
+        self.view = qc_view(self.high_qc) + 1
+        return values
+
+
+class ForgetsVotes(Jolteon):
+    """Z13: a restart loses r_vote, and with it every view since the highest qc."""
+
+    SAFETY = _ForgetsVotes
+
+    def _recover(self, recovery: Recovery) -> None:
+        super()._recover(Recovery(recovery.root, recovery.record, ()))
+
+
+class _ForgetsLock(Safety):
+    def restore(self, record: bytes) -> tuple[Value, ...]:
+        values = super().restore(record)
+        self.high_qc = self.high_tc = None
+        return values
+
+
+class ForgetsLock(Jolteon):
+    """A restart loses qc_high."""
+
+    SAFETY = _ForgetsLock
+
+
+class _HidesLock(Safety):
+    def known_qc(self) -> Certificate | None:
+        return None
+
+
+class HidesLock(Jolteon):
+    """Timeouts name no qc: the tc proves nothing."""
+
+    SAFETY = _HidesLock
+
+
+class CommitsNewestFirst(Jolteon):
+    """Several values are decided youngest first."""
+
+    def _decide(self, values: tuple[Value, ...], proof) -> None:  # type: ignore[no-untyped-def]
+        super()._decide(values[-1:] + values[:-1], proof)
+
+
+class KeepsCertificates(Jolteon):
+    """L5: the certificates that end a view are shown to nobody."""
+
+    def _best(self) -> list[AnyCertificate]:
+        return []
+
+
+class NeverWaitsLonger(Jolteon):
+    """L8: views never get longer."""
+
+    def timeout_ms(self) -> int:
+        return self.parameters["timeout_ms"]
+
+
+class NeverFetches(Jolteon):
+    """L11: what is missing is not asked for."""
+
+    def fetch_missing(self) -> None:
+        pass
+
+
+class NeverSleeps(Jolteon):
+    """Empty values are proposed for ever."""
+
+    def has_work(self) -> bool:
+        return True

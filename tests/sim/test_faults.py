@@ -1,0 +1,104 @@
+"""Scenarios: drawn from seeds, carried as JSON, named by a command."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from ledger.errors import UserError
+from sim.faults import FAULTS, draw_scenario, replay_command
+from sim.scenario import Scenario, Weather, from_json
+
+SEEDS = range(300)
+
+
+def test_the_same_seed_draws_the_same_scenario_and_others_differ() -> None:
+    drawn = [draw_scenario(seed, "solo", 4) for seed in SEEDS]
+
+    assert drawn == [draw_scenario(seed, "solo", 4) for seed in SEEDS]
+    assert len({scenario.to_json() for scenario in drawn}) == len(drawn)
+
+
+def test_every_kind_of_fault_is_drawn_in_company_and_alone() -> None:
+    drawn = [draw_scenario(seed, "solo", 4).faults for seed in SEEDS]
+
+    assert set(FAULTS) == {kind for faults in drawn for kind in faults}
+    assert any(len(faults) <= 1 for faults in drawn)
+    assert any(len(faults) >= len(FAULTS) - 3 for faults in drawn)
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_kind_asked_for_is_in_the_scenario_and_no_other(kind: str) -> None:
+    for seed in range(20):
+        scenario = draw_scenario(seed, "solo", 4, faults=(kind,))
+
+        fair = draw_scenario(seed, "solo", 4, faults=())
+        kinds = {incident.kind for incident in scenario.incidents}
+        if kinds:
+            assert kinds == {kind}
+        else:
+            assert scenario.weather != fair.weather
+        assert not fair.incidents
+
+
+def test_every_incident_ends_by_the_stabilisation_time() -> None:
+    for seed in SEEDS:
+        scenario = draw_scenario(seed, "solo", 7)
+        for incident in scenario.incidents:
+            assert 0 <= incident.at_ms < incident.until_ms <= scenario.stable_ms
+            assert all(0 <= node < 7 for node in incident.nodes)
+
+
+def test_calm_weather_harms_no_frame() -> None:
+    for seed in SEEDS:
+        calm = draw_scenario(seed, "solo", 4).calm
+        assert (calm.loss, calm.duplicate, calm.reorder, calm.replay) == (0, 0, 0, 0)
+
+
+def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UserError, match="unknown fault earthquake; the kinds are .*crash"):
+        draw_scenario(1, "solo", 4, faults=("earthquake",))
+
+
+def test_json_carries_a_scenario_whole() -> None:
+    for seed in SEEDS:
+        scenario = replace(draw_scenario(seed, "solo", 4), parameters=(("timeout_ms", 5),))
+
+        assert from_json(scenario.to_json()) == scenario
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"seed":1}', "nonsense"])
+def test_what_is_no_scenario_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="this is not a scenario"):
+        from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "words"),
+    [
+        (draw_scenario(7, "solo", 4), ["--protocol", "solo", "--nodes", "4", "--seed", "7"]),
+        (
+            draw_scenario(7, "solo", 4, faults=("crash", "loss")),
+            ["--protocol", "solo", "--nodes", "4", "--seed", "7", "--faults", "loss,crash"],
+        ),
+        (
+            draw_scenario(7, "solo", 4, faults=()),
+            ["--protocol", "solo", "--nodes", "4", "--seed", "7", "--faults", "none"],
+        ),
+    ],
+)
+def test_the_command_that_replays_a_drawn_scenario_names_what_it_was_drawn_from(
+    scenario: Scenario, words: list[str]
+) -> None:
+    assert shlex.split(replay_command(scenario)) == ["python", "node.py", "sim", *words]
+
+
+def test_the_command_that_replays_any_other_scenario_carries_it() -> None:
+    scenario = replace(draw_scenario(7, "solo", 4), calm=Weather(loss=1))
+
+    *words, text = shlex.split(replay_command(scenario))
+
+    assert words == ["python", "node.py", "sim", "--scenario"]
+    assert from_json(text) == scenario

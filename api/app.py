@@ -6,195 +6,242 @@ Proofs are answered as the standard files they are (C2SP notes, checkpoints, til
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import msgpack
-import trio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from api import describe, requests
+from api import describe, openapi, requests
+from api.limits import BLOCKS_A_PAGE, RECEIPTS_MAX, ROWS_A_PAGE, TRANSACTIONS_MAX, ApiLimits
+from api.lookup import Lookup
 from api.metrics import exposition
-from api.openapi import document
-from api.requests import path_digest, path_number, query_number
+from api.requests import path_digest, path_number, query_number, query_wait_ms
+from api.stream import BlockStream, OpenStreams
 from api.view import RunningNode
+from api.waiting import Found, wait_for
 from ledger import genesis as genesis_format
 from ledger import queries
-from ledger.errors import Fault
+from ledger.errors import Fault, StorageError
 from ledger.store import Reader
 
-BLOCKS_A_PAGE = 100
-STREAM_SILENCE_S = 15
-"""An idle stream says this often that it is alive."""
-STREAMS_MAX = 64
+TEXT = "text/plain; charset=utf-8"
+FULL = ("mempool.full", "node.busy")
+"""Refusals that say nothing about the transaction: try again, or at another node."""
+FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
+"""For what a log never changes: its tiles."""
 
-Handler = Callable[[RunningNode, Request], Awaitable[Response]]
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One node's API."""
+
+    node: RunningNode
+    limits: ApiLimits
+    streams: OpenStreams = field(default_factory=OpenStreams)
 
 
-def make_app(node: RunningNode) -> Starlette:
+Handler = Callable[[Api, Request], Awaitable[Response]]
+
+
+def make_app(node: RunningNode, limits: ApiLimits | None = None) -> Starlette:
     """The ASGI app that serves one running node."""
+    api = Api(node, limits or ApiLimits())
     routes = [
-        Route(path, partial(_answer, handler, node), methods=[method])
+        Route(path, partial(_answer, handler, api), methods=[method])
         for method, path, handler in ROUTES
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _refuse})
 
 
-async def _answer(handler: Handler, node: RunningNode, request: Request) -> Response:
+async def _answer(handler: Handler, api: Api, request: Request) -> Response:
     try:
-        return await handler(node, request)
+        return await handler(api, request)
     except Fault as fault:
         raise HTTPException(404, str(fault)) from None
+    except StorageError as error:
+        # Which record is damaged is worth knowing; every other answer stays right.
+        raise HTTPException(500, str(error)) from error
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code)
+    return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
 
 
 # --- transactions ---
 
 
-async def _submit(node: RunningNode, request: Request) -> Response:
-    raws = await requests.read_list(request, "transactions")
-    admissions = await node.submit(tuple(raws))
-    refused = sum(1 for admission in admissions if admission.reason)
-    status = 202 if refused < len(admissions) else 422
-    if admissions and all(a.reason in ("mempool.full", "node.busy") for a in admissions):
-        status = 503
+async def _submit(api: Api, request: Request) -> Response:
+    raws = await requests.read_transactions(request, api.limits)
+    admissions = await api.node.submit(tuple(raws))
+    reasons = {admission.reason for admission in admissions}
+    status = 202 if "" in reasons else 503 if reasons <= set(FULL) else 422
     if requests.is_msgpack(request):
-        rows = [(a.id, a.reason, a.detail) for a in admissions]
-        return Response(msgpack.packb(rows), status, media_type=requests.MSGPACK)
-    return JSONResponse(
+        return _msgpack([(a.id, a.reason, a.detail) for a in admissions], status)
+    rows = [
         {
-            "admissions": [
-                {
-                    "id": a.id.hex(),
-                    "status": "refused" if a.reason else "pending",
-                    "reason": a.reason,
-                    "detail": a.detail,
-                }
-                for a in admissions
-            ]
-        },
-        status,
-    )
+            "id": a.id.hex(),
+            "status": "refused" if a.reason else "pending",
+            "reason": a.reason,
+            "detail": a.detail,
+        }
+        for a in admissions
+    ]
+    return JSONResponse({"admissions": rows}, status)
 
 
-async def _statuses(node: RunningNode, request: Request) -> Response:
-    ids = await requests.read_list(request, "ids")
-    found = await node.read(
-        lambda reader: [describe.transaction_status(reader, node.genesis, i) for i in ids]
-    )
-    for identity, status in zip(ids, found, strict=True):
-        _mark_pending(node, identity, status)
-    return JSONResponse({"transactions": found})
+async def _statuses(api: Api, request: Request) -> Response:
+    ids = await requests.read_ids(request, api.limits, TRANSACTIONS_MAX)
+
+    def question(reader: Reader) -> tuple[int, list[dict[str, Any]]]:
+        lookup = Lookup(reader, api.node.genesis)
+        return lookup.certified, describe.statuses(lookup, ids)
+
+    certified, rows = await api.node.read(question)
+    for identity, row in zip(ids, rows, strict=True):
+        row["status"] = _or_pending(api, identity, row["status"])
+    return JSONResponse({"certified": certified, "transactions": rows})
 
 
-async def _transaction(node: RunningNode, request: Request) -> Response:
+async def _transaction(api: Api, request: Request) -> Response:
     identity = path_digest(request, "id")
-    found = await node.read(lambda reader: describe.transaction(reader, node.genesis, identity))
-    _mark_pending(node, identity, found)
-    return JSONResponse(found, 404 if found["status"] == "unknown" else 200)
+
+    def question(reader: Reader) -> Found[dict[str, Any]]:
+        lookup = Lookup(reader, api.node.genesis)
+        row = describe.transaction(lookup, identity)
+        return Found(lookup.certified, row["status"] == "confirmed", row)
+
+    found = await wait_for(api.node, [identity], query_wait_ms(request, api.limits), question)
+    status = _or_pending(api, identity, found.answer["status"])
+    answer = {**found.answer, "status": status, "certified": found.certified}
+    return JSONResponse(answer, 404 if status == "unknown" else 200)
 
 
-def _mark_pending(node: RunningNode, identity: bytes, status: dict[str, Any]) -> None:
-    if status["status"] == "unknown" and node.is_pending(identity):
-        status["status"] = "pending"
-
-
-async def _receipt(node: RunningNode, request: Request) -> Response:
+async def _receipt(api: Api, request: Request) -> Response:
     identity = path_digest(request, "id")
     operation = query_number(request, "operation", 0)
-    raw = await node.read(
-        lambda reader: queries.receipt(reader, node.genesis, identity, operation=operation)
-    )
-    return Response(raw, media_type="text/plain; charset=utf-8")
+
+    def question(reader: Reader) -> Found[tuple[str, bytes | None]]:
+        raw = queries.receipt(reader, api.node.genesis, identity, operation=operation)
+        lookup = Lookup(reader, api.node.genesis)
+        return Found(lookup.certified, raw is not None, (describe.word(lookup, identity), raw))
+
+    found = await wait_for(api.node, [identity], query_wait_ms(request, api.limits), question)
+    word, raw = found.answer
+    if raw is not None:
+        return Response(raw, media_type=TEXT)
+    word = _or_pending(api, identity, word)
+    error = f"no receipt yet: the transaction is {word} here"
+    return JSONResponse({"error": error, "status": word, "certified": found.certified}, 404)
+
+
+async def _receipts(api: Api, request: Request) -> Response:
+    ids = await requests.read_ids(request, api.limits, RECEIPTS_MAX)
+
+    def question(reader: Reader) -> Found[list[tuple[str, bytes | None]]]:
+        lookup = Lookup(reader, api.node.genesis)
+        rows = describe.receipts(lookup, ids)
+        return Found(lookup.certified, any(raw is not None for _, raw in rows), rows)
+
+    found = await wait_for(api.node, ids, query_wait_ms(request, api.limits), question)
+    rows = [
+        (_or_pending(api, identity, word), raw)
+        for identity, (word, raw) in zip(ids, found.answer, strict=True)
+    ]
+    if requests.is_msgpack(request):
+        return _msgpack((found.certified, rows), 200)
+    receipts = [
+        {"id": identity.hex(), "status": word, "receipt": raw and raw.decode()}
+        for identity, (word, raw) in zip(ids, rows, strict=True)
+    ]
+    return JSONResponse({"certified": found.certified, "receipts": receipts})
+
+
+def _or_pending(api: Api, identity: bytes, word: str) -> str:
+    return "pending" if word == "unknown" and api.node.is_pending(identity) else word
+
+
+def _msgpack(content: object, status: int) -> Response:
+    return Response(msgpack.packb(content), status, media_type=requests.MSGPACK)
 
 
 # --- blocks and proofs ---
 
 
-async def _block(node: RunningNode, request: Request) -> Response:
+async def _block(api: Api, request: Request) -> Response:
     height = path_number(request, "height")
-    found = await node.read(lambda reader: describe.block(reader, height))
+    found = await api.node.read(lambda reader: describe.block(reader, height))
     return JSONResponse(found) if found else _missing(f"there is no block {height} here")
 
 
-async def _blocks(node: RunningNode, request: Request) -> Response:
-    top = await node.read(queries.certified_height)
+async def _blocks(api: Api, request: Request) -> Response:
+    top = await api.node.read(queries.certified_height)
     last = min(query_number(request, "to", top), top)
     first = max(1, query_number(request, "from", max(1, last - 9)))
     last = min(last, first + BLOCKS_A_PAGE - 1)
-    found = await node.read(lambda reader: describe.headers(reader, first, last))
+    found = await api.node.read(lambda reader: describe.headers(reader, first, last))
     return JSONResponse({"certified": top, "headers": found})
 
 
-async def _header(node: RunningNode, request: Request) -> Response:
+async def _header(api: Api, request: Request) -> Response:
     height = path_number(request, "height")
-    found = await node.read(lambda reader: describe.headers(reader, height, height))
+    found = await api.node.read(lambda reader: describe.headers(reader, height, height))
     return JSONResponse(found[0]) if found else _missing(f"there is no block {height} here")
 
 
-async def _certificate(node: RunningNode, request: Request) -> Response:
+async def _certificate(api: Api, request: Request) -> Response:
     height = path_number(request, "height")
-    found = await node.read(
-        lambda reader: queries.certificate_at_or_above(reader, node.genesis, height)
+    found = await api.node.read(
+        lambda reader: queries.certificate_at_or_above(reader, api.node.genesis, height)
     )
-    return _note(found.note) if found else _missing(f"no certificate covers height {height} yet")
+    if found is None:
+        return _missing(f"no certificate covers height {height} yet")
+    return Response(found.note, media_type=TEXT)
 
 
-async def _checkpoint(node: RunningNode, request: Request) -> Response:
-    found = await node.read(lambda reader: queries.latest_certificate(reader, node.genesis))
-    return _note(found.note) if found else _missing("nothing is certified yet")
+async def _checkpoint(api: Api, request: Request) -> Response:
+    found = await api.node.read(lambda reader: queries.latest_certificate(reader, api.node.genesis))
+    if found is None:
+        return _missing("nothing is certified yet")
+    return Response(found.note, media_type=TEXT, headers={"cache-control": "no-cache"})
 
 
-async def _consistency(node: RunningNode, request: Request) -> Response:
+async def _consistency(api: Api, request: Request) -> Response:
     old = query_number(request, "old", 0)
-    latest = await node.read(lambda reader: queries.latest_certificate(reader, node.genesis))
+    latest = await api.node.read(
+        lambda reader: queries.latest_certificate(reader, api.node.genesis)
+    )
     new = query_number(request, "new", latest.size if latest else 0)
-    path = await node.read(lambda reader: queries.consistency(reader, node.genesis, old, new))
+    path = await api.node.read(
+        lambda reader: queries.consistency(reader, api.node.genesis, old, new)
+    )
     return JSONResponse({"old": old, "new": new, "path": [item.hex() for item in path]})
 
 
-async def _tile(node: RunningNode, request: Request) -> Response:
+async def _tile(api: Api, request: Request) -> Response:
     level = request.path_params["level"]
-    index, width = _tile_place(request.path_params["place"])
+    index, width = requests.tile_place(request.path_params["place"])
+    raw: bytes | None = None
     if level == "entries":
-        raw = await node.read(lambda reader: queries.entries(reader, node.genesis, index, width))
-    elif level.isdigit() and len(level) <= 2:
-        raw = await node.read(lambda reader: queries.tile(reader, int(level), index, width))
-    else:
-        return _missing("there is no such tile")
+        raw = await api.node.read(
+            lambda reader: queries.entries(reader, api.node.genesis, index, width)
+        )
+    elif level in LEVELS:
+        raw = await api.node.read(lambda reader: queries.tile(reader, int(level), index, width))
     if raw is None:
         return _missing("the log has no such tile yet")
-    return Response(raw, media_type="application/octet-stream")
+    return Response(raw, media_type="application/octet-stream", headers=FOR_EVER)
 
 
-def _tile_place(text: str) -> tuple[int, int]:
-    """(index, width) of x001/x234/067[.p/W] (c2sp.org/tlog-tiles).  Raises HTTPException 400."""
-    place, partial_mark, width = text.partition(".p/")
-    groups = place.split("/")
-    digits = [*(group.removeprefix("x") for group in groups[:-1]), groups[-1]]
-    well_formed = (
-        all(len(group) == 4 and group.startswith("x") for group in groups[:-1])
-        and all(len(group) == 3 and group.isdigit() for group in digits)
-        and len(digits) <= 6
-        and (not partial_mark or (width.isdigit() and len(width) <= 3 and 1 <= int(width) <= 255))
-    )
-    if not well_formed:
-        raise HTTPException(400, "a tile's place is like 067, x001/067 or 067.p/112")
-    return int("".join(digits)), int(width) if partial_mark else 256
-
-
-def _note(raw: bytes) -> Response:
-    return Response(raw, media_type="text/plain; charset=utf-8")
+LEVELS = frozenset(str(level) for level in range(8))
+"""Levels of tiles: eight of 2^8 each carry a log of fewer than 2^63 leaves."""
 
 
 def _missing(detail: str) -> Response:
@@ -204,94 +251,62 @@ def _missing(detail: str) -> Response:
 # --- applications ---
 
 
-async def _records(node: RunningNode, request: Request) -> Response:
+async def _records(api: Api, request: Request) -> Response:
     digest = path_digest(request, "digest")
-    found = await node.read(lambda reader: describe.records(reader, node.genesis, digest))
-    return JSONResponse({"records": found})
+    offset, limit = query_number(request, "offset", 0), query_number(request, "limit", ROWS_A_PAGE)
+    found = await api.node.read(
+        lambda reader: describe.records(
+            reader, api.node.genesis, digest, offset=offset, limit=limit
+        )
+    )
+    return JSONResponse(found)
 
 
-async def _statements(node: RunningNode, request: Request) -> Response:
+async def _statements(api: Api, request: Request) -> Response:
     identifier = request.query_params.get("identifier", "")
     if not identifier:
         raise HTTPException(400, "say which: ?identifier=URI")
-    found = await node.read(lambda reader: describe.statements(reader, node.genesis, identifier))
-    return JSONResponse({"identifier": identifier, "statements": found})
+    offset, limit = query_number(request, "offset", 0), query_number(request, "limit", ROWS_A_PAGE)
+    found = await api.node.read(
+        lambda reader: describe.statements(
+            reader, api.node.genesis, identifier, offset=offset, limit=limit
+        )
+    )
+    return JSONResponse(found)
 
 
 # --- the node ---
 
 
-async def _status(node: RunningNode, request: Request) -> Response:
-    return JSONResponse(describe.node_status(node.view()))
+async def _status(api: Api, request: Request) -> Response:
+    return JSONResponse(describe.node_status(api.node.view()))
 
 
-async def _genesis(node: RunningNode, request: Request) -> Response:
-    return Response(genesis_format.to_json(node.genesis), media_type="application/json")
+async def _genesis(api: Api, request: Request) -> Response:
+    return Response(genesis_format.to_json(api.node.genesis), media_type="application/json")
 
 
-async def _health(node: RunningNode, request: Request) -> Response:
-    view = node.view()
+async def _stream(api: Api, request: Request) -> Response:
+    certified = await api.node.read(queries.certified_height)
+    first = max(1, query_number(request, "from", certified + 1))
+    with_ids = request.query_params.get("ids") == "1"
+    return BlockStream(api.node, api.limits, api.streams, first=first, with_ids=with_ids)
+
+
+async def _health(api: Api, request: Request) -> Response:
+    view = api.node.view()
     reachable = 1 + sum(1 for peer in view.peers if peer.connected)
-    healthy = reachable >= node.genesis.epoch.validators.quorum
+    healthy = reachable >= api.node.genesis.epoch.validators.quorum
     return PlainTextResponse("ok\n" if healthy else "no quorum in reach\n", 200 if healthy else 503)
 
 
-async def _metrics(node: RunningNode, request: Request) -> Response:
-    content, media_type = exposition(node.view())
+async def _metrics(api: Api, request: Request) -> Response:
+    content, media_type = exposition(api.node.view())
     return Response(content, media_type=media_type)
 
 
-async def _openapi(node: RunningNode, request: Request) -> Response:
-    return JSONResponse(document())
-
-
-async def _stream(node: RunningNode, request: Request) -> Response:
-    first = query_number(request, "from", (await node.read(queries.certified_height)) + 1)
-    with_ids = request.query_params.get("ids") == "1"
-    if _streams.open >= STREAMS_MAX:
-        raise HTTPException(503, "too many streams are open; try again or at another node")
-    return StreamingResponse(
-        _confirmed_blocks(node, max(1, first), with_ids=with_ids),
-        media_type="application/x-ndjson",
-    )
-
-
-class _Streams:
-    """How many streams this process serves."""
-
-    open = 0
-
-
-_streams = _Streams()
-
-
-async def _confirmed_blocks(
-    node: RunningNode, height: int, *, with_ids: bool
-) -> AsyncIterator[bytes]:
-    """One JSON line a confirmed block, in order; an empty line now and then while idle."""
-    _streams.open += 1
-    try:
-        while True:
-            confirmed = -1
-            with trio.move_on_after(STREAM_SILENCE_S):
-                confirmed = await node.wait_confirmed(height - 1)
-            if confirmed < height:
-                yield b"\n"
-                continue
-            last = min(confirmed, height + 15)
-            lines = await node.read(partial(_lines, height, last, with_ids))
-            yield lines
-            height = last + 1
-    finally:
-        _streams.open -= 1
-
-
-def _lines(first: int, last: int, with_ids: bool, reader: Reader) -> bytes:
-    lines = []
-    for height in range(first, last + 1):
-        line = describe.confirmed_block(reader, height, with_ids=with_ids)
-        lines.append(json.dumps(line, separators=(",", ":")).encode() + b"\n")
-    return b"".join(lines)
+async def _openapi(api: Api, request: Request) -> Response:
+    return JSONResponse(openapi.document())
 
 
 ROUTES: tuple[tuple[str, str, Handler], ...] = (
@@ -299,6 +314,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/v1/transactions/status", _statuses),
     ("GET", "/v1/transactions/{id}", _transaction),
     ("GET", "/v1/transactions/{id}/receipt", _receipt),
+    ("POST", "/v1/receipts", _receipts),
     ("GET", "/v1/blocks", _blocks),
     ("GET", "/v1/blocks/{height}", _block),
     ("GET", "/v1/headers/{height}", _header),

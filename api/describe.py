@@ -1,54 +1,86 @@
-"""What the API shows of the ledger, as JSON-ready values.  Pure functions of a reader."""
+"""What the API shows of the ledger, as JSON-ready values.  Pure functions of one view of it."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
+from api.limits import RECEIPTS_BYTES_MAX, ROWS_A_PAGE
+from api.lookup import Lookup
 from api.view import NodeView, json_ready
 from ledger import queries
-from ledger.applications import ALL
+from ledger.applications import ALL, provenance
 from ledger.applications import records as records_application
 from ledger.block import BlockHeader, TransactionLeaf
 from ledger.errors import Fault
 from ledger.genesis import Genesis
-from ledger.queries import Executed, Place
+from ledger.queries import Place
 from ledger.store import Reader
 from ledger.transaction import parse_header
 
 RESULTS = ("applied", "failed")
-STATEMENTS_MAX = 1_000
 _applications = {(application.name, application.version): application for application in ALL}
 
 
-def transaction_status(reader: Reader, genesis: Genesis, identity: bytes) -> dict[str, Any]:
-    """Where a transaction stands, without its operations."""
-    found = queries.transaction(reader, genesis, identity)
-    if found is None:
+def statuses(lookup: Lookup, ids: Sequence[bytes]) -> list[dict[str, Any]]:
+    """Where each transaction stands, without its operations."""
+    return [_status(lookup, identity, lookup.find(identity)) for identity in ids]
+
+
+def _status(lookup: Lookup, identity: bytes, place: Place | None) -> dict[str, Any]:
+    if place is None:
         return {"id": identity.hex(), "status": "unknown"}
+    index, leaf = lookup.leaf(place)
     return {
         "id": identity.hex(),
-        "status": "confirmed" if found.confirmed else "executed",
-        "result": RESULTS[found.leaf.result],
-        "reason": found.leaf.reason,
-        "height": found.leaf.height,
-        "position": found.leaf.position,
-        "index": found.index,
-        "timestamp_ms": found.timestamp_ms,
+        "status": _word(lookup, place),
+        "result": RESULTS[leaf.result],
+        "reason": leaf.reason,
+        "height": leaf.height,
+        "position": leaf.position,
+        "index": index,
+        "timestamp_ms": lookup.timestamp_ms(leaf.height),
     }
 
 
-def transaction(reader: Reader, genesis: Genesis, identity: bytes) -> dict[str, Any]:
+def word(lookup: Lookup, identity: bytes) -> str:
+    """The status of a transaction in one word: unknown, executed or confirmed."""
+    return _word(lookup, lookup.find(identity))
+
+
+def _word(lookup: Lookup, place: Place | None) -> str:
+    if place is None:
+        return "unknown"
+    return "confirmed" if lookup.is_confirmed(place) else "executed"
+
+
+def receipts(lookup: Lookup, ids: Sequence[bytes]) -> list[tuple[str, bytes | None]]:
+    """(status, receipt or None) of each; one that finds no room in the answer has none."""
+    rows: list[tuple[str, bytes | None]] = []
+    room = RECEIPTS_BYTES_MAX
+    for identity in ids:
+        place = lookup.find(identity)
+        receipt = lookup.receipt(place) if place is not None and room > 0 else None
+        room -= len(receipt or b"")
+        rows.append((_word(lookup, place), receipt))
+    return rows
+
+
+def transaction(lookup: Lookup, identity: bytes) -> dict[str, Any]:
     """A transaction with its operations in plain words."""
-    status = transaction_status(reader, genesis, identity)
-    found = queries.transaction(reader, genesis, identity)
-    if found is None:
+    place = lookup.find(identity)
+    status = _status(lookup, identity, place)
+    if place is None:
         return status
-    status["sender"] = found.transaction.sender.hex()
-    status["nonce"] = found.transaction.nonce
-    status["expiry"] = found.transaction.expiry
-    status["operations"] = [_operation(row) for row in found.transaction.operations]
-    return status
+    found = lookup.executed(place).transaction
+    return {
+        **status,
+        "sender": found.sender.hex(),
+        "nonce": found.nonce,
+        "expiry": found.expiry,
+        "operations": [_operation(row) for row in found.operations],
+    }
 
 
 def _operation(row: tuple[bytes, str, int, bytes]) -> dict[str, Any]:
@@ -91,6 +123,7 @@ def block(reader: Reader, height: int) -> dict[str, Any] | None:
         return None
     return {
         "header": header(found.header),
+        "confirmed": height <= queries.certified_height(reader),
         "first_index": found.first,
         "transactions": [_leaf(leaf) for leaf in found.transactions],
         "outcome": {
@@ -117,61 +150,64 @@ def _leaf(leaf: TransactionLeaf) -> dict[str, Any]:
 
 def confirmed_block(reader: Reader, height: int, *, with_ids: bool) -> dict[str, Any]:
     """A line of the stream of confirmed blocks."""
-    found = queries.block(reader, height)
-    assert found is not None, "a confirmed block is stored"
+    header = queries.header(reader, height)
+    assert header is not None, "a confirmed block is stored"
     line: dict[str, Any] = {
         "height": height,
-        "hash": found.header.hash.hex(),
-        "timestamp_ms": found.header.timestamp_ms,
-        "proposer": found.header.proposer,
-        "applied": sum(1 for leaf in found.transactions if not leaf.reason),
-        "failed": sum(1 for leaf in found.transactions if leaf.reason),
+        "hash": header.hash.hex(),
+        "timestamp_ms": header.timestamp_ms,
+        "proposer": header.proposer,
     }
     if with_ids:
+        found = queries.block(reader, height)
+        assert found is not None
         line["ids"] = [hashlib.sha256(leaf.header).hexdigest() for leaf in found.transactions]
+        line["failed"] = [number for number, leaf in enumerate(found.transactions) if leaf.reason]
     return line
 
 
-def records(reader: Reader, genesis: Genesis, digest: bytes) -> list[dict[str, Any]]:
-    """Every record of the data with this SHA-256, oldest first."""
-    places = records_application.find(reader, digest)[:STATEMENTS_MAX]
-    return [_at(reader, genesis, *place) for place in places]
-
-
-def statements(reader: Reader, genesis: Genesis, identifier: str) -> list[dict[str, Any]]:
-    """Every provenance statement that mentions an identifier, oldest first."""
-    from ledger.applications import provenance
-
-    places = provenance.statements_about(reader, identifier)[:STATEMENTS_MAX]
-    return [_at(reader, genesis, *place) for place in places]
-
-
-def _at(
-    reader: Reader, genesis: Genesis, height: int, position: int, operation: int
+def records(
+    reader: Reader, genesis: Genesis, digest: bytes, *, offset: int, limit: int
 ) -> dict[str, Any]:
-    """One operation by its place in the ledger."""
-    found = _executed_at(reader, genesis, height, position)
+    """Records of the data with this SHA-256, oldest first."""
+    places = records_application.find(reader, digest)
     return {
-        "id": found.transaction.id.hex(),
-        "operation": operation,
-        "height": height,
-        "confirmed": found.confirmed,
-        "timestamp_ms": found.timestamp_ms,
-        "sender": found.transaction.sender.hex(),
-        **_operation(found.transaction.operations[operation]),
+        "digest": digest.hex(),
+        "total": len(places),
+        "records": _rows(Lookup(reader, genesis), places[offset:][: min(limit, ROWS_A_PAGE)]),
     }
 
 
-def _executed_at(reader: Reader, genesis: Genesis, height: int, position: int) -> Executed:
-    found = queries.block(reader, height)
-    assert found is not None
-    for leaf in found.transactions:
-        if leaf.position == position:
-            identity = hashlib.sha256(leaf.header).digest()
-            place: Place | None = queries.find(reader, identity)
-            assert place is not None
-            return queries.transaction_at(reader, genesis, place)
-    raise AssertionError("the index names a transaction that its block does not hold")
+def statements(
+    reader: Reader, genesis: Genesis, identifier: str, *, offset: int, limit: int
+) -> dict[str, Any]:
+    """Provenance statements that name a thing by its URI, oldest first."""
+    mentions = provenance.statements_about(reader, identifier)
+    places = [(found.height, found.position, found.operation) for found in mentions]
+    return {
+        "identifier": identifier,
+        "total": len(places),
+        "statements": _rows(Lookup(reader, genesis), places[offset:][: min(limit, ROWS_A_PAGE)]),
+    }
+
+
+def _rows(lookup: Lookup, places: Sequence[tuple[int, int, int]]) -> list[dict[str, Any]]:
+    """Operations by (height, position, operation)."""
+    rows = []
+    for height, position, operation in places:
+        found = lookup.executed_at(height, position)
+        rows.append(
+            {
+                "id": found.transaction.id.hex(),
+                "operation": operation,
+                "height": height,
+                "confirmed": found.confirmed,
+                "timestamp_ms": found.timestamp_ms,
+                "sender": found.transaction.sender.hex(),
+                **_operation(found.transaction.operations[operation]),
+            }
+        )
+    return rows
 
 
 def node_status(view: NodeView) -> dict[str, Any]:

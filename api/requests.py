@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
+import re
 from typing import Any
 
 import msgpack
@@ -12,51 +12,66 @@ import trio
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-BODY_BYTES_MAX = 8 * 1024 * 1024
-"""One request: 128 transactions of the largest kind."""
-BODY_DEADLINE_S = 10
-"""For a body to arrive in full: 8 MiB at 800 KiB/s."""
-TRANSACTIONS_MAX = 4_096
+from api.limits import TRANSACTIONS_MAX, ApiLimits
+from ledger import merkle
+
 MSGPACK = "application/msgpack"
+ID_BYTES = 32
+_tile_place = re.compile(
+    # No group of zeros in front, five groups at most: an index is below 2^56 in any case.
+    r"((?:x(?!000)[0-9]{3}/(?:x[0-9]{3}/){0,4})?)([0-9]{3})"
+    r"(?:\.p/([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?"
+)
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, limits: ApiLimits) -> bytes:
     """The body.  Raises HTTPException 413 for too many bytes, 408 for too long a time."""
     declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > BODY_BYTES_MAX:
-        raise HTTPException(413, f"a request has at most {BODY_BYTES_MAX} bytes")
-    parts: list[bytes] = []
-    size = 0
-    with trio.move_on_after(BODY_DEADLINE_S) as scope:
+    too_large = HTTPException(413, f"a request has at most {limits.body_bytes} bytes")
+    if declared.isdecimal() and int(declared) > limits.body_bytes:
+        raise too_large
+    body = bytearray()
+    with trio.move_on_after(limits.body_deadline_s) as scope:
         try:
             async for part in request.stream():
-                size += len(part)
-                if size > BODY_BYTES_MAX:
-                    raise HTTPException(413, f"a request has at most {BODY_BYTES_MAX} bytes")
-                parts.append(part)
+                if len(body) + len(part) > limits.body_bytes:
+                    raise too_large
+                body += part
         except ClientDisconnect:
             raise HTTPException(400, "the body ended early") from None
     if scope.cancelled_caught:
-        raise HTTPException(408, f"the body did not arrive within {BODY_DEADLINE_S} seconds")
-    return b"".join(parts)
+        raise HTTPException(408, f"the body took longer than {limits.body_deadline_s:g} seconds")
+    return bytes(body)
 
 
 def is_msgpack(request: Request) -> bool:
     return request.headers.get("content-type", "").split(";")[0].strip() == MSGPACK
 
 
-async def read_list(request: Request, name: str) -> list[bytes]:
-    """A list of byte strings: a msgpack array, or JSON {name: [base64 or hexadecimal, ...]}.
+async def read_transactions(request: Request, limits: ApiLimits) -> list[bytes]:
+    """A msgpack array of byte strings, or JSON {"transactions": [base64, ...]}.
 
     Raises HTTPException 400 with one line that says what is wrong.
     """
-    body = await read_body(request)
+    return await _read_list(request, limits, "transactions", TRANSACTIONS_MAX)
+
+
+async def read_ids(request: Request, limits: ApiLimits, count_max: int) -> list[bytes]:
+    """A msgpack array of 32 bytes each, or JSON {"ids": [hexadecimal, ...]}.  As above."""
+    ids = await _read_list(request, limits, "ids", count_max)
+    if any(len(identity) != ID_BYTES for identity in ids):
+        raise HTTPException(400, "an id has 32 bytes: 64 hexadecimal digits")
+    return ids
+
+
+async def _read_list(request: Request, limits: ApiLimits, name: str, count_max: int) -> list[bytes]:
+    body = await read_body(request, limits)
     if is_msgpack(request):
         items = _unpack(body)
     else:
         items = [_from_text(item, name) for item in _json_list(body, name)]
-    if not 1 <= len(items) <= TRANSACTIONS_MAX:
-        raise HTTPException(400, f"send 1 to {TRANSACTIONS_MAX} {name}")
+    if not 1 <= len(items) <= count_max:
+        raise HTTPException(400, f"send 1 to {count_max} {name}")
     return items
 
 
@@ -90,7 +105,7 @@ def _from_text(item: Any, name: str) -> bytes:
         if name == "ids":
             return bytes.fromhex(item)
         return base64.b64decode(item, validate=True)
-    except (ValueError, binascii.Error):
+    except ValueError:
         kind = "hexadecimal" if name == "ids" else "base64"
         raise HTTPException(400, f"one of {name} is not {kind}") from None
 
@@ -106,6 +121,24 @@ def query_number(request: Request, name: str, default: int) -> int:
     return default if text is None else _number(text, name)
 
 
+def query_wait_ms(request: Request, limits: ApiLimits) -> int:
+    """How long the client wants to wait, as far as it may.  Raises HTTPException 400."""
+    return min(query_number(request, "wait_ms", 0), limits.wait_ms)
+
+
+def tile_place(text: str) -> tuple[int, int]:
+    """(index, width) of a tile's path such as x001/x234/067.p/112 (c2sp.org/tlog-tiles).
+
+    Raises HTTPException 400.
+    """
+    found = _tile_place.fullmatch(text)
+    if found is None:
+        raise HTTPException(400, "a tile's place is like 067, x001/067 or 067.p/112")
+    groups, last, width = found.groups()
+    index = int(groups.replace("x", "").replace("/", "") + last)
+    return index, int(width) if width else merkle.TILE_WIDTH
+
+
 def _number(text: str, name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise HTTPException(400, f"{name} is a whole number")
@@ -119,6 +152,6 @@ def path_digest(request: Request, name: str) -> bytes:
         value = bytes.fromhex(text)
     except ValueError:
         value = b""
-    if len(value) != 32 or len(text) != 64:
+    if len(value) != ID_BYTES or len(text) != 64:
         raise HTTPException(400, f"{name} is 64 hexadecimal digits")
     return value

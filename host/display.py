@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -13,14 +13,18 @@ WIDE_COLUMNS = 80
 COLUMNS = ("node", "height", "slot", "leader", "confirmed", "pending", "peers", "state")
 
 
+def is_able_terminal(stream: TextIO) -> bool:
+    """Whether the stream is a terminal with a cursor and colours that nobody asked to spare."""
+    return (
+        stream.isatty()
+        and os.environ.get("TERM", "dumb") != "dumb"
+        and not os.environ.get("NO_COLOR")
+    )
+
+
 def is_rich_terminal() -> bool:
     """Whether the output is a terminal wide and able enough for tables that move."""
-    return (
-        sys.stdout.isatty()
-        and os.environ.get("TERM", "dumb") != "dumb"
-        and "NO_COLOR" not in os.environ
-        and shutil.get_terminal_size().columns >= WIDE_COLUMNS
-    )
+    return is_able_terminal(sys.stdout) and shutil.get_terminal_size().columns >= WIDE_COLUMNS
 
 
 def status_row(url: str, status: dict[str, Any] | None) -> tuple[str, ...]:

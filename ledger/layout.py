@@ -11,7 +11,7 @@
     SIGNED    phase, slot                own signed statement and its message, until settled
     DECIDED   ordinal                    decision with its proof, until certified
     STATE     application, its key       what executing led to
-    NONCE     sender, nonce              height at which it was used, inside the replay window
+    NONCE     sender, nonce              empty: used inside the replay window
 """
 
 from __future__ import annotations

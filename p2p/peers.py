@@ -85,7 +85,6 @@ class _Peer:
     backoff: Backoff
     link: Link | None = None
     held_until: float = 0.0
-    dialing: trio.CancelScope = field(default_factory=trio.CancelScope)
     traffic: Traffic = field(default_factory=Traffic)
     dropped: dict[Channel, int] = field(default_factory=lambda: dict.fromkeys(Channel, 0))
 
@@ -205,8 +204,6 @@ class Peers:
                 del self._peers[peer]
                 if state.link is not None:
                     state.link.close("link.removed")
-                else:
-                    state.dialing.cancel()
         for peer, record in sorted(peers.items()):
             if peer in self._peers:
                 self._peers[peer].record = record
@@ -252,12 +249,11 @@ class Peers:
 
     async def _dial(self, peer: int, state: _Peer) -> None:
         """Keep a link to a higher-numbered peer for as long as it is in the table."""
-        with state.dialing:
-            while self._peers.get(peer) is state:
-                # A link accepted earlier cannot be there: only lower numbers are accepted.
-                assert state.link is None
-                await self._dial_once(peer, state)
-                await trio.sleep(state.backoff.next_ms() / 1000)
+        while self._peers.get(peer) is state:
+            # A link accepted earlier cannot be there: only lower numbers are accepted.
+            assert state.link is None
+            await self._dial_once(peer, state)
+            await trio.sleep(state.backoff.next_ms() / 1000)
 
     async def _dial_once(self, peer: int, state: _Peer) -> None:
         def identify(certificate: bytes) -> int:

@@ -119,7 +119,7 @@ class PluginWorld:
         self._to_submit = scenario.payloads
         self._recent: deque[tuple[Seat, Packet]] = deque(maxlen=REMEMBERED)
         self._checked: dict[AnyCertificate, bool] = {}
-        self._split: dict[tuple[str, Slot], tuple[int, ...]] = {}
+        self._rifts: dict[tuple[str, Slot], tuple[tuple[int, ...], tuple[int, ...]]] = {}
         self._ticking: dict[int, None] = {}
         self._finished_ms: int | None = None
         self._plan()
@@ -297,21 +297,25 @@ class PluginWorld:
             phase, slot, _ = packet.message.statement()
         else:
             phase, slot = packet.phase, packet.slot
-        sides = self._sides(phase, slot)
-        return sides[seat.index] != sides[receiver.index]
+        sides, deaf = self._rift(phase, slot)
+        return receiver.index in deaf or sides[seat.index] != sides[receiver.index]
 
-    def _sides(self, phase: str, slot: Slot) -> tuple[int, ...]:
-        """The side of every seat in a phase of a slot; every other phase splits as its slot does."""
-        sides = self._split.get((phase, slot))
-        if sides is None:
-            sides = (0,) * len(self.seats)
-            if phase and self.draw.random() < 0.5:
-                sides = self._sides("", slot)
-            elif self.draw.random() * 1_000 < self.scenario.split:
-                first, _ = draw_groups(self.draw, len(self.seats))
-                sides = tuple(int(index in first) for index in range(len(self.seats)))
-            self._split[phase, slot] = sides
-        return sides
+    def _rift(self, phase: str, slot: Slot) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """(side of every seat, seats that hear nobody) in a phase; every other has its slot's."""
+        rift = self._rifts.get((phase, slot))
+        if rift is None:
+            draw, seats = self.draw, range(len(self.seats))
+            rift = ((0,) * len(seats), ())
+            if phase and draw.random() < 0.5:
+                rift = self._rift("", slot)
+            elif draw.random() * 1_000 < self.scenario.split:
+                first, second = draw_groups(draw, len(seats))
+                if draw.random() < 0.5:
+                    rift = (rift[0], first)
+                else:
+                    rift = (tuple(int(index in second) for index in seats), ())
+            self._rifts[phase, slot] = rift
+        return rift
 
     def _mutated(self, packet: Signed) -> Signed:
         message = mutated(packet.message, self.draw, [value.digest for value in self.oracles.log])

@@ -79,8 +79,18 @@ class IgnoresTcEntries(Jolteon):
 
 
 class _Revotes(Safety):
+    def __init__(self) -> None:
+        super().__init__()
+        self._voted_for: dict[bytes, None] = {}
+
+    def may_vote(self, proposal: Proposal, parent: Slot | None) -> bool:
+        if not super().may_vote(proposal, parent) or proposal.value.digest in self._voted_for:
+            return False
+        self._voted_for[proposal.value.digest] = None
+        return True
+
     def is_unvoted(self, view: int) -> bool:
-        return view >= self.last_voted
+        return True
 
 
 class VotesTwice(Jolteon):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import merkle
+from ledger.applications.records import make_record
 from ledger.encoding import encode
 from ledger.errors import DecodeFault, Fault
 from ledger.keys import Ed25519
@@ -28,6 +30,7 @@ from ledger.transaction import (
 )
 from tests.ledger.builders import damaged, loose_encodings, signer_of
 
+FORMAT = Path(__file__).parents[2] / "docs" / "format.md"
 ALICE = signer_of("alice")
 NETWORK = b"\x07" * 32
 OPERATION = Operation("records", 1, b"body")
@@ -231,3 +234,14 @@ def test_groups_keep_the_order_and_each_fits_into_a_transaction(
         assert len(group) <= OPERATIONS_MAX
         rows = tuple(operation.row() for operation in group)
         assert len(encode((bytes(125), bytes(64), rows))) <= TRANSACTION_BYTES_MAX
+
+
+def test_the_example_of_the_format_document_is_right() -> None:
+    text = "".join(FORMAT.read_text().split())
+    record = make_record("hello", b"", b"world")
+
+    made = make_transaction(Ed25519().signer(bytes(32)), NETWORK, [record], nonce=1, expiry=300)
+
+    parts = (record.body, encode(record.row()), made.header, made.id, made.signature)
+    for part in (*parts, operations_root(made.operations)):
+        assert part.hex() in text

@@ -11,6 +11,7 @@ import os
 import resource
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -191,6 +192,19 @@ async def test_nobody_can_vouch_for_a_stranger(attacked, member, tmp_path, issue
     await rogue.until_closed()
     await attacked.node.until_refused("tls.unknown-certificate")
     assert attacked.node.peers.refusals() == {"tls.unknown-certificate": 1}
+    await attacked.check_unharmed()
+
+
+async def test_a_chain_of_a_thousand_certificates_is_not_read(attacked, tmp_path) -> None:
+    chain, key_file = tmp_path / "chain.pem", tmp_path / "key.pem"
+    chain.write_bytes(STRANGER.certificate_pem * 1000)
+    key_file.write_bytes(STRANGER.private_key_pem)
+
+    # Whether the reset comes before or after the last of it is sent is up to the kernel.
+    with suppress(trio.BrokenResourceError):
+        await attacked.mesh.shake_hands(client_context(chain, key_file), 1)
+
+    await attacked.node.until_refused("tls.failed")
     await attacked.check_unharmed()
 
 

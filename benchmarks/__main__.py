@@ -1,0 +1,18 @@
+"""`python -m benchmarks SUITE`: measures.  See `--help`."""
+
+from __future__ import annotations
+
+import click
+
+from benchmarks.throughput import throughput
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def benchmarks() -> None:
+    """Measure the ledger on this machine, beside what the machine itself can do."""
+
+
+benchmarks.add_command(throughput)
+
+if __name__ == "__main__":
+    benchmarks()

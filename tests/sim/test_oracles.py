@@ -1,0 +1,553 @@
+"""Every oracle fires: sound runs pass, and each planted fault is found as what it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import msgpack
+import pytest
+
+from consensus.interface import Now
+from consensus.io import (
+    Answer,
+    Channel,
+    Confirmed,
+    Halt,
+    HostEvent,
+    Loop,
+    Looped,
+    Output,
+    PeerUp,
+    Report,
+    SendFrame,
+    Step,
+)
+from ledger import layout
+from ledger.store import Write
+from ledger.value import Value
+from sim.chain_oracle import MAJORITIES, QUORUMS, ChainOracle, naive_root
+from sim.faults import draw_scenario
+from sim.oracles import Findings, Violation
+from sim.run import Run, SimReport, Wrap, run
+from sim.scenario import Incident, Load, Scenario
+from sim.watcher import Machine
+from tests.sim.fixed_leader import FixedLeader, Vote
+from tests.sim.planted import Meddler
+
+LOAD = Load(transactions=12, interval_ms=300)
+FAIR = Scenario(
+    seed=5, protocol="fixed-leader", nodes=4, load=LOAD, stable_ms=4_000, bound_ms=10_000
+)
+
+
+def properties(report: SimReport) -> set[str]:
+    return {violation.property for violation in report.violations}
+
+
+def wrap_one(index: int, make: Callable[[Machine], Machine]) -> Wrap:
+    return lambda node, machine: make(machine) if node == index else machine
+
+
+# --- a sound world --------------------------------------------------------------------------------
+
+
+def test_a_sound_world_has_no_findings_and_confirms_everything() -> None:
+    report = run(FAIR, FixedLeader)
+
+    assert report.violations == ()
+    assert report.confirmed == report.wishes == LOAD.transactions
+    assert len(set(report.certified)) == 1
+
+
+def test_clients_do_what_they_are_for() -> None:
+    world = Run(FAIR, FixedLeader)
+    report = world.lead()
+
+    assert report.violations == ()
+    assert report.submitted > report.wishes
+    assert world.clients.refused > 0
+    assert any(len(wish.raws) == 2 for wish in world.clients.wishes.values())
+
+
+# --- stores, corrupted byte by byte ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What one node of a sound run left on its disk."""
+
+    world: Run
+    pairs: dict[bytes, bytes]
+    certificates: dict[int, bytes]
+    height: int
+
+
+@cache
+def sound_store() -> Stored:
+    world = Run(FAIR, FixedLeader)
+    assert world.lead().is_sound
+    pairs = dict(world.world.nodes[1].engine.scan(b"\x00", b"\xff"))
+    certificates = {
+        int.from_bytes(key[1:], "big"): value
+        for key, value in pairs.items()
+        if key[:1] == layout.CERT
+    }
+    return Stored(world, pairs, certificates, len(world.chain.entries))
+
+
+class Shelf(dict[bytes, bytes]):
+    """A store made of a dictionary."""
+
+    def scan(self, start: bytes, stop: bytes, *, reverse: bool = False) -> Any:
+        return iter(sorted(p for p in self.items() if start <= p[0] < stop))
+
+
+def judge(pairs: dict[bytes, bytes]) -> list[Violation]:
+    """What a fresh oracle says of a store that one node writes in order of height."""
+    findings = Findings(lambda: 0)
+    oracle = ChainOracle(sound_store().world.genesis, findings)
+    shelf = Shelf(pairs)
+    kinds = (layout.HEADER, layout.BLOCK, layout.CERT)
+    for height in range(1, sound_store().height + 1):
+        for kind in kinds:
+            key = layout.height_key(kind, height)
+            if key in pairs:
+                oracle.written(0, [(key, pairs[key])], shelf)  # type: ignore[arg-type]
+    return findings.found
+
+
+def unpack(data: bytes) -> Any:
+    return msgpack.unpackb(data, raw=False, use_list=False)
+
+
+def with_leaf(
+    raw: bytes, place: int, change: Callable[[tuple[Any, ...]], tuple[Any, ...]]
+) -> bytes:
+    """A block entry, one leaf of which is changed."""
+    first, leaves = unpack(raw)
+    changed = list(leaves)
+    changed[place] = msgpack.packb(change(unpack(changed[place])))
+    packed: bytes = msgpack.packb((first, tuple(changed)))
+    return packed
+
+
+def with_header(raw: bytes, place: int, value: object) -> bytes:
+    """A block entry, one field of whose header is changed, and its outcome accordingly."""
+    header = list(unpack(unpack(unpack(raw)[1][0])[2]))
+    header[place] = value
+    packed = msgpack.packb(tuple(header))
+    changed = with_leaf(raw, 0, lambda leaf: (*leaf[:2], packed))
+    digest = hashlib.sha256(packed).digest()
+    return with_leaf(changed, -1, lambda leaf: (*leaf[:3], digest, *leaf[4:]))
+
+
+def set_field(place: int, value: object) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    return lambda leaf: (*leaf[:place], value, *leaf[place + 1 :])
+
+
+def repeat_transaction(raw: bytes) -> bytes:
+    """A block entry with one transaction of another block in it for a second time."""
+    earlier = next(
+        unpack(sound_store().pairs[layout.height_key(layout.BLOCK, height)])[1][1]
+        for height in range(1, sound_store().height)
+        if len(unpack(sound_store().pairs[layout.height_key(layout.BLOCK, height)])[1]) > 2
+    )
+    first, leaves = unpack(raw)
+    packed: bytes = msgpack.packb((first, (leaves[0], earlier, *leaves[1:])))
+    return packed
+
+
+BLOCK_FAULTS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "link": ("P3", lambda raw: with_header(raw, 4, bytes(32))),
+    "height": ("P3", lambda raw: with_header(raw, 3, 1)),
+    "network": ("P3", lambda raw: with_header(raw, 1, bytes(32))),
+    "time": ("P3", lambda raw: with_header(raw, 8, 1)),
+    "block hash": ("P3", lambda raw: with_leaf(raw, -1, set_field(3, bytes(32)))),
+    "entry count": ("P3", lambda raw: with_leaf(raw, -1, set_field(4, 9))),
+    "first leaf": ("P3", lambda raw: msgpack.packb((1, unpack(raw)[1]))),
+    "signature": ("P6", lambda raw: with_leaf(raw, 1, set_field(7, bytes(64)))),
+    "result": ("P6", lambda raw: with_leaf(raw, 1, set_field(4, 1))),
+    "batch": ("P6", lambda raw: with_header(raw, 9, (bytes(32),))),
+    "repeated": ("P7", repeat_transaction),
+    "left out": (
+        "P6",
+        lambda raw: msgpack.packb((unpack(raw)[0], (unpack(raw)[1][0], *unpack(raw)[1][2:]))),
+    ),
+}
+
+
+def last_full_block() -> int:
+    """The highest block that holds a transaction."""
+    store = sound_store()
+    return max(
+        height
+        for height in range(2, store.height + 1)
+        if len(unpack(store.pairs[layout.height_key(layout.BLOCK, height)])[1]) > 2
+    )
+
+
+def test_a_sound_store_passes() -> None:
+    assert judge(sound_store().pairs) == []
+
+
+@pytest.mark.parametrize("fault", BLOCK_FAULTS)
+def test_a_corrupted_block_is_found(fault: str) -> None:
+    name, corrupt = BLOCK_FAULTS[fault]
+    key = layout.height_key(layout.BLOCK, last_full_block())
+    pairs = dict(sound_store().pairs)
+    pairs[key] = corrupt(pairs[key])
+
+    assert name in {violation.property for violation in judge(pairs)}
+
+
+def without_a_line(note: bytes) -> bytes:
+    lines = note.split(b"\n")
+    return b"\n".join([*lines[:4], *lines[5:]])
+
+
+def with_a_line_twice(note: bytes) -> bytes:
+    lines = note.split(b"\n")
+    return b"\n".join([*lines[:5], lines[4], *lines[6:]])
+
+
+def with_lines_swapped(note: bytes) -> bytes:
+    lines = note.split(b"\n")
+    return b"\n".join([*lines[:4], lines[5], lines[4], *lines[6:]])
+
+
+def with_a_changed_signature(note: bytes) -> bytes:
+    lines = note.split(b"\n")
+    line = lines[4]
+    other = b"A" if line[-9:-8] != b"A" else b"B"
+    return b"\n".join([*lines[:4], line[:-9] + other + line[-8:], *lines[5:]])
+
+
+def of_another_height(_: bytes) -> bytes:
+    certificates = sound_store().certificates
+    return certificates[min(certificates)]
+
+
+@pytest.mark.parametrize(
+    "corrupt",
+    [
+        without_a_line,
+        with_a_line_twice,
+        with_lines_swapped,
+        with_a_changed_signature,
+        of_another_height,
+        lambda note: note.replace(b"simulated", b"simulatec"),
+    ],
+)
+def test_a_corrupted_certificate_is_found(corrupt: Callable[[bytes], bytes]) -> None:
+    pairs = dict(sound_store().pairs)
+    key = layout.height_key(layout.CERT, max(sound_store().certificates))
+    pairs[key] = corrupt(pairs[key])
+
+    assert [violation.property for violation in judge(pairs)] == ["P4"]
+
+
+def test_a_certificate_of_other_leaves_is_found() -> None:
+    pairs = dict(sound_store().pairs)
+    key = layout.height_key(layout.BLOCK, 1)
+    pairs[key] = with_leaf(pairs[key], -1, set_field(6, bytes(32)))
+
+    assert "P4" in {violation.property for violation in judge(pairs)}
+
+
+@pytest.mark.parametrize("kind", [layout.BLOCK, layout.HEADER])
+def test_two_nodes_that_store_different_blocks_are_a_fork(kind: bytes) -> None:
+    store = sound_store()
+    findings = Findings(lambda: 0)
+    oracle = ChainOracle(store.world.genesis, findings)
+    shelf = Shelf(store.pairs)
+    key = layout.height_key(kind, 1)
+    other = store.pairs[layout.height_key(kind, 2)]
+
+    oracle.written(0, [(key, store.pairs[key])], shelf)  # type: ignore[arg-type]
+    oracle.written(1, [(key, store.pairs[key])], shelf)  # type: ignore[arg-type]
+    assert findings.found == []
+    oracle.written(2, [(key, other)], shelf)  # type: ignore[arg-type]
+
+    assert [(v.property, v.nodes) for v in findings.found] == [("P1", (0, 2))]
+
+
+def test_quorums_are_what_the_rules_say() -> None:
+    for count in range(1, 22):
+        faults = (count - 1) // 3
+        # Any two quorums share an honest validator, and the honest alone make one.
+        assert 2 * QUORUMS[count] - count > faults
+        assert QUORUMS[count] <= count - faults
+        assert 2 * MAJORITIES[count] > count >= 2 * MAJORITIES[count] - 1 - (count % 2 == 0)
+
+
+def test_the_naive_root_is_that_of_rfc_9162() -> None:
+    def node(left: bytes, right: bytes) -> bytes:
+        return hashlib.sha256(b"\x01" + left + right).digest()
+
+    a, b, c, d, e = (bytes([number]) * 32 for number in range(5))
+
+    assert naive_root([]) == hashlib.sha256(b"").digest()
+    assert naive_root([a]) == a
+    assert naive_root([a, b, c]) == node(node(a, b), c)
+    assert naive_root([a, b, c, d, e]) == node(node(node(a, b), node(c, d)), e)
+
+
+# --- worlds with one planted fault ----------------------------------------------------------------
+
+
+def test_a_quorum_of_one_forks() -> None:
+    class Hasty(FixedLeader):
+        """Tells every validator something else, and decides upon the own vote."""
+
+        @classmethod
+        def certificate_quorum(cls, phase: str, validators: Any) -> int:
+            return 1
+
+        def quorum(self) -> int:
+            return 1
+
+        def on_verdict(self, value: Value, valid: bool) -> None:
+            # What a network would do whose nodes each heard of another proposal.
+            assert self.me is not None
+            if valid and value.slot == self.slot:
+                own = replace(value, extra=bytes([self.me]))
+                self._proposals[value.slot] = own
+                self.broadcast(Vote(value.slot, own.digest))
+
+    assert "P1" in properties(run(FAIR, Hasty))
+
+
+def test_a_node_that_does_not_sync_loses_what_it_confirmed() -> None:
+    crash = Incident("crash", 3_000, 3_500, (2,))
+    found: set[str] = set()
+    for seed in range(12):
+        scenario = replace(FAIR, seed=seed, incidents=(crash,))
+        found |= properties(run(scenario, FixedLeader, wrap=wrap_one(2, forgetful)))
+
+    assert "P2" in found
+
+
+def forgetful(machine: Machine) -> Machine:
+    return Meddler(machine, is_syncing=False)
+
+
+def test_a_confirmation_without_a_certificate_is_found() -> None:
+    def drop(write: Write) -> list[Write]:
+        return [] if write[0] == layout.CERTIFIED else [write]
+
+    report = run(FAIR, FixedLeader, wrap=wrap_one(1, lambda m: Meddler(m, write=drop)))
+
+    assert "P2" in properties(report)
+
+
+def test_a_validator_that_says_two_things_is_found() -> None:
+    @dataclass
+    class TwoFaced:
+        """Signs a second vote beside each of its own, with the right key."""
+
+        machine: Machine
+        world: Run
+
+        def step(self, now: Now, event: HostEvent) -> Step:
+            step = self.machine.step(now, event)
+            return replace(
+                step, outputs=[o for output in step.outputs for o in self._double(output)]
+            )
+
+        def _double(self, output: Output) -> list[Output]:
+            if not isinstance(output, SendFrame) or output.channel is not Channel.PROTOCOL:
+                return [output]
+            row = list(unpack(output.payload))
+            if row[1] != 1 or row[4] != Vote.KIND:
+                return [output]
+            row[5] = msgpack.packb((unpack(row[5])[0], bytes(32)))
+            return [output, replace(output, payload=msgpack.packb(tuple(row)))]
+
+    report = run(FAIR, FixedLeader, wrap=wrap_one(3, lambda m: TwoFaced(m, sound_store().world)))
+
+    assert "P14" in properties(report)
+
+
+def test_a_changed_promise_on_the_disk_is_found() -> None:
+    said: list[bytes] = []
+
+    def change(write: Write) -> list[Write]:
+        key, value = write
+        if key[:1] != layout.SIGNED or value is None or b"vote" not in key:
+            return [write]
+        said.append(key)
+        kind, body, _, signature = unpack(value)
+        other = msgpack.packb((kind, body, bytes(32), signature))
+        return [write, (key, other)]
+
+    report = run(FAIR, FixedLeader, wrap=wrap_one(3, lambda m: Meddler(m, write=change)))
+
+    assert said
+    assert "P14" in properties(report)
+
+
+def test_a_block_changed_on_its_way_to_the_disk_is_found() -> None:
+    def change(write: Write) -> list[Write]:
+        key, value = write
+        if key[:1] != layout.BLOCK or value is None:
+            return [write]
+        return [(key, with_leaf(value, -1, set_field(6, bytes(32))))]
+
+    report = run(FAIR, FixedLeader, wrap=wrap_one(2, lambda m: Meddler(m, write=change)))
+
+    assert "P1" in properties(report)
+
+
+def test_a_confirmed_transaction_that_a_node_lacks_in_the_end_is_found() -> None:
+    world = Run(FAIR, FixedLeader)
+    assert world.lead().is_sound
+
+    world.clients.acknowledged[bytes(32)] = 1
+    world.chain.finish(0, world.world.nodes[0].engine, world.clients.acknowledged)
+
+    assert [violation.property for violation in world.findings.found] == ["P8"]
+
+
+def answer_twice(output: Output) -> list[Output]:
+    return [output, output] if isinstance(output, Answer) else [output]
+
+
+def accuse(output: Output) -> list[Output]:
+    blame = Report("accused", (("culprit", 0),))
+    return [output, blame] if isinstance(output, Confirmed) else [output]
+
+
+def refuse_to_vote(output: Output) -> list[Output]:
+    refusal = Report("refused to vote", (("reason", "no reason"),))
+    return [output, refusal] if isinstance(output, Confirmed) else [output]
+
+
+def halt(output: Output) -> list[Output]:
+    return [output, Halt("no reason")] if isinstance(output, Confirmed) else [output]
+
+
+def admit_all(output: Output) -> list[Output]:
+    if not isinstance(output, Answer):
+        return [output]
+    admitted = tuple(replace(admission, reason="") for admission in output.admissions)
+    return [replace(output, admissions=admitted)]
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (answer_twice, "P9"),
+        (accuse, "P13"),
+        (refuse_to_vote, "P19"),
+        (halt, "P19"),
+        (admit_all, "P6"),
+    ],
+)
+def test_a_node_that_misbehaves_in_what_it_says_is_found(
+    change: Callable[[Output], list[Output]], name: str
+) -> None:
+    everyone: Wrap = lambda _, machine: Meddler(machine, output=change)  # noqa: E731
+
+    assert name in properties(run(FAIR, FixedLeader, wrap=everyone))
+
+
+def test_an_exception_is_a_finding_that_says_where() -> None:
+    class Broken(FixedLeader):
+        def on_verdict(self, value: Value, valid: bool) -> None:
+            raise AssertionError("a mistake in the plugin")
+
+    report = run(FAIR, Broken)
+
+    assert properties(report) == {"P19"}
+    assert "a mistake in the plugin" in report.violations[0].sentence
+    assert "test_oracles.py" in report.violations[0].sentence
+
+
+def test_a_network_that_never_decides_is_found_when_the_bound_has_passed() -> None:
+    class Mute(FixedLeader):
+        def propose(self, value: Value) -> None:
+            pass
+
+    report = run(FAIR, Mute)
+
+    assert properties(report) == {"P10"}
+    assert report.violations[0].time_ms >= FAIR.stable_ms + FAIR.bound_ms
+
+
+def test_a_network_that_chatters_when_idle_is_found() -> None:
+    class Chatterbox(FixedLeader):
+        def on_start(self) -> None:
+            super().on_start()
+            self.set_timer("chat", (0,), 1_000)
+
+        def on_timer(self, timer: Any) -> None:
+            super().on_timer(timer)
+            if timer.name == "chat" and self.me is not None:
+                self.tell((self.me + 1) % 4, b"still there?")
+                self.set_timer("chat", (0,), 1_000)
+
+    report = run(FAIR, Chatterbox)
+
+    assert properties(report) == {"P10"}
+    assert "idle network sent" in report.violations[0].sentence
+
+
+def test_a_queue_without_bound_is_found() -> None:
+    @dataclass
+    class Flooder:
+        machine: Machine
+        has_flooded: bool = False
+
+        def step(self, now: Now, event: HostEvent) -> Step:
+            if isinstance(event, Looped) and event.content == "flood":
+                return Step([(b"\xf0flood", b"")], True, [])
+            step = self.machine.step(now, event)
+            if isinstance(event, PeerUp) and not self.has_flooded:
+                self.has_flooded = True
+                step.outputs += [Loop("flood")] * 30_000
+            return step
+
+    slow = Incident("slow-disk", 1, 3_000, (1,), 1_000)
+    report = run(replace(FAIR, incidents=(slow,)), FixedLeader, wrap=wrap_one(1, Flooder))
+
+    assert "P16" in properties(report)
+
+
+# --- liars are not judged -------------------------------------------------------------------------
+
+
+def test_the_honest_are_judged_beside_a_liar_and_the_liar_is_not() -> None:
+    report = run(
+        FAIR,
+        FixedLeader,
+        wrap=wrap_one(3, lambda m: Meddler(m, output=halt)),
+        liars=frozenset({3}),
+    )
+
+    assert report.violations == ()
+    assert report.confirmed == report.wishes
+
+
+def test_findings_keep_the_first_ones() -> None:
+    findings = Findings(lambda: 3)
+
+    for number in range(100):
+        findings.add("P1", f"finding {number}", number)
+
+    assert findings.found[0] == Violation("P1", "finding 0", 3, (0,))
+    assert len(findings.found) == 20
+
+
+def test_a_drawn_scenario_of_the_small_protocol_is_sound() -> None:
+    # Without views it waits for its leader's clock, so clocks stay right here.
+    faults = ("loss", "duplicate", "reorder", "replay", "partition", "crash", "pause")
+
+    reports = [
+        run(draw_scenario(seed, "fixed-leader", 4, faults=faults), FixedLeader) for seed in range(4)
+    ]
+
+    assert [report.violations for report in reports] == [()] * 4

@@ -10,6 +10,7 @@ from typing import Any
 from api.limits import BLOCKS_A_PAGE, RECEIPTS_MAX, ROWS_A_PAGE, TRANSACTIONS_MAX, ApiLimits
 from api.schemas import DIGEST, SCHEMAS, WHOLE, WORD, Schema, named, one_of, record_of
 
+DEFAULTS = ApiLimits()
 JSON = "application/json"
 MSGPACK = "application/msgpack"
 TEXT = "text/plain"
@@ -33,7 +34,7 @@ ID = _parameter("id", "path", DIGEST, "Transaction id: SHA-256 of its header.")
 HEIGHT = _parameter("height", "path", WHOLE, "Of a block; the first block has height 1.")
 WAIT = _query(
     "wait_ms",
-    f"Wait so long for a confirmation before answering; at most {ApiLimits.wait_ms}.",
+    f"Wait so long for a confirmation before answering; at most {DEFAULTS.wait_ms}.",
     {**WHOLE, "default": 0},
 )
 OFFSET = _query("offset", "Rows to leave out, oldest first.", {**WHOLE, "default": 0})
@@ -57,7 +58,7 @@ REFUSED = {
 BODY_REFUSED = {
     **REFUSED,
     "408": _json("The body did not arrive in time.", "Error"),
-    "413": _json(f"The body has more than {ApiLimits.body_bytes} bytes.", "Error"),
+    "413": _json(f"The body has more than {DEFAULTS.body_bytes} bytes.", "Error"),
 }
 MISSING = {"404": _json("The node does not have it.", "Error")}
 

@@ -72,7 +72,7 @@ class Confirmation:
         self.decided = recovered.decided
         self.certifier = Certifier(self._validators.quorum, recovered.certified)
         self.note: tuple[int, bytes] | None = None
-        """(height, note) of the latest certificate that was made or seen since the start."""
+        """(height, note) of the latest certificate here."""
         self.may_sign = setup.me is not None
         self._queue: deque[_Entry] = deque()
         self._uncertified: dict[int, tuple[Root, Tip]] = {}
@@ -86,6 +86,8 @@ class Confirmation:
     def _restore(self, recovered: Recovered) -> None:
         """Rebuild the decided but uncertified tail from its decisions."""
         head = recovered.head
+        if recovered.note is not None:
+            self.note = (recovered.certified, recovered.note)
         if head.height > recovered.certified:
             self.certifier.executed(head.height, head.size, head.root())
             self._uncertified[head.height] = (Root(head.value, head.slot, head.height), head.tip)
@@ -150,7 +152,7 @@ class Confirmation:
         self.tip = tip_of(header)
         self._queue.append(_Entry(header, self.decided))
         self._uncertified[header.height] = (self.decided, self.tip)
-        self._spreading.pool.mark_ordered(value.payload, position.ordinal, header.height)
+        self._spreading.on_ordered(value.payload, position.ordinal, header.height)
         self._outbox.report(
             "decided",
             height=header.height,
@@ -359,7 +361,7 @@ class Confirmation:
             )
         writes: list[Write] = []
         pool = self._spreading.pool
-        pool.mark_ordered(block.header.payload, 0, block.header.height)
+        self._spreading.on_ordered(block.header.payload, 0, block.header.height)
         for batch, signature in zip(block.batches, block.signatures, strict=True):
             writes.append((layout.BATCH + batch.digest, stored_batch(batch.raw, signature)))
             writes.append((layout.aged_key(batch.height, batch.digest), None))

@@ -63,6 +63,8 @@ class Recovered:
     head: Head
     """As executed."""
     certified: int
+    note: bytes | None
+    """The certificate at that height: whoever is behind still asks for it."""
     decided: Root
     decided_ordinal: int
     decided_tip: Tip
@@ -135,6 +137,7 @@ def _recover(reader: Reader, setup: Setup) -> Recovered:
     return Recovered(
         head=head,
         certified=certified,
+        note=reader.get(layout.height_key(layout.CERT, certified)),
         decided=root,
         decided_ordinal=ordinal,
         decided_tip=tip,

@@ -25,8 +25,10 @@ from ledger.errors import Fault
 from ledger.execution import Executor
 
 BATCH_TIMER = "batch"
-BATCH_DELAY_MS = 4
-"""How long a lone transaction waits for company."""
+BATCH_DELAY_MS = 2
+"""How long a lone transaction waits for company while no own batch is on its way."""
+BATCH_DELAY_BUSY_MS = 25
+"""How long at most while one is: batches grow with the load instead of in number."""
 PATIENCE_MS = 150
 """After which a batch that too few peers say to hold is named, or asked for, all the same."""
 GIVE_UP_MS = 30_000
@@ -62,6 +64,8 @@ class Spreading:
         self._sequence = recovered.sequence
         self._reserved = recovered.sequence
         self._timer_runs = False
+        self._open: dict[bytes, None] = {}
+        """Own batches that no decided value names yet."""
         self._checks: dict[int, int] = {}
         self._checking: set[bytes] = set()
         for height, payload in recovered.ordered:
@@ -97,6 +101,16 @@ class Spreading:
             self._make_batch()
         if self.pool.waiting and not self._timer_runs:
             self._timer_runs = True
+            delay_ms = BATCH_DELAY_BUSY_MS if self._open else BATCH_DELAY_MS
+            self._outbox.start_timer(BATCH_TIMER, delay_ms)
+
+    def on_ordered(self, payload: tuple[bytes, ...], ordinal: int, height: int) -> None:
+        """A decided value names these batches; what waits behind an own one need wait no more."""
+        self.pool.mark_ordered(payload, ordinal, height)
+        was_open = bool(self._open)
+        for digest in payload:
+            self._open.pop(digest, None)
+        if was_open and not self._open and self._timer_runs:
             self._outbox.start_timer(BATCH_TIMER, BATCH_DELAY_MS)
 
     def on_batch_timer(self) -> None:
@@ -125,6 +139,7 @@ class Spreading:
         )
         self._sequence += 1
         signature = self._guard.sign_batch(batch.statement())
+        self._open[batch.digest] = None
         self._hold(batch, signature)
         self._outbox.send_all(BatchPacket(batch.raw, signature))
 
@@ -230,6 +245,7 @@ class Spreading:
 
     def _drop_stale(self) -> None:
         for batch in self.pool.drop_stale(self.decided_height):
+            self._open.pop(batch.digest, None)
             self._outbox.write(
                 [
                     (layout.BATCH + batch.digest, None),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ledger import encoding
 from ledger.errors import ProofFault
@@ -111,7 +112,7 @@ def check_signers(indexes: list[int], validators: ValidatorSet, quorum: int) -> 
     """Raise ProofFault unless indexes are exactly quorum many, ascending and in the set."""
     if len(indexes) != quorum:
         raise ProofFault("certificate.quorum", f"{len(indexes)} signatures, not {quorum}")
-    if any(left >= right for left, right in zip(indexes, indexes[1:], strict=False)):
+    if any(left >= right for left, right in pairwise(indexes)):
         raise ProofFault("certificate.order", "signers are not strictly ascending")
     if not (indexes[0] >= 0 and indexes[-1] < validators.size):
         raise ProofFault("certificate.signer", "a signer is not in the validator set")

@@ -13,7 +13,7 @@ class LedgerError(Exception):
 
 
 class Fault(LedgerError):
-    """Input from outside breaks a rule.  `reason` is a stable code such as "transaction.expired"."""
+    """Input from outside breaks a rule; `reason` is a stable code like "transaction.expired"."""
 
     def __init__(self, reason: str, detail: str = "", *, culprit: object = None) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -23,7 +23,7 @@ class Fault(LedgerError):
 
 
 class PeerFault(Fault):
-    """A peer broke the rules of a link or of a protocol; `culprit` is its validator index or key."""
+    """A peer broke the rules of a link or protocol; `culprit` is its validator index or key."""
 
 
 class DecodeFault(Fault):

@@ -25,7 +25,7 @@ class Reader(Protocol):
 
 
 class Overlay:
-    """A reader that sees `writes` on top of another reader: what execution reads while it writes."""
+    """A reader that sees `writes` on top of another: what execution reads while it writes."""
 
     def __init__(self, base: Reader) -> None:
         self._base = base

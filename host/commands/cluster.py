@@ -11,7 +11,7 @@ import trio
 
 from api.client import LedgerClient
 from host.cluster import Cluster, open_cluster
-from host.display import is_rich_terminal, rich_table, status_lines
+from host.display import COLUMNS, Row, is_rich_terminal, rich_table, status_row, table_lines
 from host.home import read_genesis
 from host.signals import one_error, until_stopped
 
@@ -49,17 +49,22 @@ async def _show(cluster: Cluster, client: LedgerClient, *, as_json: bool) -> Non
             if as_json:
                 click.echo(json.dumps({"nodes": _named(cluster.urls, statuses)}))
             else:
-                lines = status_lines(cluster.urls, statuses)
+                lines = table_lines(COLUMNS, _rows(cluster.urls, statuses))
                 if lines != shown:
                     click.echo("\n".join(lines))
                 shown = lines
             await trio.sleep(1.0 if as_json else PLAIN_REFRESH_S)
     from rich.live import Live
 
-    with Live(refresh_per_second=4) as live:
+    with Live(auto_refresh=False) as live:
         while True:
-            live.update(rich_table(cluster.urls, await client.statuses()))
+            rows = _rows(cluster.urls, await client.statuses())
+            live.update(rich_table(COLUMNS, rows), refresh=True)
             await trio.sleep(REFRESH_S)
+
+
+def _rows(urls: list[str], statuses: list[dict[str, Any] | None]) -> list[Row]:
+    return [status_row(url, status) for url, status in zip(urls, statuses, strict=True)]
 
 
 def _named(urls: list[str], statuses: list[dict[str, Any] | None]) -> list[dict[str, Any]]:

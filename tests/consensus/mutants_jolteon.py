@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from consensus.interface import AnyCertificate, Context, Recovery, Signed
+from consensus.interface import (
+    AnyCertificate,
+    Context,
+    DecisionProof,
+    Message,
+    Recovery,
+    Signed,
+)
 from consensus.protocols.jolteon import Jolteon
-from consensus.protocols.jolteon_messages import PROPOSAL, Proposal, qc_view
+from consensus.protocols.jolteon_messages import Proposal, Timeout, qc_view
 from consensus.protocols.jolteon_safety import Safety
 from consensus.tally import Tally
 from ledger.certificate import Certificate, TimeoutCertificate
@@ -163,17 +170,35 @@ class HidesLock(Jolteon):
 
 
 class CommitsNewestFirst(Jolteon):
-    """Several values are decided youngest first."""
+    """Values that are decided together come in the wrong order."""
 
-    def _decide(self, values: tuple[Value, ...], proof) -> None:  # type: ignore[no-untyped-def]
-        super()._decide(values[-1:] + values[:-1], proof)
+    def _decide(self, values: tuple[Value, ...], proof: DecisionProof) -> None:
+        super()._decide((*reversed(values[:-1]), values[-1]), proof)
 
 
 class KeepsCertificates(Jolteon):
-    """L5: the certificates that end a view are shown to nobody."""
+    """L5: what led to a view is shown to nobody but the next leader's voters."""
+
+    def broadcast(self, what: Message | AnyCertificate) -> None:
+        if isinstance(what, Timeout):
+            what = Timeout(what.view, what.qc, None)
+        super().broadcast(what)
 
     def _best(self) -> list[AnyCertificate]:
         return []
+
+
+class _ForgetsTc(Safety):
+    def restore(self, record: bytes) -> tuple[Value, ...]:
+        values = super().restore(record)
+        self.view, self.high_tc = qc_view(self.high_qc) + 1, None
+        return values
+
+
+class ForgetsTc(Jolteon):
+    """L6: a restart goes back to the view after the highest qc, whatever tc there was."""
+
+    SAFETY = _ForgetsTc
 
 
 class NeverWaitsLonger(Jolteon):

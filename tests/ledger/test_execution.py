@@ -1,22 +1,16 @@
-"""Execution: exactly once, all or nothing, and alike on every machine."""
+"""Execution: all or nothing, logged, and alike on every machine."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ledger import layout, merkle
-from ledger.applications.interface import Application, Origin, State
-from ledger.applications.provenance import make_statement
 from ledger.applications.records import make_record
 from ledger.block import BlockLeaf, OutcomeLeaf, TransactionLeaf, parse_leaf
 from ledger.encoding import encode
@@ -24,57 +18,25 @@ from ledger.errors import Fault
 from ledger.execution import (
     Execution,
     Executor,
-    NonceCache,
     genesis_head,
     parse_block_entry,
     parse_head,
 )
 from ledger.transaction import Operation, Transaction
-from tests.ledger.builders import SMALL_WINDOW, Chain, make_genesis, make_signed
+from tests.ledger.builders import Chain, make_genesis, make_signed
+from tests.ledger.counter import (
+    ADD,
+    FAIL,
+    GENESIS,
+    Counter,
+    count_of,
+    counts,
+    new_chain,
+    signed,
+    varied_chain,
+)
 
 ROOT = Path(__file__).parents[2]
-
-
-class Counter(Application):
-    """Adds one to a number, or fails after it has written, as the body says."""
-
-    name: ClassVar[str] = "counter"
-    version: ClassVar[int] = 1
-
-    def check(self, body: bytes) -> None:
-        if body not in (b"add", b"fail"):
-            raise Fault("counter.body")
-
-    def apply(self, state: State, origin: Origin, body: bytes) -> None:
-        self.check(body)
-        count = int(state.get(b"count") or b"0")
-        state.put(b"count", str(count + 1).encode())
-        if body == b"fail":
-            raise Fault("counter.refused", "after a write")
-
-    def describe(self, body: bytes) -> dict[str, object]:
-        return {"act": body.decode()}
-
-
-ADD, FAIL = Operation("counter", 1, b"add"), Operation("counter", 1, b"fail")
-BASE = make_genesis(limits=SMALL_WINDOW, scheme="keyed-hash")
-GENESIS = replace(BASE, applications=tuple(sorted((*BASE.applications, ("counter", 1)))))
-
-
-def new_chain(*, cached: bool = True) -> Chain:
-    return Chain(GENESIS, [Counter()], cached=cached)
-
-
-def signed(sender: str, nonce: int, *operations: Operation, expiry: int = 5) -> Transaction:
-    return make_signed(GENESIS, sender, nonce, expiry=expiry, operations=operations)
-
-
-def counts(done: Execution) -> tuple[int, int, int]:
-    return done.applied, done.failed, done.skipped
-
-
-def count_of(chain: Chain) -> bytes | None:
-    return chain.store.get(layout.state_key("counter", b"count"))
 
 
 def results(done: Execution) -> list[TransactionLeaf]:
@@ -121,15 +83,6 @@ def test_what_may_not_be_executed_leaves_no_trace(other: Transaction) -> None:
     assert chain.store.get(layout.nonce_key(other.sender, 0)) is None
     assert chain.store.get(layout.TX + other.id) is None
     assert chain.head.size == empty.head.size
-
-
-def test_expiry_is_the_last_height_and_the_window_the_furthest() -> None:
-    chain = new_chain()
-    first = chain.block(signed("alice", 0, expiry=1), signed("alice", 1, expiry=6))
-    second = chain.block(signed("alice", 2, expiry=1), signed("alice", 3, expiry=2))
-
-    assert counts(first) == (2, 0, 0)
-    assert counts(second) == (1, 0, 1)
 
 
 def test_a_failed_transaction_uses_its_nonce_and_changes_nothing_else() -> None:
@@ -180,112 +133,6 @@ def test_a_later_transaction_of_a_block_sees_the_earlier_ones() -> None:
     chain.block(*(signed("alice", nonce, ADD) for nonce in range(5)))
 
     assert count_of(chain) == b"5"
-
-
-@pytest.mark.parametrize("is_one_block", [True, False])
-def test_one_nonce_signed_twice_takes_effect_once_and_the_first_wins(is_one_block: bool) -> None:
-    chain = new_chain()
-    first, second = signed("alice", 7, ADD), signed("alice", 7, ADD, ADD)
-
-    if is_one_block:
-        chain.execute(chain.batch([first]), chain.batch([second, first]))
-    else:
-        chain.block(first)
-        chain.block(second)
-        chain.block(first)
-
-    assert count_of(chain) == b"1"
-    assert chain.store.get(layout.TX + second.id) is None
-    assert chain.store.get(layout.TX + first.id) is not None
-
-
-def test_the_same_nonce_of_two_senders_is_two_nonces() -> None:
-    chain = new_chain()
-
-    assert counts(chain.block(signed("alice", 0, ADD), signed("bob", 0, ADD))) == (2, 0, 0)
-
-
-def test_nonces_may_come_in_any_order() -> None:
-    chain = new_chain()
-
-    chain.block(signed("alice", 9, ADD))
-    done = chain.block(signed("alice", 3, ADD), signed("alice", 9, ADD), signed("alice", 4, ADD))
-
-    assert counts(done) == (2, 0, 1)
-
-
-def test_nonces_leave_the_state_when_nothing_of_their_block_can_be_replayed() -> None:
-    chain = new_chain()
-    window = SMALL_WINDOW.replay_window
-    old = signed("alice", 0, ADD, expiry=1 + window)
-    key = layout.nonce_key(old.sender, 0)
-    chain.block(old)
-
-    for height in range(2, 2 + window):
-        assert counts(chain.block(old, signed("bob", height, ADD, expiry=height)))[2] == 1
-        assert chain.store.get(key) == b""
-    done = chain.block(old, signed("bob", 99, ADD, expiry=2 + window))
-
-    # Its nonce is gone at the very height from which its expiry keeps it out.
-    assert counts(done) == (1, 0, 1)
-    assert chain.store.get(key) is None
-    again = signed("alice", 0, ADD, expiry=chain.head.height + 1)
-    assert counts(chain.block(again)) == (1, 0, 0)
-
-
-senders = st.sampled_from(("alice", "bob", "mallory"))
-blocks = st.lists(
-    st.lists(st.tuples(senders, st.integers(0, 3), st.integers(0, 14)), min_size=1, max_size=4),
-    min_size=1,
-    max_size=14,
-)
-
-
-@given(blocks)
-def test_the_nonce_cache_changes_nothing_and_replays_follow_the_rule(
-    plan: list[list[tuple[str, int, int]]],
-) -> None:
-    cached, uncached = new_chain(), new_chain(cached=False)
-    window, used = SMALL_WINDOW.replay_window, dict[tuple[str, int], int]()
-
-    for height, block in enumerate(plan, start=1):
-        taken = set()
-        for sender, nonce, expiry in block:
-            is_new = (sender, nonce) not in taken and (sender, nonce) not in used
-            if sender != "mallory" and height <= expiry <= height + window and is_new:
-                taken.add((sender, nonce))
-        transactions = [signed(sender, nonce, ADD, expiry=e) for sender, nonce, e in block]
-        done = cached.block(*transactions)
-        uncached.block(*transactions)
-
-        assert done.applied == len(taken)
-        assert cached.head == uncached.head
-        used |= dict.fromkeys(taken, height)
-        used = {pair: at for pair, at in used.items() if at + window >= height}
-    assert cached.store.rows == uncached.store.rows
-
-
-def test_a_cache_that_has_grown_too_large_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.execution.SENDERS_MAX", 1)
-    chain = new_chain()
-    chain.block(signed("alice", 5, ADD), signed("bob", 5, ADD))
-
-    done = chain.block(signed("alice", 5, ADD), signed("alice", 6, ADD), signed("bob", 5, ADD))
-
-    assert counts(done) == (1, 0, 2)
-
-
-def test_the_cache_reads_the_highest_nonce_from_the_store_once() -> None:
-    chain = new_chain()
-    chain.block(signed("alice", 5, ADD), signed("alice", 2, ADD))
-    alice = signed("alice", 0).sender
-    cache = NonceCache()
-
-    assert cache.is_used(chain.store, alice, 5)
-    assert cache.is_used(chain.store, alice, 2)
-    assert not cache.is_used(chain.store, alice, 3)
-    assert not cache.is_used(chain.store, alice, 6)
-    assert cache.highest == {alice: 5}
 
 
 def test_the_log_and_the_head_are_what_the_leaves_say() -> None:
@@ -395,33 +242,10 @@ def test_a_member_without_the_role_may_not_submit() -> None:
 
 
 SCRIPT = """
-from tests.ledger.test_execution import varied_chain
+from tests.ledger.counter import varied_chain
 head = varied_chain().head
 print(head.root().hex(), head.state_hash.hex())
 """
-
-
-def varied_chain() -> Chain:
-    """A few blocks with several senders, failures, provenance and records."""
-    chain = new_chain()
-    for height in range(1, 9):
-        block = [
-            signed(sender, nonce, ADD, *_varied(height, nonce), expiry=height + 2)
-            for sender in ("alice", "bob", "mallory")
-            for nonce in range(height, height + 4)
-        ]
-        chain.block(*block, signed("alice", 1_000 + height, FAIL, expiry=height))
-    return chain
-
-
-def _varied(height: int, nonce: int) -> Sequence[Operation]:
-    used = make_statement(
-        "used",
-        namespaces={"b": "urn:b:", "a": "urn:a:", "c": "urn:c:"},
-        arguments={"activity": f"a:{height}", "entity": f"b:{nonce}"},
-        attributes=[("c:role", "x", "xsd:string"), ("a:role", "b:y", "prov:QUALIFIED_NAME")],
-    )
-    return make_record("r", b"", b"%d %d" % (height, nonce)), used.operation()
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "4711"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import subprocess
@@ -11,24 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from consensus.interface import Consensus
 from consensus.io import Channel, FrameArrived
 from sim.faults import FAULTS, draw_scenario
 from sim.run import SimReport, run
 from sim.scenario import Scenario
 from tests.sim.fixed_leader import FixedLeader
+from tests.sim.protocols import NAMES, plugin
 
 ROOT = Path(__file__).resolve().parents[2]
-PROTOCOLS = [("solo", "Solo"), ("tendermint", "Tendermint"), ("jolteon", "Jolteon")]
-NAMES = [name for name, _ in PROTOCOLS]
 SWARMS = 8
 """Seeds a test; nightly runs take other thousands."""
-
-
-def plugin(name: str) -> type[Consensus]:
-    found = getattr(importlib.import_module(f"consensus.protocols.{name}"), dict(PROTOCOLS)[name])
-    assert issubclass(found, Consensus)
-    return found
 
 
 def check(scenario: Scenario) -> SimReport:
@@ -46,7 +37,7 @@ IN_ANOTHER_PROCESS = """
 import json
 from sim.faults import draw_scenario
 from sim.run import run
-from tests.sim.test_run import plugin
+from tests.sim.protocols import plugin
 
 reports = [run(draw_scenario(seed, name, 4), plugin(name))
            for name in ("solo", "tendermint", "jolteon") for seed in (1, 2)]

@@ -1,0 +1,1 @@
+"""The demonstration, told in facts that are measured while it runs."""

@@ -19,6 +19,8 @@ LEFT = frozenset({"node", "slot", "leader", "state"})
 """Columns of words; the others are numbers."""
 SPARED_FIRST = ("pending", "leader", "slot", "peers", "latency", "confirmed")
 """Columns that a narrow terminal does without, in this order."""
+DEAD = frozenset({"out of reach", "killed", "refuses to vote"})
+"""States that no node should be in for long."""
 
 Row = Sequence[str]
 
@@ -115,12 +117,9 @@ def rich_table(columns: Row, rows: Sequence[Row]) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for name in columns:
         table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row, style="red" if row[-1] in DEAD else None)
     return table
-
-
-DEAD = frozenset({"out of reach", "killed", "refuses to vote"})

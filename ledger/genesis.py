@@ -202,8 +202,10 @@ def check_genesis(genesis: Genesis) -> None:
         raise Fault("genesis.policy", f"policies are {', '.join(POLICIES)}")
     if genesis.policy == "open" and not genesis.test_network:
         raise Fault("genesis.policy", "an open ledger is for test networks only")
-    if any(character.isspace() or character == "+" for character in genesis.name):
-        raise Fault("genesis.name", "a network's name has no space and no plus sign")
+    try:
+        note.check_name(genesis.origin)
+    except Fault as fault:
+        raise Fault("genesis.name", fault.detail) from None
     applications = [name for name, _ in genesis.applications]
     if applications != sorted(set(applications)):
         raise Fault("genesis.applications", "application names are not strictly ascending")

@@ -5,7 +5,7 @@
     BLOCK     height                     (first leaf index, (leaf, ...))
     HEADER    height                     the block header
     TX        transaction id             (height, leaf offset, batch ordinal, place in the batch)
-    BATCH     digest                     (batch bytes, creator's signature)
+    BATCH     digest                     creator's signature (64 bytes), then the batch
     AGED      made at height, digest     empty: which unordered batches to drop, and when
     CERT      height                     the certificate: a C2SP signed note
     SIGNED    phase, slot                own signed statement and its message, until settled

@@ -241,6 +241,10 @@ class ChainOracle(Watcher):
                                "certificate", node)  # fmt: skip
         self._promised[node] = max(height, self._promised.get(node, 0))
 
+    def robbed(self, node: int) -> None:
+        """What a lost disk held is not asked for again until it is promised again."""
+        self._promised.pop(node, None)
+
     def booted(self, node: int, reader: Reader) -> None:
         """P2: after every restart, what was promised is there, unchanged."""
         self.check_store(node, reader, self._promised.get(node, 0))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from ledger.errors import UserError
+from ledger.store import Write
 from sim.agenda import MS, Agenda
 from sim.network import Network
 from sim.node import Node
@@ -23,7 +24,11 @@ WEATHERS = ("delay", "loss", "duplicate", "reorder", "replay")
 """Kinds that change how every link treats every frame."""
 CUTS = ("partition", "one-way", "isolate", "leader", "ring")
 """Kinds that swallow frames between some nodes."""
-INCIDENTS = (*CUTS, "disconnect", "crash", "pause", "clock", "slow-disk", "slow-jobs")
+ROBBERIES = ("lost-disk", "old-disk")
+"""Kinds that a validator survives only as one of the f that may be faulty."""
+INCIDENTS = (
+    *CUTS, "disconnect", "crash", "pause", "clock", "slow-disk", "slow-jobs", *ROBBERIES,
+)  # fmt: skip
 """Kinds that befall some nodes for a while."""
 FAULTS = (*WEATHERS, *INCIDENTS)
 CLOCK_STEP_MS_MAX = 3_600_000
@@ -52,8 +57,13 @@ def draw_scenario(
     incidents = [
         _draw_incident(draw, kind, nodes, stable_ms)
         for kind in chosen
-        if kind in INCIDENTS
+        if kind in INCIDENTS and not (kind in ROBBERIES and nodes < 4)
         for _ in range(draw.randint(1, _COUNTS.get(kind, _USUAL_COUNT)))
+    ]
+    victims = draw.sample(range(nodes), (nodes - 1) // 3)
+    incidents = [
+        replace(incident, nodes=(draw.choice(victims),)) if incident.kind in ROBBERIES else incident
+        for incident in incidents
     ]
     transactions = draw.choice((10, 30, 60))
     # Wishes may end long before the network is stable: then nothing new covers what was lost.
@@ -63,6 +73,7 @@ def draw_scenario(
         protocol=protocol,
         nodes=nodes,
         faults=chosen,
+        limits=_draw_limits(draw),
         weather=_draw_weather(draw, chosen),
         calm=Weather(delay_us=draw.choice((500, 5_000, 40_000)), jitter_us=2_000),
         pace=Pace(sync_us=draw.choice((200, 1_500)), job_us=draw.choice((100, 2_000))),
@@ -88,6 +99,21 @@ def replay_command(scenario: Scenario) -> str:
     if scenario != drawn:
         words += ["--faults", ",".join(scenario.faults) or "none"]
     return shlex.join(words)
+
+
+def _draw_limits(draw: Random) -> tuple[tuple[str, int], ...]:
+    """Mostly none; else bounds so tight that a short run meets them."""
+    tight = {
+        "batch_transactions": 2,
+        "batch_window": 12,
+        "block_batches": 2,
+        "overdue": 4,
+        "replay_window": 200,
+        "run_ahead": 2,
+    }
+    if draw.random() < 0.6:
+        return ()
+    return tuple((name, bound) for name, bound in tight.items() if draw.random() < 0.5)
 
 
 def _draw_weather(draw: Random, chosen: tuple[str, ...]) -> Weather:
@@ -148,6 +174,8 @@ class Injector:
     nodes: list[Node]
     leader: Callable[[], int]
     """The node that proposed last, as far as one can see on the wire."""
+    first_writes: list[Write]
+    """What a new disk begins with."""
 
     def plan(self, incidents: tuple[Incident, ...]) -> None:
         """Put every incident on the agenda."""
@@ -180,6 +208,13 @@ class Injector:
                 for node in whom:
                     node.skew_ms += incident.amount
                     self.agenda.after(length_us, self._set_clock, node)
+            case "lost-disk":
+                for node in whom:
+                    node.restore(list(self.first_writes))
+                    self.agenda.after(length_us, node.boot)
+            case "old-disk":
+                for node in whom:
+                    self.agenda.after(length_us, self._turn_back, node, node.back_up())
             case "slow-disk":
                 for node in whom:
                     node.sync_factor = incident.amount
@@ -208,6 +243,10 @@ class Injector:
         # A crash that waited for a write which never came strikes now, so that all end in time.
         if node.is_doomed:
             node.crash()
+        node.boot()
+
+    def _turn_back(self, node: Node, backup: list[Write]) -> None:
+        node.restore(backup)
         node.boot()
 
     def _set_clock(self, node: Node) -> None:

@@ -36,13 +36,14 @@ from consensus.io import (
     Submitted,
     TimerRang,
 )
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, StorageError
+from ledger.store import Write
 from sim.agenda import MS, Agenda
 from sim.network import Network
 from sim.scenario import Pace
 from sim.trace import Trace
 from sim.watcher import Boundary, Machine, Open, Watcher
-from storage.memory import MemoryDisk
+from storage.memory import Accident, MemoryDisk
 
 EPOCH_MS = 1_700_000_000_000
 """What the clocks on the wall show when a world begins."""
@@ -170,8 +171,22 @@ class Node:
         """End the process at this point of its next write."""
         if boundary is Boundary.NOWHERE:
             self.crash()
-        else:
+        elif self.is_up:
             self._doom = boundary
+
+    def back_up(self) -> list[Write]:
+        """Everything that is on the disk."""
+        return list(self.engine.scan(b"", b"\xff" * 64))
+
+    def restore(self, backup: list[Write]) -> None:
+        """End the process and put a disk in its place that holds only this."""
+        self.crash()
+        self._trace.writes(backup, self.index, self._agenda.now_us)
+        self.disk = MemoryDisk()
+        self.engine = self.disk.open()
+        self.engine.write(backup, sync=True)
+        for watcher in self._watchers:
+            watcher.robbed(self.index)
 
     def pause(self) -> None:
         """Stop the process as SIGSTOP does: the world goes on, and is seen all at once later."""
@@ -251,7 +266,14 @@ class Node:
             self.crash()
             return
         writes = [write for step in self._writing for write in step.writes]
-        self.engine.write(writes, sync=any(step.sync for step in self._writing))
+        if doom is Boundary.FAILING:
+            self.disk.plan(self.disk.write_count + 1, Accident.WRITE_ERROR)
+        try:
+            self.engine.write(writes, sync=any(step.sync for step in self._writing))
+        except StorageError:  # A failed write releases nothing and ends the process.
+            assert doom is Boundary.FAILING
+            self.crash()
+            return
         self._trace.writes(writes, self.index, self._agenda.now_us)
         for watcher in self._watchers:
             watcher.written(self.index, writes, self.engine)

@@ -79,8 +79,11 @@ class VoteOracle(Watcher):
         self._said: dict[tuple[int, str, tuple[int, ...]], bytes] = {}
         self._logs: dict[tuple[int, int], bytes] = {}
         self._on_disk: dict[tuple[int, bytes], bytes] = {}
+        self._robbed: set[int] = set()
 
     def sent(self, node: int, output: SendFrame) -> None:
+        if node in self._robbed:
+            return
         payload = output.payload
         # A packet is an array of version, kind and more; the kind is its third byte.
         if output.channel is Channel.PROTOCOL and payload[2] == 1:
@@ -100,8 +103,14 @@ class VoteOracle(Watcher):
         if self._said.setdefault((node, phase, slot), value) != value:
             self._findings.add("P14", f"node {node} said two values in {phase} {slot}", node)
 
+    def robbed(self, node: int) -> None:
+        """Without its disk a validator is one of those that may be faulty."""
+        self._robbed.add(node)
+
     def written(self, node: int, writes: list[Write], reader: Reader) -> None:
         """A promise on the disk may be settled, and never changed.  Checkpoints move on."""
+        if node in self._robbed:
+            return
         for key, value in writes:
             is_promise = key[:1] == layout.SIGNED and not key.startswith(_CHECKPOINT)
             if is_promise and value is not None:
@@ -116,6 +125,11 @@ class HealthOracle(Watcher):
     def __init__(self, findings: Findings, liars: frozenset[int]) -> None:
         self._findings = findings
         self._liars = liars
+        self._robbed: set[int] = set()
+
+    def robbed(self, node: int) -> None:
+        """A validator that lost its disk may refuse to vote, and may contradict itself."""
+        self._robbed.add(node)
 
     def failed(self, node: int, reason: str) -> None:
         self._findings.add("P19", f"node {node} stopped: {reason}", node)
@@ -123,9 +137,9 @@ class HealthOracle(Watcher):
     def reported(self, node: int, report: Report) -> None:
         if report.name == "accused":
             culprit = dict(report.fields)["culprit"]
-            if culprit not in self._liars:
+            if culprit not in self._liars and culprit not in self._robbed:
                 self._findings.add("P13", f"node {node} accused the honest node {culprit}", node)
-        elif report.name == "refused to vote":
+        elif report.name == "refused to vote" and node not in self._robbed:
             reason = dict(report.fields)["reason"]
             self._findings.add("P19", f"node {node} lost nothing and does not vote: {reason}", node)
 

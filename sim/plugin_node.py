@@ -1,159 +1,44 @@
-"""One seat: a plugin, its disk, and the replica's part in play around it.
+"""One seat: a plugin, and the least that it can tell from a replica.
 
-Each step's effects become durable together after a drawn time, several steps in one write; what a
-step says leaves only then, in step order.  A crash loses the steps that are not durable.  The rest
-is the least that a plugin can tell from a replica: payloads by digest, verdicts, fetches,
-decisions of peers and checkpoint certificates.
+Payloads by digest, verdicts, fetches, decisions of peers and checkpoint certificates; no batches,
+blocks or execution.
 """
 
 from __future__ import annotations
 
-import traceback
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from random import Random
-from typing import Any, Protocol
-
 from consensus.interface import (
-    Accuse,
-    AnyCertificate,
-    Broadcast,
-    CancelTimer,
-    CertificateReceived,
     Certified,
-    Consensus,
-    Context,
     Decide,
     DecisionReceived,
-    Effect,
-    Event,
-    Fetch,
-    Hint,
-    Message,
-    Now,
     PayloadReady,
     Pending,
-    Persist,
-    Received,
-    Recovery,
     RequestPayload,
-    Root,
-    Send,
-    SetTimer,
     Settle,
-    Signed,
-    Start,
-    Tell,
-    Timer,
-    TimerFired,
     Validate,
     ValueReceived,
     Verdict,
 )
-from ledger.errors import LedgerError
 from ledger.keys import Signer
-from ledger.statement import Slot, Statement
 from ledger.value import Value
-from sim.agenda import Agenda
-from sim.plugin_oracles import PluginOracles
-from sim.plugin_scenario import MS, PluginScenario
-from sim.trace import Trace
+from sim.plugin_life import Life, Request, Surroundings
 
-EPOCH_MS = 1_700_000_000_000
-"""What the clocks on the wall show when a world begins."""
 RUN_AHEAD = 16
 """Decided values beyond the certified ones at which a seat neither proposes nor votes."""
-Packet = Signed | AnyCertificate | bytes
-"""What crosses links: a signed message, a bare certificate, or a hint."""
-_BUGS = (AssertionError, LedgerError, ArithmeticError, LookupError, TypeError, ValueError,
-         AttributeError, RuntimeError)  # fmt: skip
-"""What a mistake in a plugin looks like; each becomes a finding of the run."""
 
 
-class Surroundings(Protocol):
-    """What a seat needs of the world around it."""
-
-    scenario: PluginScenario
-    agenda: Agenda
-    draw: Random
-    trace: Trace
-    oracles: PluginOracles
-    context: Context
-    events: int
-
-    def transmit(self, seat: Seat, to: int | None, packet: Packet) -> None: ...
-    def has_decided(self, seat: Seat, first: int) -> None: ...
-    def ask_for_value(self, seat: Seat, digest: bytes) -> None: ...
-    def has_right_certificates(self, certificates: tuple[AnyCertificate, ...]) -> bool: ...
-    def bad_payload(self) -> bytes: ...
-
-
-@dataclass(slots=True)
-class _Step:
-    """What one step leaves behind once it is durable."""
-
-    record: bytes | None = None
-    signed: list[tuple[str, Slot]] = field(default_factory=list)
-    """Keys of statements signed for the first time."""
-    decided: list[tuple[int, Decide]] = field(default_factory=list)
-    """(ordinal of its first value, decision)."""
-    outputs: list[tuple[int | None, Packet] | Effect] = field(default_factory=list)
-
-    @property
-    def is_promise(self) -> bool:
-        return self.record is not None or bool(self.signed or self.decided)
-
-
-class Seat:
-    """A running plugin and what it can tell from a replica."""
+class Seat(Life):
+    """A running plugin with its replica's part around it."""
 
     def __init__(self, world: Surroundings, index: int, validator: int, signer: Signer) -> None:
-        self.index = index
-        self.validator = validator
-        self.is_byzantine = validator in world.scenario.twins
-        self.log: list[Value] = []
-        """Decided values by ordinal, the last ones perhaps not durable yet."""
-        self.durable = 0
-        """How many of them are durable."""
         self.certified = 0
-        """How many of them a checkpoint certificate covers."""
-        self.decisions: list[tuple[int, Decide]] = []
-        """Durable decisions that no certificate covers, oldest first."""
+        """How many decided values a checkpoint certificate covers."""
         self.held: dict[bytes, None] = {}
         """Payloads that are here, in the order in which they came; durable."""
-        self.known: dict[bytes, Value] = {}
-        """Values that messages carried."""
-        self.plugin: Consensus | None = None
-        self._world = world
-        self._signer = signer
-        self._record: bytes | None = None
-        self._sent: dict[tuple[str, Slot], Signed] = {}
-        self._floors: dict[str, Slot] = {}
         self._shares: dict[tuple[int, bytes], dict[int, None]] = {}
-        self._clock_ms = world.draw.randrange(1 << 30)
-        self._skew_ms = world.draw.randint(-200, 200)
-        self._life = 0
-        self._waiting: deque[_Step] = deque()
-        self._writing: list[_Step] = []
-        self._forget()
+        super().__init__(world, index, validator, signer)
 
     def _forget(self) -> None:
-        """Drop whatever lives in memory only."""
-        for step in (*self._writing, *self._waiting):
-            for key in step.signed:
-                self._sent.pop(key, None)
-        del self.log[self.durable :]
-        self._life += 1
-        self.plugin = None
-        self._waiting.clear()
-        self._writing = []
-        self._timers: dict[Timer, int] = {}
-        self._timers_started = 0
-        self._loop_us = 0
-        self._paused: list[Callable[[], None]] | None = None
-        self._doom = ""
-        self._settling: list[Settle] = []
+        super()._forget()
         self._asked: RequestPayload | None = None
         self._validating: dict[bytes, Value] = {}
         self._fetching: dict[bytes, None] = {}
@@ -161,118 +46,19 @@ class Seat:
         self._ordered = {
             payload: ordinal for ordinal, value in enumerate(self.log) for payload in value.payload
         }
-        self.known = {}
+        self.known: dict[bytes, Value] = {}
+        """Values that messages carried."""
 
-    # --- life -------------------------------------------------------------------------------------
-
-    @property
-    def is_up(self) -> bool:
-        return self.plugin is not None
-
-    @property
-    def timers(self) -> tuple[Timer, ...]:
-        """The timers that run."""
-        return tuple(self._timers)
-
-    def boot(self) -> None:
-        """Start a new plugin from what is durable."""
-        if self.plugin is not None:
-            return
-        for signed in self._sent.values():
-            self._keep(signed.message.values())
-        for _, decision in self.decisions:
-            self._keep((*decision.values, *decision.proof.values))
-        recovery = Recovery(self.root(self.durable), self._record, tuple(self._sent.values()))
-        context = self._world.context
-        try:
-            self.plugin = self._world.scenario.protocol(
-                replace(context, me=self.validator), recovery
-            )
-        except _BUGS as error:
-            self._fail(error)
-            return
-        self.take(Start())
-        self.wake()
-
-    def crash(self, boundary: str = "now") -> None:
-        """Stop here, or at the next write: before it, after it, or amid what it lets leave."""
-        if self.plugin is None:
-            return
-        if boundary != "now":
-            self._doom = boundary
-            return
-        self._world.trace.add(b"crash", self.index, self._world.agenda.now_us)
-        self._forget()
-
-    def pause(self) -> None:
-        if self.plugin is not None and self._paused is None:
-            self._paused = []
-
-    def resume(self) -> None:
-        """See at once everything that happened during the pause."""
-        paused, self._paused = self._paused, None
-        for action in paused or ():
-            action()
-
-    def later(self, delay_us: int, action: Callable[..., None], *arguments: Any) -> None:
-        """Act after a delay, unless this life ends before."""
-        self._world.agenda.after(delay_us, self._act, self._life, action, arguments)
-
-    def _act(self, life: int, action: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        if life != self._life:
-            return
-        if self._paused is not None:
-            self._paused.append(lambda: self._act(life, action, arguments))
-            return
-        action(*arguments)
-
-    # --- events -----------------------------------------------------------------------------------
-
-    def take(self, event: Event) -> None:
-        """Let the plugin take one event, and carry out what it says."""
-        plugin, world = self.plugin, self._world
-        if plugin is None:
-            return
-        world.events += 1
-        now_us = world.agenda.now_us
-        kind, payload = _traced(event)
-        world.trace.add(kind, self.index, now_us, payload)
-        now_ms = now_us // MS
-        now = Now(now_ms + self._clock_ms, EPOCH_MS + now_ms + self._skew_ms)
-        try:
-            step = self._carry_out(plugin.step(now, event))
-        except _BUGS as error:
-            self._fail(error)
-            return
-        if not (step.is_promise or self._waiting or self._writing):
-            self._release(step.outputs)
-            return
-        self._waiting.append(step)
-        if not self._writing:
-            self._write_next()
-
-    def _fail(self, error: BaseException) -> None:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
-        self._world.oracles.violated(
-            "breakdown", f"{type(error).__name__} at {place} of seat {self.index}: {error}"
-        )
-        self.crash()
-
-    def deliver(self, sender: int, packet: Packet) -> None:
-        """A packet of validator `sender` arrives; what is wrong in it never reaches the plugin."""
-        if self.plugin is None:
-            return
-        if self._paused is not None:
-            self._paused.append(lambda: self.deliver(sender, packet))
-        elif isinstance(packet, Signed):
-            if self._world.has_right_certificates(packet.message.certificates()):
-                self._learn(packet.message.values())
-                self.take(Received(packet))
-        elif isinstance(packet, bytes):
-            self.take(Hint(sender, packet))
-        elif self._world.has_right_certificates((packet,)):
-            self.take(CertificateReceived(packet))
+    def _serve(self, request: Request) -> None:
+        if isinstance(request, RequestPayload):
+            self._asked = request
+            self.later(self._brief_us(), self._answer_payload)
+        elif isinstance(request, Validate):
+            self._keep((request.value,))
+            self._validating[request.value.digest] = request.value
+            self.later(self._brief_us(), self._judge, request.value)
+        else:
+            self._fetch(request.value)
 
     def hear_decision(self, decision: Decide) -> None:
         """A peer's decision that no certificate covers yet."""
@@ -281,138 +67,7 @@ class Seat:
             self._learn((*decision.values, *proof.values))
             self.take(DecisionReceived(decision.values, proof))
 
-    # --- the disk ---------------------------------------------------------------------------------
-
-    def _carry_out(self, effects: list[Effect]) -> _Step:
-        step = _Step()
-        for effect in effects:
-            if isinstance(effect, Broadcast | Send):
-                to = effect.to if isinstance(effect, Send) else None
-                what = effect.what
-                packet = self._sign(step, what) if isinstance(what, Message) else what
-                step.outputs.append((to, packet))
-            elif isinstance(effect, Persist):
-                step.record = effect.record
-            elif isinstance(effect, Decide):
-                step.decided.append((len(self.log), effect))
-                self._append(effect.values)
-            elif isinstance(effect, Settle):
-                self._settling.append(effect)
-            elif isinstance(effect, RequestPayload):
-                self._asked = effect
-                self.later(self._brief_us(), self._answer_payload)
-            elif isinstance(effect, Validate):
-                self._keep((effect.value,))
-                self._validating[effect.value.digest] = effect.value
-                self.later(self._brief_us(), self._judge, effect.value)
-            elif isinstance(effect, Fetch):
-                self._fetch(effect.value)
-            else:
-                step.outputs.append(effect)
-        return step
-
-    def _sign(self, step: _Step, message: Message) -> Signed:
-        """Guard and sign a message: one value a phase and slot, none below a settled floor."""
-        phase, slot, value = message.statement()
-        floor = self._floors.get(phase)
-        assert floor is None or slot >= floor, f"{phase} {slot} is below the settled floor {floor}"
-        said = self._sent.get((phase, slot))
-        if said is not None:
-            assert said.message.statement()[2] == value, f"a second value for {phase} {slot}"
-            return Signed(self.validator, message, said.signature)
-        context = self._world.context
-        statement = Statement(context.network, context.epoch, phase, slot, value)
-        signature = self._signer.sign(statement.signed_bytes())
-        signed = Signed(self.validator, message, signature)
-        self._sent[phase, slot] = signed
-        step.signed.append((phase, slot))
-        self._keep(message.values())
-        return signed
-
-    def _write_next(self) -> None:
-        waiting = self._waiting
-        life = self._life
-        while waiting and not waiting[0].is_promise:
-            self._release(waiting.popleft().outputs)
-            if self._life != life:
-                return
-        if not waiting:
-            return
-        draw = self._world.draw
-        count = len(waiting) if draw.random() < 0.5 else draw.randint(1, len(waiting))
-        self._writing = [waiting.popleft() for _ in range(count)]
-        share = draw.random()
-        sync_us = 1 + int(self._world.scenario.sync_us * (0.4 + 1.8 * share * share))
-        self.later(sync_us, self._written)
-
-    def _written(self) -> None:
-        doom = self._doom
-        if doom == "before":
-            self.crash()
-            return
-        steps, self._writing = self._writing, []
-        before = self.durable
-        for step in steps:
-            if step.record is not None:
-                self._record = step.record
-            for ordinal, decision in step.decided:
-                self.decisions.append((ordinal, decision))
-                self.durable = max(self.durable, ordinal + len(decision.values))
-        if self.durable > before:
-            self._world.has_decided(self, before)
-        outputs = [output for step in steps for output in step.outputs]
-        if doom:
-            leaving = 0 if doom == "after" else self._world.draw.randint(0, len(outputs))
-            self._release(outputs[:leaving])
-            self.crash()
-            return
-        life = self._life
-        self._release(outputs)
-        if self._life == life and not self._writing:
-            self._write_next()
-
-    def _release(self, outputs: list[tuple[int | None, Packet] | Effect]) -> None:
-        """Let the outputs of durable steps take effect, in order."""
-        for output in outputs:
-            if isinstance(output, tuple) and not isinstance(output, CancelTimer):
-                to, packet = output
-                self._world.transmit(self, to, packet)
-                if isinstance(packet, Signed) and to in (None, self.validator):
-                    now_us = self._world.agenda.now_us
-                    self._loop_us = max(self._loop_us + 1, now_us + self._brief_us() // 4)
-                    self.later(self._loop_us - now_us, self.take, Received(packet))
-            elif isinstance(output, SetTimer):
-                self._set_timer(output.timer, output.delay_ms)
-            elif isinstance(output, CancelTimer):
-                self._timers.pop(output.timer, None)
-            elif isinstance(output, Tell):
-                self._world.transmit(self, output.to, output.hint)
-            elif isinstance(output, Accuse) and not self.is_byzantine:
-                self._world.oracles.accusation(output)
-
-    def _set_timer(self, timer: Timer, delay_ms: int) -> None:
-        self._timers_started += 1
-        self._timers[timer] = self._timers_started
-        self.later(delay_ms * MS + self._brief_us(), self._ring, timer, self._timers_started)
-
-    def _ring(self, timer: Timer, number: int) -> None:
-        if self._timers.get(timer) == number:
-            del self._timers[timer]
-            self.take(TimerFired(timer))
-
-    def _brief_us(self) -> int:
-        """The time of a short local matter."""
-        return int(self._world.draw.random() * 300)
-
     # --- decided and certified --------------------------------------------------------------------
-
-    def root(self, length: int) -> Root:
-        """The root after the first `length` values of the log."""
-        if not length:
-            return Root(b"", (0,), 0)
-        height = sum(1 for value in self.log[:length] if value.payload)
-        last = self.log[length - 1]
-        return Root(last.digest, last.slot, height)
 
     def _append(self, values: tuple[Value, ...]) -> None:
         for value in values:
@@ -489,7 +144,7 @@ class Seat:
     def refetch(self) -> None:
         """Ask again for the values that have not come."""
         for digest in self._fetching:
-            self._world.ask_for_value(self, digest)
+            self._world.ask_for_value(self.index, digest)
 
     def _answer_payload(self) -> None:
         asked = self._asked
@@ -552,7 +207,7 @@ class Seat:
             self.later(self._brief_us(), self.take, ValueReceived(value))
         elif digest not in self._fetching:
             self._fetching[digest] = None
-            self._world.ask_for_value(self, digest)
+            self._world.ask_for_value(self.index, digest)
 
     def receive_value(self, value: Value) -> None:
         """A peer's answer to a fetch."""
@@ -571,29 +226,3 @@ class Seat:
         if values and self._validating:
             for waiting in list(self._validating.values()):
                 self._judge(waiting)
-
-
-def _traced(event: Event) -> tuple[bytes, bytes]:
-    """(kind, bytes that differ where the event does) for the trace."""
-    match event:
-        case Received(signed):
-            return b"message", bytes((signed.sender,)) + signed.signature
-        case CertificateReceived(certificate):
-            return b"cert", repr(certificate).encode()
-        case TimerFired(timer):
-            return b"timer", repr(tuple(timer)).encode()
-        case PayloadReady(slot, payload):
-            return b"payload", repr(slot).encode() + b"".join(payload)
-        case Verdict(value, valid):
-            return b"verdict", value.digest + bytes((valid,))
-        case ValueReceived(value):
-            return b"value", value.digest
-        case DecisionReceived(values, _):
-            return b"decision", b"".join(value.digest for value in values)
-        case Certified(root):
-            return b"root", root.value
-        case Hint(peer, hint):
-            return b"hint", bytes((peer,)) + hint
-        case Pending(age):
-            return b"pending", age.to_bytes(8, "big")
-    return b"start", b""

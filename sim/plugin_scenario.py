@@ -251,9 +251,7 @@ def draw_duel(
     )
 
 
-def _crashes(
-    draw: Random, seats: int, stable_ms: int, *, short: bool = False
-) -> tuple[Crash, ...]:
+def _crashes(draw: Random, seats: int, stable_ms: int, *, short: bool = False) -> tuple[Crash, ...]:
     crashes = []
     for _ in range(draw.choice((1, 2, 6, 12))):
         at_ms = draw.randrange(stable_ms)

@@ -26,7 +26,8 @@ from ledger.statement import Slot, Statement
 from ledger.validators import Validator, ValidatorSet
 from sim.agenda import Agenda
 from sim.plugin_byzantine import mutated
-from sim.plugin_node import Packet, Seat
+from sim.plugin_life import Packet
+from sim.plugin_node import Seat
 from sim.plugin_oracles import PluginOracles
 from sim.plugin_scenario import (
     MS,
@@ -252,8 +253,9 @@ class PluginWorld:
             delay_us += draw.expovariate(1.0) * scenario.slow_us
         return int(delay_us)
 
-    def transmit(self, seat: Seat, to: int | None, packet: Packet) -> None:
+    def transmit(self, index: int, to: int | None, packet: Packet) -> None:
         """A packet leaves a seat for one validator, or for all others."""
+        seat = self.seats[index]
         if isinstance(packet, Signed):
             self.oracles.left(packet)
             if self.scenario.codec:
@@ -363,8 +365,9 @@ class PluginWorld:
 
     # --- what replicas tell one another -----------------------------------------------------------
 
-    def has_decided(self, seat: Seat, first: int) -> None:
+    def has_decided(self, index: int, first: int) -> None:
         """A seat durably decided the values from ordinal `first` on: it signs checkpoints."""
+        seat = self.seats[index]
         for ordinal in range(first, seat.durable):
             value = seat.log[ordinal]
             self.oracles.decided(seat.validator, ordinal, value)
@@ -427,8 +430,9 @@ class PluginWorld:
             if seat.is_up and ordinal + len(decision.values) > len(seat.log):
                 seat.hear_decision(decision)
 
-    def ask_for_value(self, seat: Seat, digest: bytes) -> None:
+    def ask_for_value(self, index: int, digest: bytes) -> None:
         """A seat asks every peer for a value."""
+        seat = self.seats[index]
         for peer in self.seats:
             if self._connected(seat, peer) and not self._happens(self.scenario.loss):
                 peer.later(self._delay_us(), self._give_value, seat, peer, digest)

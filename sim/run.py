@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -139,11 +139,10 @@ class Run:
             self._open,
             lambda node: watchers if node in liars else (*judges, *watchers),
             leader=lambda: votes.proposer,
+            first_writes=first_writes(self.genesis),
         )
         self.honest = [node for node in self.world.nodes if node.index not in liars]
         """The nodes that are judged."""
-        for node in self.world.nodes:
-            node.engine.write(first_writes(self.genesis), sync=True)
         self.clients.begin(self.world.nodes)
 
     def _open(self, index: int, reader: Reader) -> Machine:
@@ -277,7 +276,7 @@ def make_network(
     genesis = Genesis(
         name="simulated",
         epoch=epoch,
-        limits=Limits(),
+        limits=replace(Limits(), **dict(scenario.limits)),
         applications=((NAME, VERSION),),
         members=tuple(
             Member(f"m{number}", key.public_key, ("submitter",))

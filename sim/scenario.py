@@ -89,6 +89,8 @@ class Scenario:
     """Whether the epoch's quorum is a majority."""
     parameters: tuple[tuple[str, int], ...] = ()
     """The protocol's parameters that differ from their defaults, ascending."""
+    limits: tuple[tuple[str, int], ...] = ()
+    """The genesis limits that differ from their defaults, ascending."""
     weather: Weather = Weather()
     """Until the global stabilisation time."""
     calm: Weather = Weather()
@@ -113,7 +115,8 @@ def from_json(text: str) -> Scenario:
     try:
         fields: dict[str, Any] = json.loads(text)
         fields["faults"] = tuple(fields["faults"])
-        fields["parameters"] = tuple((str(name), int(n)) for name, n in fields["parameters"])
+        for name in ("parameters", "limits"):
+            fields[name] = tuple((str(word), int(number)) for word, number in fields[name])
         for name in ("weather", "calm"):
             fields[name] = Weather(**fields[name])
         fields["pace"] = Pace(**fields["pace"])

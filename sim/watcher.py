@@ -36,6 +36,8 @@ class Boundary(IntEnum):
     """The write is on the disk, and nothing that it allowed has left."""
     AMID = 3
     """The write is on the disk, and some of what it allowed has left."""
+    FAILING = 4
+    """The disk reports an error, and nobody knows whether it kept the write."""
 
 
 class Watcher:
@@ -46,6 +48,9 @@ class Watcher:
 
     def crashed(self, node: int) -> None:
         """A node's process ended; what is on its disk now is all that it has."""
+
+    def robbed(self, node: int) -> None:
+        """A node's disk was lost, or an earlier one put in its place."""
 
     def written(self, node: int, writes: list[Write], reader: Reader) -> None:
         """These writes are on a node's disk."""

@@ -31,8 +31,8 @@ from sim.scenario import Load
 from sim.watcher import Watcher
 
 _TRAVEL_US_MAX = 3_000
-_LIFE_HEIGHTS = 5_000
-"""Far more than a run decides, within the replay window."""
+_LIFE_HEIGHTS_MAX = 5_000
+"""Far more than a run decides."""
 
 
 @dataclass(slots=True)
@@ -40,7 +40,9 @@ class Wish:
     """What a member wants in the ledger: one nonce, and the transactions signed with it."""
 
     raws: list[bytes]
-    """The transaction, and perhaps another one with the same nonce."""
+    """The transaction, and perhaps others with the same nonce."""
+    expiry: int
+    """Height after which none of them can be executed."""
     wished_ms: int
     height: int | None = None
     """Of the certified block that holds one of them."""
@@ -97,27 +99,33 @@ class Clients(Watcher):
 
     def _wish(self, member: int, number: int) -> None:
         signer, load, draw = self.members[member], self.load, self.draw
-        wish = Wish([self._sound(signer, number, "first")], self.agenda.now_ms)
+        expiry = self._expiry()
+        first_raw = self._sound(signer, number, expiry)
+        wish = Wish([first_raw], expiry, self.agenda.now_ms)
         self.wishes[signer.public_key, number] = wish
         first = draw.randrange(len(self._nodes))
         self._hand(first, wish.raws[0])
         if draw.randrange(1000) < load.duplicates:
             self._hand(draw.randrange(len(self._nodes)), wish.raws[0])
         if draw.randrange(1000) < load.twice_signed:
-            wish.raws.append(self._sound(signer, number, "second"))
+            wish.raws.append(self._sound(signer, number, expiry))
             self._hand(draw.randrange(len(self._nodes)), wish.raws[1])
         if draw.randrange(1000) < load.unsound:
             unsound = self._unsound(signer, number)
             self._hand(draw.randrange(len(self._nodes)), unsound, is_sound=False)
-        self.agenda.after(load.timeout_ms * MS, self._insist, wish, first)
+        self.agenda.after(load.timeout_ms * MS, self._insist, signer, number, first)
 
-    def _insist(self, wish: Wish, last: int) -> None:
-        """Hand an unconfirmed transaction to the next node."""
+    def _insist(self, signer: Signer, number: int, last: int) -> None:
+        """Hand an unconfirmed transaction to the next node; sign it anew once it has expired."""
+        wish = self.wishes[signer.public_key, number]
         if wish.height is not None:
             return
+        if wish.expiry <= self._read_height:
+            wish.expiry = self._expiry()
+            wish.raws = [self._sound(signer, number, wish.expiry)]
         node = (last + 1) % len(self._nodes)
         self._hand(node, self.draw.choice(wish.raws))
-        self.agenda.after(self.load.timeout_ms * MS, self._insist, wish, node)
+        self.agenda.after(self.load.timeout_ms * MS, self._insist, signer, number, node)
 
     def _hand(self, node: int, raw: bytes, *, is_sound: bool = True) -> None:
         self.submitted += 1
@@ -125,9 +133,13 @@ class Clients(Watcher):
         delay_us = self.draw.randrange(1, _TRAVEL_US_MAX)
         self.agenda.after(delay_us, self._nodes[node].submit, self.submitted, (raw,))
 
-    def _sound(self, signer: Signer, number: int, word: str) -> bytes:
-        content = f"{word} {number} ".encode() + self.draw.randbytes(self.draw.randrange(1, 200))
-        return self._signed(signer, number, content, expiry=_LIFE_HEIGHTS)
+    def _expiry(self) -> int:
+        window = self.genesis.limits.replay_window
+        return self._read_height + min(window // 2, _LIFE_HEIGHTS_MAX)
+
+    def _sound(self, signer: Signer, number: int, expiry: int) -> bytes:
+        content = self.draw.randbytes(self.draw.randrange(1, 200))
+        return self._signed(signer, number, content, expiry=expiry)
 
     def _signed(self, signer: Signer, nonce: int, content: bytes, *, expiry: int) -> bytes:
         record = make_record("note", content=content)
@@ -138,12 +150,12 @@ class Clients(Watcher):
     def _unsound(self, signer: Signer, number: int) -> bytes:
         """Something that no node may take; its nonce is one that nobody wishes for."""
         nonce = 1_000_000 + number
-        sound = self._signed(signer, nonce, b"unsound", expiry=_LIFE_HEIGHTS)
+        sound = self._signed(signer, nonce, b"unsound", expiry=self._expiry())
         stranger = scheme_named(self.genesis.scheme).signer(self.draw.randbytes(32))
         makers: list[Callable[[], bytes]] = [
             lambda: self._signed(signer, nonce, b"expired", expiry=0),
             lambda: self._signed(signer, nonce, b"immortal", expiry=INTEGER_MAX),
-            lambda: self._signed(stranger, nonce, b"stranger", expiry=_LIFE_HEIGHTS),
+            lambda: self._signed(stranger, nonce, b"stranger", expiry=self._expiry()),
             lambda: sound[: self.draw.randrange(len(sound))],
             lambda: self.draw.randbytes(self.draw.randrange(300)),
             lambda: _with_flipped_bit(sound, self.draw),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+from ledger.store import Write
 from sim.agenda import MS, Agenda
 from sim.faults import Injector
 from sim.network import Network
@@ -42,7 +43,8 @@ class World:
         open_machine: Open,
         watchers_of: Callable[[int], tuple[Watcher, ...]],
         *,
-        leader: Callable[[], int] = lambda: 0,
+        leader: Callable[[], int],
+        first_writes: list[Write],
     ) -> None:
         """Make the nodes and plan their start, every incident, and the end of all of them."""
         scenario = self.scenario
@@ -62,8 +64,9 @@ class World:
         self.network.attach(list(self.nodes))
         draw = self.stream("world")
         for node in self.nodes:
+            node.engine.write(first_writes, sync=True)
             self.agenda.at(draw.randrange(_BOOT_MS_MAX * MS), node.boot)
-        injector = Injector(self.agenda, self.network, self.nodes, leader)
+        injector = Injector(self.agenda, self.network, self.nodes, leader, first_writes)
         injector.plan(scenario.incidents)
         self.agenda.at(scenario.stable_ms * MS, self._stabilise)
 

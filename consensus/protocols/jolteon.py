@@ -199,7 +199,7 @@ class Jolteon(Chained):
 
     def _try_propose(self) -> None:
         """Propose: once in a view, on the highest qc, if anybody may vote for it."""
-        qc, tc = self.safety.known_qc(), self.safety.entry_tc()
+        qc, tc = self.safety.high_qc, self.safety.entry_tc()
         leads = self._leader(self.view) == self.me and self.safety.is_unvoted(self.view)
         busy = self._requested is not None or self.said(PROPOSAL, (self.view,)) is not None
         if not leads or busy or not self.safety.safe_to_extend(self.view, qc, tc):

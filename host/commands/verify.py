@@ -35,6 +35,8 @@ from ledger.limits import RECEIPT_BYTES_MAX
 def command(file: Path, genesis_file: Path, data: Path | None, as_json: bool) -> int:
     """Check that the transaction in FILE is in the ledger.  Needs no node and no network."""
     genesis = read_genesis(genesis_file)
+    if genesis.scheme != "ed25519":
+        raise UserError(f"{genesis_file}: signatures of the scheme {genesis.scheme} prove nothing")
     try:
         if file.stat().st_size > RECEIPT_BYTES_MAX:
             raise UserError(f"{file} is no receipt: it is too large")

@@ -138,7 +138,8 @@ class Board:
         status = None if index in self.killed else seen.status
         latency = f"{median(seen.latencies_ms):.0f} ms" if seen.latencies_ms else "-"
         if status is None:
-            state = "killed" if index in self.killed else "out of reach"
+            state = "out of reach" if seen.height else "starting"
+            state = "killed" if index in self.killed else state
             return (name, str(seen.height), "-", "-", str(seen.transactions), "-", "-", state)
         return (
             name,

@@ -63,7 +63,8 @@ class Screen:
     def step(self, text: str) -> None:
         """Say what is being done now."""
         self.doing = text
-        self._line("", text, "dim")
+        if self._live is None:
+            self._line("", text, "")
 
     def note(self, text: str) -> None:
         """Say something by the way."""
@@ -82,8 +83,13 @@ class Screen:
             from rich.console import Group
             from rich.text import Text
 
-            waiting = Text(f"{self.seconds:5.1f} s  {self.doing}", style="dim")
-            self._live.update(Group("", rich_table(columns, rows), waiting), refresh=True)
+            doing = Text(
+                f"{self.seconds:5.1f} s  {self.doing}",
+                style="dim",
+                no_wrap=True,
+                overflow="ellipsis",
+            )
+            self._live.update(Group(rich_table(columns, rows), doing), refresh=True)
             return
         lines = table_lines(columns, rows, width=_width())
         if lines != self._shown:

@@ -116,6 +116,8 @@ class Demo:
         for chapter in chapters:
             await chapter()
             self.show_table()
+        self.screen.doing = "done"
+        self.show_table()
 
     def show_table(self) -> None:
         self.screen.table(COLUMNS, self.board.rows())
@@ -227,7 +229,8 @@ class Demo:
         self.board.killed.add(victim)
         self.cluster.kill(victim)
         await self.cluster.wait_ended(victim)
-        self.screen.step(f"killed {name} with SIGKILL; timing single transactions without it")
+        self.screen.note(f"killed {name} with SIGKILL")
+        self.screen.step(f"timing single transactions without {name}")
         height = self.board.height
         after = await self._time_probes()
         blocks = self.board.height - height
@@ -270,7 +273,11 @@ class Demo:
     async def compare(self) -> None:
         """One chain everywhere."""
         height = self.board.height
-        await self.board.until(lambda: all(seen.height >= height for seen in self.board.seen))
+        self.screen.step("comparing the nodes")
+        await self.board.until(
+            lambda: all(seen.height >= height for seen in self.board.seen)
+            and all(map(self._is_connected, self.board.live))
+        )
         self.screen.fact(
             "one chain",
             f"blocks 1 to {height} are the same at all {len(self.board.seen)} nodes",

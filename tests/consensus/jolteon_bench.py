@@ -73,7 +73,8 @@ def qc_of(value: Value) -> Certificate:
 def tc_of(view: int, *known: Certificate | None) -> TimeoutCertificate:
     """A certificate that view timed out, whose three signers knew these qcs."""
     says = [encode((qc_view(qc), qc.value if qc is not None else b"")) for qc in known]
-    return TimeoutCertificate(TIMEOUT, (view,), tuple((i, said, BLANK) for i, said in enumerate(says)))
+    entries = tuple((index, said, BLANK) for index, said in enumerate(says))
+    return TimeoutCertificate(TIMEOUT, (view,), entries)
 
 
 def proof_of(child: Value) -> DecisionProof:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from consensus.interface import Signed
+from consensus.interface import AnyCertificate, Signed
 from consensus.protocols.jolteon import Jolteon
 from consensus.protocols.jolteon_messages import PROPOSAL, VOTE
 from ledger.statement import Slot
 from ledger.value import Value
-from sim.plugin_node import Packet
 from sim.plugins import PluginScenario, Script
 
+Packet = Signed | AnyCertificate | bytes
+"""What crosses links: a signed message, a bare certificate, or a hint."""
 Seats = tuple[int, ...]
 ALL: tuple[Seats, ...] = ((0, 1, 2, 3, 4),)
 NOBODY: tuple[Seats, ...] = ()

@@ -148,7 +148,7 @@ class ForgetsVotes(Jolteon):
 class _ForgetsLock(Safety):
     def restore(self, record: bytes) -> tuple[Value, ...]:
         values = super().restore(record)
-        self.high_qc = self.high_tc = None
+        self.high_qc = None
         return values
 
 

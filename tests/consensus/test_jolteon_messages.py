@@ -1,4 +1,4 @@
-"""What crosses the wire: canonical rows, contradictions refused, statements that bind everything."""
+"""What crosses the wire: canonical rows, contradictions refused, statements that bind it all."""
 
 from __future__ import annotations
 

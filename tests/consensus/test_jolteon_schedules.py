@@ -13,7 +13,7 @@ import pytest
 from consensus.protocols.jolteon import Jolteon
 from consensus.protocols.jolteon_messages import PROPOSAL, TIMEOUT, VOTE, Proposal, Vote
 from ledger.value import Value
-from sim.plugins import EPOCH, PluginScenario, run
+from sim.plugins import EPOCH
 from tests.consensus import mutants_jolteon as mutants
 from tests.consensus.jolteon_stage import NOBODY, PAYLOADS, Stage, is_of
 
@@ -53,11 +53,10 @@ def one_vote_thrice(protocol: type[Jolteon]) -> Stage:
     return stage
 
 
-def decided_by_one(protocol: type[Jolteon], *, twins: tuple[int, ...] = ()) -> Stage:
+def decided_by_one(protocol: type[Jolteon]) -> Stage:
     """b1 <- b2 get their votes, but only A collects those of b2, decides b1 and is cut off."""
-    stage = Stage(protocol, {1: 1, 2: 2, 3: 0, 4: 3, 5: 1, 6: 2, 7: 1, 8: 2}, twins=twins)
-    if twins:
-        stage.crash(4)
+    stage = Stage(protocol, {1: 1, 2: 2, 3: 0, 4: 3, 5: 1, 6: 2, 7: 1, 8: 2}, twins=(3,))
+    stage.crash(4)
     stage.until(lambda: stage.seats[0].durable)
     stage.isolate(0)
     return stage
@@ -65,7 +64,7 @@ def decided_by_one(protocol: type[Jolteon], *, twins: tuple[int, ...] = ()) -> S
 
 def stale_proposal(protocol: type[Jolteon]) -> Stage:
     """Z8: after A decided b1, the liar proposes on the first root, with nothing to justify it."""
-    stage = decided_by_one(protocol, twins=(3,))
+    stage = decided_by_one(protocol)
     stage.plan(PROPOSAL, (4,), *NOBODY)
     stage.until_view(4, 1, 2, 3)
     fork = genesis_child(4, 3)
@@ -77,7 +76,7 @@ def stale_proposal(protocol: type[Jolteon]) -> Stage:
 
 def stale_proposal_with_tc(protocol: type[Jolteon]) -> Stage:
     """Z8: the same with a right tc, whose entries name the qc of b1."""
-    stage = decided_by_one(protocol, twins=(3,))
+    stage = decided_by_one(protocol)
     stage.plan(PROPOSAL, (4,), *NOBODY)
     stage.until_view(4, 1, 2, 3)
     fork = genesis_child(4, 3)
@@ -151,19 +150,32 @@ def left_before_a_crash(protocol: type[Jolteon]) -> Stage:
     return voted_after_leaving(protocol, crashes=True)
 
 
-def locked_before_a_crash(protocol: type[Jolteon]) -> Stage:
-    """After A decided b1, all others crash and come back."""
-    stage = decided_by_one(protocol)
-    for seat in (1, 2, 3):
-        stage.crash(seat)
-        stage.restart(seat)
-    stage.until(lambda: stage.seats[1].durable and stage.seats[2].durable)
+def locked_by_a_vote(protocol: type[Jolteon], *voters: int) -> Stage:
+    """A alone forms both qcs and decides b1; others see the qc of b1 when they vote for b2."""
+    a = 0
+    stage = Stage(protocol, {1: 1, 2: a, 3: a, 4: 3, 5: 1, 6: 2, 7: 1, 8: 2})
+    stage.plan(PROPOSAL, (2,), *NOBODY)
+    stage.plan(TIMEOUT, (1,), (1, 2, 3))
+    stage.until_view(2, 1, 2, 3)
+    stage.release(lambda s, to, packet: to in voters and is_of(PROPOSAL, 2)(s, to, packet))
+    stage.until(lambda: stage.seats[a].durable)
+    stage.isolate(a)
     return stage
 
 
 def locked(protocol: type[Jolteon]) -> Stage:
-    """After A decided b1, the others leave views 2 and 3 and go on."""
-    stage = decided_by_one(protocol)
+    """B and C, who voted for b2, leave views 2 and 3 together with D, who leads the next."""
+    stage = locked_by_a_vote(protocol, 1, 2)
+    stage.until(lambda: stage.seats[1].durable and stage.seats[2].durable)
+    return stage
+
+
+def locked_before_a_crash(protocol: type[Jolteon]) -> Stage:
+    """B, C and D crash after their votes for b2, and come back."""
+    stage = locked_by_a_vote(protocol, 1, 2, 3)
+    for seat in (1, 2, 3):
+        stage.crash(seat)
+        stage.restart(seat)
     stage.until(lambda: stage.seats[1].durable and stage.seats[2].durable)
     return stage
 
@@ -182,12 +194,14 @@ SAFETY: list[tuple[type[Jolteon], Play, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("mutant", "play", "broken"), SAFETY, ids=lambda each: str(each)[-40:])
+@pytest.mark.parametrize(
+    ("mutant", "play", "broken"), SAFETY, ids=[mutant.__name__ for mutant, _, _ in SAFETY]
+)
 def test_a_schedule_kills_its_mutant(mutant: type[Jolteon], play: Play, broken: str) -> None:
     assert play(mutant).broken == (broken,)
 
 
-@pytest.mark.parametrize("play", [play for _, play, _ in SAFETY])
+@pytest.mark.parametrize("play", [play for _, play, _ in SAFETY], ids=lambda play: play.__name__)
 def test_the_protocol_survives_the_schedule(play: Play) -> None:
     stage = play(Jolteon)
     assert not stage.broken

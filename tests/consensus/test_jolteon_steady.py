@@ -365,7 +365,7 @@ def test_a_certified_root_that_is_not_ahead_only_settles() -> None:
 
 
 def test_a_leader_that_only_has_the_root_learns_the_qc_before_it_proposes() -> None:
-    b1, b2 = chain_of(1, 2)
+    _, b2 = chain_of(1, 2)
     bench = Bench(me=3)
     bench.take(Certified(Root(b2.digest, (2,), 2)))
 

@@ -94,3 +94,18 @@ def test_the_log_of_sqlite_missing_is_refused(sqlite_homes: Any) -> None:
 
     with pytest.raises(StorageError, match="lost its newest records"):
         open_store(home)
+
+
+def test_a_damaged_page_of_sqlite_that_hides_records_is_refused_at_open(sqlite_homes: Any) -> None:
+    """A look-up in such a page would take a record for absent, and no checksum would be read."""
+    home = sqlite_homes.copy()
+    path = home / "database" / "ledger.sqlite"
+    content = bytearray(path.read_bytes())
+    leaves = [start for start in range(4096, len(content), 4096) if content[start] == 10]
+    count_at = leaves[-1] + 3  # cells on the page, two bytes (SQLite file format, section 1.6)
+    cells = int.from_bytes(content[count_at : count_at + 2], "big")
+    content[count_at : count_at + 2] = (cells - 1).to_bytes(2, "big")
+    path.write_bytes(content)
+
+    with pytest.raises(StorageError, match="the database is damaged"):
+        open_store(home)

@@ -347,9 +347,20 @@ def test_creating_over_an_existing_database_is_refused(level_homes: Any) -> None
 
 
 def test_opening_never_creates(tmp_path: Path) -> None:
-    with pytest.raises(StorageError):
+    with pytest.raises(StorageError, match="cannot be read"):
         LevelDbEngine.open(tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
+
+
+def test_leveldb_itself_is_told_not_to_create(level_homes: Any) -> None:
+    """Should CURRENT vanish between the check of the files and the opening."""
+    home = level_homes.copy()
+    (home / "database" / "CURRENT").unlink()
+    tables = sorted((home / "database").glob("*.ldb"))
+
+    with pytest.raises(StorageError, match="cannot be opened"):
+        LevelDbEngine(home / "database", create=False)
+    assert sorted((home / "database").glob("*.ldb")) == tables
 
 
 def test_a_synced_batch_first_syncs_the_logs_that_hold_unsynced_ones(tmp_path: Path) -> None:

@@ -40,10 +40,9 @@ H2_STREAMS_MAX = 8
 class _Connection:
     """A client's connection: what the server needs of a stream, with an end to every sending."""
 
-    def __init__(self, stream: trio.SocketStream, send_s: float) -> None:
+    def __init__(self, stream: trio.SocketStream) -> None:
         self.socket = stream.socket
         self._stream = stream
-        self._send_s = send_s
         self._sending = trio.CancelScope()
         self._is_given_up = False
 
@@ -51,7 +50,7 @@ class _Connection:
         """Raises trio.BrokenResourceError where the client does not read in time."""
         if self._is_given_up:
             raise trio.BrokenResourceError("the node stops")
-        patience_s = self._send_s + len(data) / SEND_BYTES_A_SECOND
+        patience_s = SEND_S + len(data) / SEND_BYTES_A_SECOND
         with trio.CancelScope(deadline=trio.current_time() + patience_s) as self._sending:
             await self._stream.send_all(data)
         if self._sending.cancelled_caught:
@@ -76,11 +75,10 @@ class _Connection:
 class _Server:
     """The connections of one API."""
 
-    def __init__(self, node: RunningNode, limits: ApiLimits | None, send_s: float) -> None:
+    def __init__(self, node: RunningNode, limits: ApiLimits | None) -> None:
         self._config = _config()
         self._app = wrap_app(make_app(node, limits), self._config.wsgi_max_body_size, "asgi")  # type: ignore[arg-type]
         self._context = WorkerContext(None)
-        self._send_s = send_s
         self._connections: dict[int, _Connection] = {}
         self._idle = trio.Event()
 
@@ -89,7 +87,7 @@ class _Server:
         if len(self._connections) >= CONNECTIONS_MAX:
             await trio.aclose_forcefully(stream)
             return
-        connection = _Connection(stream, self._send_s)
+        connection = _Connection(stream)
         with self._held(connection):
             state = ConnectionState({})
             # The server wants a TLS stream, and takes any other for what it is.
@@ -125,11 +123,10 @@ async def serve_api(
     listeners: list[trio.SocketListener],
     *,
     limits: ApiLimits | None = None,
-    send_s: float = SEND_S,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled; whoever still reads then is cut off."""
-    server = _Server(node, limits, send_s)
+    server = _Server(node, limits)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.give_up_in_the_end)
         await nursery.start(partial(trio.serve_listeners, server.serve, listeners))

@@ -104,9 +104,9 @@ def replay_command(scenario: Scenario) -> str:
 def _draw_limits(draw: Random) -> tuple[tuple[str, int], ...]:
     """Mostly none; else bounds so tight that a short run meets them."""
     tight = {
-        "batch_transactions": 2,
+        "batch_transactions": 3,
         "batch_window": 12,
-        "block_batches": 2,
+        "block_batches": 3,
         "overdue": 4,
         "replay_window": 200,
         "run_ahead": 2,

@@ -82,8 +82,6 @@ class VoteOracle(Watcher):
         self._robbed: set[int] = set()
 
     def sent(self, node: int, output: SendFrame) -> None:
-        if node in self._robbed:
-            return
         payload = output.payload
         # A packet is an array of version, kind and more; the kind is its third byte.
         if output.channel is Channel.PROTOCOL and payload[2] == 1:
@@ -96,11 +94,13 @@ class VoteOracle(Watcher):
         elif output.channel is Channel.CHECKPOINT and payload[2] == 32:
             _, _, _, sender, height, size, root, _ = _unpack(payload)
             log = size.to_bytes(8, "big") + root
-            if sender == node and self._logs.setdefault((node, height), log) != log:
+            differs = self._logs.setdefault((sender, height), log) != log
+            if differs and sender == node and node not in self._robbed:
                 self._findings.add("P14", f"node {node} signed two logs for height {height}", node)
 
     def _note(self, node: int, phase: str, slot: tuple[int, ...], value: bytes) -> None:
-        if self._said.setdefault((node, phase, slot), value) != value:
+        differs = self._said.setdefault((node, phase, slot), value) != value
+        if differs and node not in self._robbed:
             self._findings.add("P14", f"node {node} said two values in {phase} {slot}", node)
 
     def robbed(self, node: int) -> None:

@@ -20,11 +20,9 @@ from consensus.interface import (
     Broadcast,
     CancelTimer,
     CertificateReceived,
-    Certified,
     Consensus,
     Context,
     Decide,
-    DecisionReceived,
     Effect,
     Event,
     Fetch,
@@ -32,8 +30,6 @@ from consensus.interface import (
     Message,
     Note,
     Now,
-    PayloadReady,
-    Pending,
     Persist,
     Received,
     Recovery,
@@ -48,8 +44,6 @@ from consensus.interface import (
     Timer,
     TimerFired,
     Validate,
-    ValueReceived,
-    Verdict,
 )
 from ledger.errors import LedgerError
 from ledger.keys import Signer
@@ -58,6 +52,7 @@ from ledger.value import Value
 from sim.agenda import Agenda
 from sim.plugin_oracles import PluginOracles
 from sim.plugin_scenario import MS, PluginScenario
+from sim.plugin_trace import traced
 from sim.trace import Trace
 
 EPOCH_MS = 1_700_000_000_000
@@ -243,7 +238,7 @@ class Life(ABC):
             return
         world.events += 1
         now_us = world.agenda.now_us
-        kind, payload = _traced(event)
+        kind, payload = traced(event)
         world.trace.add(kind, self.index, now_us, payload)
         now_ms = now_us // MS
         now = Now(now_ms + self._clock_ms, EPOCH_MS + now_ms + self._skew_ms)
@@ -405,29 +400,3 @@ class Life(ABC):
         height = sum(1 for value in self.log[:length] if value.payload)
         last = self.log[length - 1]
         return Root(last.digest, last.slot, height)
-
-
-def _traced(event: Event) -> tuple[bytes, bytes]:
-    """(kind, bytes that differ where the event does) for the trace."""
-    match event:
-        case Received(signed):
-            return b"message", bytes((signed.sender,)) + signed.signature
-        case CertificateReceived(certificate):
-            return b"cert", repr(certificate).encode()
-        case TimerFired(timer):
-            return b"timer", repr(tuple(timer)).encode()
-        case PayloadReady(slot, payload):
-            return b"payload", repr(slot).encode() + b"".join(payload)
-        case Verdict(value, valid):
-            return b"verdict", value.digest + bytes((valid,))
-        case ValueReceived(value):
-            return b"value", value.digest
-        case DecisionReceived(values, _):
-            return b"decision", b"".join(value.digest for value in values)
-        case Certified(root):
-            return b"root", root.value
-        case Hint(peer, hint):
-            return b"hint", bytes((peer,)) + hint
-        case Pending(age):
-            return b"pending", age.to_bytes(8, "big")
-    return b"start", b""

@@ -1,7 +1,7 @@
 """Clients in virtual time: members who insist, and a few who do everything wrong.
 
 A member hands each transaction to a node, hands it to another one when no certificate covers it in
-time, and goes on until one does.  Some are handed to two nodes at once, some are signed twice with
+time, ever more seldom, and goes on until one does.  Some are handed to two nodes at once, some are signed twice with
 one nonce, and beside some goes an unsound one, which every node must refuse.  What is confirmed,
 clients read from the stores of nodes that say so.
 """
@@ -31,6 +31,7 @@ from sim.scenario import Load
 from sim.watcher import Watcher
 
 _TRAVEL_US_MAX = 3_000
+_PATIENCE_MS_MAX = 8_000
 _LIFE_HEIGHTS_MAX = 5_000
 """Far more than a run decides."""
 
@@ -43,6 +44,8 @@ class Wish:
     """The transaction, and perhaps others with the same nonce."""
     expiry: int
     """Height after which none of them can be executed."""
+    patience_ms: int
+    """How long the member waits before it insists; doubles up to `_PATIENCE_MS_MAX`."""
     wished_ms: int
     height: int | None = None
     """Of the certified block that holds one of them."""
@@ -101,7 +104,7 @@ class Clients(Watcher):
         signer, load, draw = self.members[member], self.load, self.draw
         expiry = self._expiry()
         first_raw = self._sound(signer, number, expiry)
-        wish = Wish([first_raw], expiry, self.agenda.now_ms)
+        wish = Wish([first_raw], expiry, load.timeout_ms, self.agenda.now_ms)
         self.wishes[signer.public_key, number] = wish
         first = draw.randrange(len(self._nodes))
         self._hand(first, wish.raws[0])
@@ -113,7 +116,7 @@ class Clients(Watcher):
         if draw.randrange(1000) < load.unsound:
             unsound = self._unsound(signer, number)
             self._hand(draw.randrange(len(self._nodes)), unsound, is_sound=False)
-        self.agenda.after(load.timeout_ms * MS, self._insist, signer, number, first)
+        self.agenda.after(wish.patience_ms * MS, self._insist, signer, number, first)
 
     def _insist(self, signer: Signer, number: int, last: int) -> None:
         """Hand an unconfirmed transaction to the next node; sign it anew once it has expired."""
@@ -125,7 +128,8 @@ class Clients(Watcher):
             wish.raws = [self._sound(signer, number, wish.expiry)]
         node = (last + 1) % len(self._nodes)
         self._hand(node, self.draw.choice(wish.raws))
-        self.agenda.after(self.load.timeout_ms * MS, self._insist, signer, number, node)
+        wish.patience_ms = min(2 * wish.patience_ms, _PATIENCE_MS_MAX)
+        self.agenda.after(wish.patience_ms * MS, self._insist, signer, number, node)
 
     def _hand(self, node: int, raw: bytes, *, is_sound: bool = True) -> None:
         self.submitted += 1

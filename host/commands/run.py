@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import click
 import trio
 
 from consensus.io import Report
-from host.home import Home, read_home
+from host.home import CONFIG_FILE, Home, read_home
 from host.serve import serve
 from host.signals import one_error, until_stopped, watch_parent
+from ledger.errors import UnreachableError, UserError
 
 QUIET = frozenset({"executed", "decided", "certified", "caught up"})
 """Facts of every block: counted, and printed only with --verbose."""
@@ -27,7 +29,10 @@ QUIET = frozenset({"executed", "decided", "certified", "caught up"})
 @click.option("--parent", type=int, default=None, hidden=True)
 def command(home: Path, as_json: bool, verbose: bool, parent: int | None) -> None:
     """Run the node whose home is HOME until Ctrl-C or SIGTERM."""
-    loaded = read_home(home)
+    if not (home / CONFIG_FILE).is_file():
+        raise UserError(f"{home} is no home of a node; `init DIR` makes one (DIR/node0, ...)")
+    with refusing_to_start():
+        loaded = read_home(home)
 
     def say(fact: str, /, **fields: object) -> None:
         if as_json:
@@ -45,9 +50,18 @@ def command(home: Path, as_json: bool, verbose: bool, parent: int | None) -> Non
         config = loaded.config
         say("ready", name=config.name, api=f"http://{config.api}", links=str(config.listen))
 
-    with one_error():
+    with refusing_to_start(), one_error():
         trio.run(until_stopped, partial(_run, loaded, report, ready, parent))
     say("stopped")
+
+
+@contextmanager
+def refusing_to_start() -> Iterator[None]:
+    """What is wrong with a home is no wrong usage: the node refuses to start."""
+    try:
+        yield
+    except UserError as error:
+        raise UnreachableError(str(error)) from None
 
 
 async def _run(

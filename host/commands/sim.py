@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import click
@@ -96,7 +97,7 @@ def run_all(scenarios: list[Scenario], jobs: int) -> Iterator[SimReport]:
     if len(scenarios) == 1 or jobs == 1:
         yield from map(run_one, scenarios)
         return
-    with ProcessPoolExecutor(min(jobs, len(scenarios)), initializer=_leave_signals) as pool:
+    with ProcessPoolExecutor(min(jobs, len(scenarios)), initializer=_begin_process) as pool:
         try:
             for done in as_completed([pool.submit(run_one, scenario) for scenario in scenarios]):
                 yield done.result()
@@ -104,9 +105,17 @@ def run_all(scenarios: list[Scenario], jobs: int) -> Iterator[SimReport]:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _leave_signals() -> None:
-    """Ctrl-C is the parent's to handle: it lets the current runs end and starts no more."""
+def _begin_process() -> None:
+    """Ctrl-C is the parent's to handle; a process whose parent is gone ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _kinds(text: str) -> tuple[str, ...]:
@@ -117,12 +126,12 @@ def _text_of(argument: str) -> str:
     """The scenario itself, or what is in the file with this name."""
     if argument.lstrip().startswith("{"):
         return argument
-    with suppress(UnicodeDecodeError):
-        try:
-            return Path(argument).read_text(encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"cannot read {argument}: {error.strerror}") from None
-    raise UserError(f"{argument} holds no scenario")
+    try:
+        return Path(argument).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot read {argument}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{argument} holds no scenario") from None
 
 
 def _document(reports: list[SimReport]) -> dict[str, Any]:

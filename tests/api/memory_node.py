@@ -1,4 +1,4 @@
-"""Nodes without network or consensus: a real ledger in memory, real admission, blocks on command."""
+"""Nodes without consensus: a real ledger in memory, real admission, blocks on command."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ class MemoryLedger:
     def grow(self, blocks: int) -> None:
         """Confirm blocks of somebody else's transactions."""
         for _ in range(blocks):
-            nonce = 1_000_000 + self.store.head.height
-            self.confirm(make_signed(self.genesis, "bob", nonce, expiry=nonce))
+            height = self.store.head.height
+            self.confirm(make_signed(self.genesis, "bob", 1_000_000 + height, expiry=height + 1))
 
     async def wait_confirmed(self, above: int) -> int:
         while self.certified <= above:
@@ -202,7 +202,9 @@ def browser(node: MemoryNode, limits: ApiLimits | None = None) -> httpx.AsyncCli
     return httpx.AsyncClient(transport=transport, base_url="http://node0")
 
 
-def signed(genesis: Genesis, count: int, *, first: int = 1, expiry: int = 5_000) -> list[Transaction]:
+def signed(
+    genesis: Genesis, count: int, *, first: int = 1, expiry: int = 5_000
+) -> list[Transaction]:
     """Transactions of one member."""
     return [
         make_signed(genesis, "alice", nonce, expiry=expiry) for nonce in range(first, first + count)

@@ -33,6 +33,8 @@ def test_every_parameter_of_a_path_is_described() -> None:
 
 
 def test_every_operation_has_a_name_of_its_own() -> None:
-    names = [described["operationId"] for methods in PATHS.values() for described in methods.values()]
+    names = [
+        described["operationId"] for methods in PATHS.values() for described in methods.values()
+    ]
 
     assert len(names) == len(set(names))

@@ -116,6 +116,13 @@ class BelievesDecisions(Tendermint):
         return super().find_commit() or self.find_polka()
 
 
+class NeverValidates(Tendermint):
+    """Takes every proposed value for valid."""
+
+    def on_verdict(self, value: Value, valid: bool) -> None:
+        super().on_verdict(value, True)
+
+
 class NeverProposesAgain(Tendermint):
     """L1: proposes a fresh value where others may be locked on the valid one."""
 

@@ -57,6 +57,7 @@ def decided_by_one(protocol: type[Jolteon]) -> Stage:
     """b1 <- b2 get their votes, but only A collects those of b2, decides b1 and is cut off."""
     stage = Stage(protocol, {1: 1, 2: 2, 3: 0, 4: 3, 5: 1, 6: 2, 7: 1, 8: 2}, twins=(3,))
     stage.crash(4)
+    stage.plan(PROPOSAL, (3,), *NOBODY)
     stage.until(lambda: stage.seats[0].durable)
     stage.isolate(0)
     return stage
@@ -154,7 +155,7 @@ def locked_by_a_vote(protocol: type[Jolteon], *voters: int) -> Stage:
     """A alone forms both qcs and decides b1; others see the qc of b1 when they vote for b2."""
     a = 0
     stage = Stage(protocol, {1: 1, 2: a, 3: a, 4: 3, 5: 1, 6: 2, 7: 1, 8: 2})
-    stage.plan(PROPOSAL, (2,), *NOBODY)
+    stage.plan(PROPOSAL, (2, 3), *NOBODY)
     stage.plan(TIMEOUT, (1,), (1, 2, 3))
     stage.until_view(2, 1, 2, 3)
     stage.release(lambda s, to, packet: to in voters and is_of(PROPOSAL, 2)(s, to, packet))

@@ -158,7 +158,6 @@ class Pursuit:
                     unsent = await self._collect(url, wait_ms)
                 except UnreachableError as error:
                     self._trouble(url, str(error))
-                    unsent = list(self._open)
                 waited_s = trio.current_time() - asked_at
                 if len(self._open) < left:
                     pause_s = PAUSE_FIRST_S

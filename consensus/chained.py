@@ -15,6 +15,8 @@ from consensus.tree import Tree
 from ledger.statement import Slot
 
 DOUBLINGS_MAX = 20
+NO_VIEW: Slot = (0,)
+"""The slot of a request for payload that is not proposed, but shows whether there is any."""
 
 
 class Chained(Consensus):
@@ -28,13 +30,20 @@ class Chained(Consensus):
         self.tree = Tree(self.root)
         self.tally = Tally()
         self.pending = False
-        """Whether there may be something to order: from `on_pending` until all is decided."""
+        """Whether there may be something to order: from `on_pending` until the root moves, upon
+        which the replica says so again where something is left."""
+        self._woken = False
+        """Whether `on_pending` came since a payload was asked for."""
         self._timer: Slot | None = None
 
     @property
     @abstractmethod
     def view(self) -> int:
         """The current view."""
+
+    @abstractmethod
+    def act(self) -> None:
+        """Do all that the state allows; doing it twice changes nothing."""
 
     @abstractmethod
     def tips(self) -> list[bytes]:
@@ -80,6 +89,19 @@ class Chained(Consensus):
             self._timer = None
             self.tree.ask_again()
         return fired
+
+    def on_pending(self, oldest_age: int) -> None:
+        self.pending = self._woken = True
+        self.act()
+
+    def ask_payload(self, slot: Slot, parent: bytes) -> None:
+        """Ask for a payload, or with NO_VIEW whether there still is any: batches expire, too."""
+        self._woken = False
+        self.request_payload(slot, parent)
+
+    def found_nothing(self) -> None:
+        """The payload was empty: there is nothing to order, unless it came just now."""
+        self.pending = self._woken
 
     def timeout_ms(self) -> int:
         """Doubles with every view since the last decision beyond those that one takes at best."""

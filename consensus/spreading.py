@@ -31,6 +31,8 @@ BATCH_DELAY_BUSY_MS = 25
 """How long at most while one is: batches grow with the load instead of in number."""
 PATIENCE_MS = 150
 """After which a batch that too few peers say to hold is named, or asked for, all the same."""
+ANNOUNCE_MS = 1_000
+"""How often batches that no value names are announced again to a leader that missed them."""
 GIVE_UP_MS = 30_000
 CHECKS_MAX = 256
 """Batches of one peer whose checks run at once."""
@@ -64,6 +66,7 @@ class Spreading:
         self._sequence = recovered.sequence
         self._reserved = recovered.sequence
         self._timer_runs = False
+        self._announced_ms = 0
         self._open: dict[bytes, None] = {}
         """Own batches that no decided value names yet."""
         self._checks: dict[int, int] = {}
@@ -241,7 +244,20 @@ class Spreading:
         for peer, digests in sorted(asks.items()):
             self._outbox.send(peer, WantBatches(tuple(digests[:64])))
         self._drop_stale()
+        self._announce_again(now)
         self._batch_soon()
+
+    def _announce_again(self, now_ms: int) -> None:
+        if self._setup.me is None or now_ms < self._announced_ms + ANNOUNCE_MS:
+            return
+        old = [
+            held.batch.digest
+            for held in self.pool.unordered()
+            if now_ms - held.since_ms >= ANNOUNCE_MS
+        ]
+        if old:
+            self._announced_ms = now_ms
+            self._outbox.send_all(Have(tuple(old[:DIGESTS_MAX])))
 
     def _drop_stale(self) -> None:
         for batch in self.pool.drop_stale(self.decided_height):

@@ -257,6 +257,9 @@ def from_json(text: str | bytes) -> Genesis:
     """The genesis of a JSON file.  Raises Fault; the file's network id must match its contents."""
     try:
         document = json.loads(text)
+        if document["version"] != VERSION:
+            known = f"format {document['version']!r}; this program knows only {VERSION}"
+            raise DecodeFault("genesis.version", known)
         epoch = document["epoch"]
         row = (
             document["version"],

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -351,16 +351,21 @@ class Node:
             if len(self._works) == 1:
                 self._run_first()
         elif self._draw.random() < 0.5:
-            self._agenda.after(self._job_us(), self._run, self._life, work)
+            self._agenda.after(self._job_us(), self._run_late, self._life, work)
         else:
-            result = work.job.run(self.engine)
-            event = JobDone(work.number, result)
-            self._agenda.after(self._job_us(), self._later, self._life, event)
+            self._run(work, self._later)
+
+    def _run(self, work: _Work, end: Callable[[int, HostEvent], None]) -> None:
+        """Compute a result now and let it arrive after a while."""
+        try:
+            event = JobDone(work.number, work.job.run(self.engine))
+        except _BUGS as error:
+            self._fail(error)
+            return
+        self._agenda.after(self._job_us(), end, self._life, event)
 
     def _run_first(self) -> None:
-        work = self._works[0]
-        event = JobDone(work.number, work.job.run(self.engine))
-        self._agenda.after(self._job_us(), self._end_first, self._life, event)
+        self._run(self._works[0], self._end_first)
 
     def _end_first(self, life: int, event: HostEvent) -> None:
         if life != self._life:
@@ -368,11 +373,12 @@ class Node:
         self._works.popleft()
         if self._works:
             self._run_first()
-        self.receive(event)
+        self._later(life, event)
 
-    def _run(self, life: int, work: _Work) -> None:
+    def _run_late(self, life: int, work: _Work) -> None:
+        """Compute a result only after a while, upon what is on the disk by then."""
         if life == self._life:
-            self.receive(JobDone(work.number, work.job.run(self.engine)))
+            self._run(work, self._later)
 
     def _job_us(self) -> int:
         return self._about(self._pace.job_us * self.job_factor)

@@ -25,6 +25,7 @@ P16 by whoever leads the run.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -91,6 +92,11 @@ class VoteOracle(Watcher):
                 self._note(node, *message.statement())
                 if message.values():
                     self.proposer = node
+        elif output.channel is Channel.DISSEMINATION and payload[2] == 16:
+            raw = _unpack(payload)[3]
+            _, _, _, creator, sequence, _, _ = _unpack(raw)
+            if creator == node:
+                self._note(node, "batch", (sequence,), hashlib.sha256(raw).digest())
         elif output.channel is Channel.CHECKPOINT and payload[2] == 32:
             _, _, _, sender, height, size, root, _ = _unpack(payload)
             log = size.to_bytes(8, "big") + root

@@ -214,12 +214,19 @@ class PluginWorld(PluginNetwork):
         self._ticking.pop(seat.index, None)
         if not self._is_outstanding():
             return
+        self._share_again(seat)
         seat.wake()
         seat.refetch()
         peers = [peer for peer in self.seats if peer.is_up and self._connected(seat, peer)]
         if peers and not self._is_withheld():
             seat.later(self._delay_us(), self._answer, seat, self.draw.choice(peers))
         self._tick_all()
+
+    def _share_again(self, seat: Seat) -> None:
+        """A crash may have swallowed the own checkpoint signatures before anyone counted them."""
+        for ordinal in range(seat.certified, seat.durable):
+            if seat.log[ordinal].payload:
+                seat.hear_share(seat.validator, ordinal, seat.log[ordinal].digest)
 
     def _is_outstanding(self) -> bool:
         """Whether anything is undecided, or decided and not yet certified everywhere."""

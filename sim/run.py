@@ -15,7 +15,7 @@ from typing import Any
 
 from consensus.interface import Consensus, Message
 from consensus.io import Channel
-from consensus.recovery import Setup, first_writes, recover
+from consensus.recovery import Recovered, Setup, first_writes, recover
 from consensus.replica import Replica
 from ledger import encoding
 from ledger.applications.records import NAME, VERSION, Records
@@ -153,8 +153,12 @@ class Run:
             self._protocol,
             (Records(),),
         )
-        replica: Machine = Replica(setup, recover(reader, setup))
+        replica: Machine = Replica(setup, self.remember(reader, setup))
         return self._wrap(index, replica) if self._wrap else replica
+
+    def remember(self, reader: Reader, setup: Setup) -> Recovered:
+        """What a node starts from; overridden by a test whose nodes forget."""
+        return recover(reader, setup)
 
     # --- leading ----------------------------------------------------------------------------------
 

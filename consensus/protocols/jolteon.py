@@ -14,7 +14,7 @@ Upon the first valid proposal of the current view by its leader, unless this vie
 Upon any valid qc: keep the highest.                                                         (Lock)
 Upon a qc for b1 whose parent b0 is of the view before: decide b0 and its ancestors.       (Commit)
 Upon the view's timer: vote no more in this view; broadcast a timeout with the highest qc and the
-    certificate that led here; when it fires again, the same, and the vote.     (Timer and Timeout)
+    certificate that led here, and the vote, if any; do so again while we wait. (Timer and Timeout)
 Upon f + 1 timeouts of the current view: join them.
 Upon a quorum of timeouts: form a tc, broadcast it with the highest qc.
 Upon a qc or tc of view v - 1 or higher: enter the view after it.                   (Advance Round)
@@ -43,7 +43,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from consensus.chained import Chained
+from consensus.chained import NO_VIEW, Chained
 from consensus.interface import (
     AnyCertificate,
     Context,
@@ -80,7 +80,7 @@ class Jolteon(Chained):
 
     name = "jolteon"
     MESSAGES: ClassVar[tuple[type[Message], ...]] = (Proposal, Vote, Timeout)
-    PARAMETERS: ClassVar[Mapping[str, int]] = {"timeout_ms": 1_000, "timeout_max_ms": 16_000}
+    PARAMETERS: ClassVar[Mapping[str, int]] = {"timeout_ms": 1_000, "timeout_max_ms": 8_000}
     VIEWS_A_DECISION = 2
     SAFETY: ClassVar[type[Safety]] = Safety
 
@@ -93,8 +93,6 @@ class Jolteon(Chained):
         """A tc that names a higher qc than we know."""
         self._requested: tuple[Certificate | None, TimeoutCertificate | None] | None = None
         """What the proposal will extend whose payload was asked for."""
-        self._woken = False
-        """Whether `on_pending` came since the payload was asked for."""
         self._announced = 0
         """The last view in which we had nothing to propose and said so."""
         self._recover(recovery)
@@ -115,7 +113,7 @@ class Jolteon(Chained):
             self.send(self._leader(self.view + 1), vote)
         if timeout is not None:
             self.broadcast(timeout)
-        self._act()
+        self.act()
 
     def on_message(self, signed: Signed) -> None:
         message = signed.message
@@ -125,7 +123,7 @@ class Jolteon(Chained):
             self._on_vote(signed, message)
         elif isinstance(message, Timeout):
             self._on_timeout(signed, message)
-        self._act()
+        self.act()
 
     def on_certificate(self, certificate: AnyCertificate) -> None:
         try:
@@ -138,41 +136,42 @@ class Jolteon(Chained):
             self._process_qc(certificate)
         else:
             self._process_tc(certificate)
-        self._act()
+        self.act()
 
     def on_timer(self, timer: Timer) -> None:
         if self.has_fired(timer.slot):
+            if self.pending and self._requested is None:
+                self.ask_payload(NO_VIEW, self.root.value)
             self._time_out()
-        self._act()
-
-    def on_pending(self, oldest_age: int) -> None:
-        self.pending = self._woken = True
-        self._act()
+        self.act()
 
     def on_payload(self, slot: Slot, payload: tuple[bytes, ...]) -> None:
+        if slot == NO_VIEW and not payload:
+            self.found_nothing()
         if slot != (self.view,) or self._requested is None:
+            self.act()
             return
         (qc, tc), self._requested = self._requested, None
         if not payload and not self.awaits_decision():
-            self.pending = self._woken
+            self.found_nothing()
         elif self.me is not None and self.safety.is_unvoted(self.view):
             parent = qc.value if qc is not None else self.root.value
             epoch, time_ms = self.context.epoch, self.now.wall_ms
             value = Value(epoch, parent, slot, self.me, time_ms, payload)
             self.note("proposed", view=self.view, value=value.digest)
             self.broadcast(Proposal(value, qc, tc))
-        self._act()
+        self.act()
 
     def on_verdict(self, value: Value, valid: bool) -> None:
         self.tree.judge(value.digest, valid)
-        self._act()
+        self.act()
 
     def on_value(self, value: Value) -> None:
         if value.epoch == self.context.epoch and len(value.slot) == 1:
             self.tree.add(value)
             if self.safety.high_qc is not None:
                 self._commit(self.safety.high_qc)
-        self._act()
+        self.act()
 
     def on_decision(self, values: tuple[Value, ...], proof: DecisionProof) -> None:
         if not self.safety.proves(values, proof, self.context.epoch):
@@ -183,7 +182,7 @@ class Jolteon(Chained):
         if fresh and fresh[0].parent == self.root.value:
             self._decide(fresh, proof)
         self._process_qc(proof.certificates[0])
-        self._act()
+        self.act()
 
     def on_certified(self, root: Root) -> None:
         if root.slot > self.root.slot:
@@ -193,7 +192,7 @@ class Jolteon(Chained):
                 self._enter(root.slot[0] + 1)
         for phase in (PROPOSAL, VOTE, TIMEOUT):
             self.settle(phase, root.slot)
-        self._act()
+        self.act()
 
     # --- steady state -----------------------------------------------------------------------------
 
@@ -208,8 +207,8 @@ class Jolteon(Chained):
         if self.tree.path(parent) is None:
             return
         if self.has_work():
-            self._requested, self._woken = (qc, tc), False
-            self.request_payload((self.view,), parent)
+            self._requested = (qc, tc)
+            self.ask_payload((self.view,), parent)
         elif qc is not None and tc is None and self._announced < self.view:
             self._announced = self.view
             self.broadcast(qc)
@@ -250,13 +249,12 @@ class Jolteon(Chained):
             self._process_qc(qc)
 
     def _process_qc(self, qc: Certificate | None) -> None:
-        """Lock, Advance Round, and Commit."""
         if qc is None:
             return
-        self.safety.lock(qc)
-        if qc_view(qc) >= self.view:
+        self.safety.lock(qc)  # Lock
+        if qc_view(qc) >= self.view:  # Advance Round
             self._enter(qc_view(qc) + 1)
-        self._commit(qc)
+        self._commit(qc)  # Commit
         if self._unbacked is not None:
             self._process_tc(self._unbacked)
 
@@ -355,8 +353,7 @@ class Jolteon(Chained):
 
     # --- what follows from what is known ----------------------------------------------------------
 
-    def _act(self) -> None:
-        """Do all that the state allows; doing it twice changes nothing."""
+    def act(self) -> None:
         self.fetch_missing()
         if self.me is not None:
             self.validate_next()

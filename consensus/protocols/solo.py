@@ -2,8 +2,8 @@
 
     Upon work, at the sequencer:       ask for a payload
     Upon a payload, at the sequencer:  broadcast <sequence, number, value>
-    Upon <sequence, number, value>:    ask whether value is valid; at the sequencer it is
-    Upon a valid value whose number is next:  decide it
+    Upon <sequence, next number, v>:   ask whether v is valid; at the sequencer it is
+    Upon a valid value:                decide it
 
 Commit rule: one signature, the sequencer's, over the value of the next number.
 Durable: the signed message itself; a restarted sequencer says it again rather than anything else.
@@ -74,9 +74,8 @@ class Solo(Consensus):
 
     def __init__(self, context: Context, recovery: Recovery) -> None:
         super().__init__(context, recovery)
-        self._certificates: dict[Slot, Certificate] = {}
-        """What the sequencer signed from the next number on."""
-        self._valid: dict[Slot, Value] = {}
+        self._signed: dict[Slot, tuple[Value, Certificate]] = {}
+        """What the sequencer signed, from the next number on."""
 
     @classmethod
     def certificate_quorum(cls, phase: str, validators: ValidatorSet) -> int:
@@ -111,24 +110,30 @@ class Solo(Consensus):
 
     def _consider(self, value: Value, certificate: Certificate) -> None:
         ahead = value.slot[0] - self.root.slot[0]
-        if not 0 < ahead <= self.context.slot_window or value.slot in self._certificates:
+        if 0 < ahead <= self.context.slot_window and value.slot not in self._signed:
+            self._signed[value.slot] = (value, certificate)
+            if value.slot == self.next_slot:
+                self._judge_next()
+
+    def _judge_next(self) -> None:
+        """Ask for a verdict on the next value only: those before it must be decided by then."""
+        if self.next_slot not in self._signed:
             return
-        self._certificates[value.slot] = certificate
         if self.me == SEQUENCER:
-            self.on_verdict(value, valid=True)
+            self._decide_next()
         else:
-            self.validate(value)
+            self.validate(self._signed[self.next_slot][0])
 
     def on_verdict(self, value: Value, valid: bool) -> None:
-        certificate = self._certificates.get(value.slot)
-        if not valid or certificate is None or certificate.value != value.digest:
-            return
-        self._valid[value.slot] = value
-        while self.next_slot in self._valid:
-            slot = self.next_slot
-            proof = DecisionProof((self._certificates.pop(slot),))
-            self.decide((self._valid.pop(slot),), proof)
-            self.on_pending(0)
+        entry = self._signed.get(self.next_slot)
+        if valid and entry is not None and entry[0] == value:
+            self._decide_next()
+
+    def _decide_next(self) -> None:
+        value, certificate = self._signed.pop(self.next_slot)
+        self.decide((value,), DecisionProof((certificate,)))
+        self.on_pending(0)
+        self._judge_next()
 
     def on_timer(self, timer: Timer) -> None:
         raise AssertionError("solo sets no timer")
@@ -148,6 +153,6 @@ class Solo(Consensus):
     def on_certified(self, root: Root) -> None:
         if root.slot > self.root.slot:
             self.adopt(root)
-        self._certificates = {s: c for s, c in self._certificates.items() if s > self.root.slot}
-        self._valid = {slot: value for slot, value in self._valid.items() if slot > self.root.slot}
+            self._signed = {slot: one for slot, one in self._signed.items() if slot > root.slot}
+            self._judge_next()
         self.settle(SEQUENCE, (root.slot[0] + 1,))

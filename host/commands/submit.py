@@ -16,9 +16,8 @@ import trio
 from api.client import Outcome
 from host.commands.options import Target, network_options
 from ledger.applications.records import make_record
-from ledger.errors import Fault, UserError
-from ledger.limits import OPERATIONS_MAX, TRANSACTION_BYTES_MAX
-from ledger.transaction import Operation
+from ledger.errors import Fault, UnreachableError, UserError
+from ledger.transaction import Operation, grouped
 
 
 @click.command(
@@ -81,23 +80,33 @@ def command(
             else (_read(operations))
         )
         found = parse_operations(raw)
-    parts = split(found)
+    parts = list(grouped(found))
+    ended: list[Outcome] = []
 
     async def submit() -> list[Outcome]:
         async with target.client(key=key, sign=True) as client:
-            outcomes = []
+            height = await client.certified_height()
+            transactions = [client.sign(part, height=height) for part in parts]
             with click.progressbar(
                 length=len(parts),
                 label="submitting",
                 file=sys.stderr,
                 hidden=len(parts) < 8 or as_json,
-            ) as progress:
-                for part in parts:
-                    outcomes.append(await client.submit(part, deadline_s=timeout_s))
-                    progress.update(1)
-            return outcomes
+            ) as bar:
 
-    outcomes = trio.run(submit)
+                def note(outcome: Outcome) -> None:
+                    ended.append(outcome)
+                    bar.update(1)
+
+                return await client.submit_many(transactions, progress=note, deadline_s=timeout_s)
+
+    try:
+        outcomes = trio.run(submit)
+    except UnreachableError:
+        # What has ended stays so, and its ids are worth having.
+        for outcome in ended:
+            _say(outcome, as_json=as_json)
+        raise
     for outcome in outcomes:
         _say(outcome, as_json=as_json)
     return 0 if all(outcome.status == "applied" for outcome in outcomes) else 1
@@ -173,18 +182,3 @@ def _operation(item: Any, number: int) -> Operation:
 
 def _bytes(value: Any) -> bytes:
     return value if isinstance(value, bytes) else base64.b64decode(value, validate=True)
-
-
-def split(operations: list[Operation]) -> list[list[Operation]]:
-    """Operations in groups that fit a transaction each, in order."""
-    groups: list[list[Operation]] = [[]]
-    size = 0
-    for operation in operations:
-        cost = len(operation.body) + len(operation.salt) + len(operation.application) + 24
-        full = size + cost > TRANSACTION_BYTES_MAX - 512 or len(groups[-1]) >= OPERATIONS_MAX
-        if groups[-1] and full:
-            groups.append([])
-            size = 0
-        groups[-1].append(operation)
-        size += cost
-    return groups

@@ -32,8 +32,6 @@ PROBES = 12
 """Transactions one after the other whose confirmation is timed, before and after the kill."""
 PROBES_S = 25.0
 """After which fewer have to do."""
-FLYING_MAX = 32
-"""Transactions that are on their way at once."""
 REFRESH_S = 0.25
 PLAIN_REFRESH_S = 5.0
 RECEIPT_FILE = "demo.receipt"
@@ -309,19 +307,10 @@ class Demo:
                 self._last = (identity, number, name)
 
     async def _submit_all(self, transactions: list[Transaction]) -> list[Outcome]:
-        """Every transaction to its definite end, some at once."""
-        outcomes: list[Outcome] = []
-        slots = trio.Semaphore(FLYING_MAX)
-
-        async def submit(transaction: Transaction) -> None:
-            async with slots:
-                self.board.submitted[transaction.id] = trio.current_time()
-                outcomes.append(await self.client.confirm(transaction, deadline_s=DEADLINE_S))
-
-        async with trio.open_nursery() as nursery:
-            for transaction in transactions:
-                nursery.start_soon(submit, transaction)
-        return outcomes
+        """Every transaction to its definite end, in bulk."""
+        now = trio.current_time()
+        self.board.submitted.update((transaction.id, now) for transaction in transactions)
+        return await self.client.submit_many(transactions, deadline_s=DEADLINE_S)
 
     async def _confirm_at(self, transaction: Transaction, *nodes: int) -> None:
         """Hand the transaction to the first of these nodes, and wait until all confirmed it."""

@@ -83,6 +83,8 @@ class MemoryNode:
         self.pending: dict[bytes, Transaction] = {}
         self.submissions: list[list[bytes]] = []
         """Ids that were handed over, one list a request."""
+        self.submitted_at: list[float] = []
+        """When, by trio's clock."""
         self.automatic = automatic
         self.capacity = capacity
         self.reads = 0
@@ -134,6 +136,7 @@ class MemoryNode:
             transactions,
         )
         admitted = job.run(self.ledger.reader)
+        self.submitted_at.append(trio.current_time())
         self.submissions.append([admission.id for admission in admitted.admissions])
         full = set()
         for transaction in admitted.transactions:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from consensus.interface import Signed
 from consensus.protocols.tendermint import Tendermint
-from consensus.protocols.tendermint_messages import PRECOMMIT, PREVOTE, PROPOSAL
+from consensus.protocols.tendermint_messages import PRECOMMIT, PREVOTE, PROPOSAL, Proposal
 from ledger.statement import Slot
 from ledger.value import Value
 from sim.plugin_life import Packet
@@ -118,6 +118,12 @@ class Stage(Script):
             self.run_ms(50)
         self.allow = None
         return self.run()
+
+    def proposal_at(self, name: str, round_: int) -> Proposal:
+        """What a seat holds for the proposal of a round."""
+        proposal = self.plugin(name).log.proposal((1, round_))
+        assert proposal is not None
+        return proposal
 
     def value(self, round_: int, payload: bytes = OTHER_PAYLOAD) -> Value:
         """A value that validator 3 never proposed by itself."""

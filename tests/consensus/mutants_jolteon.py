@@ -188,19 +188,6 @@ class KeepsCertificates(Jolteon):
         return []
 
 
-class _ForgetsTc(Safety):
-    def restore(self, record: bytes) -> tuple[Value, ...]:
-        values = super().restore(record)
-        self.view, self.high_tc = qc_view(self.high_qc) + 1, None
-        return values
-
-
-class ForgetsTc(Jolteon):
-    """L6: a restart goes back to the view after the highest qc, whatever tc there was."""
-
-    SAFETY = _ForgetsTc
-
-
 class NeverWaitsLonger(Jolteon):
     """L8: views never get longer."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from consensus.interface import Signed
-from consensus.protocols.tendermint import Stage, Tendermint
+from consensus.interface import DecisionProof, Signed
+from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import NO_ROUND, PREVOTE, Proposal
 from consensus.protocols.tendermint_record import Record, Valid
+from consensus.protocols.tendermint_state import Stage
 from consensus.tally import Tally
-from ledger.certificate import Certificate
+from ledger.certificate import Certificate, TimeoutCertificate
 from ledger.validators import ValidatorSet
 from ledger.value import Value
 
@@ -109,11 +110,10 @@ class DecidesOnPolka(Tendermint):
 class BelievesDecisions(Tendermint):
     """Takes any certificate for the reason of a peer's decision."""
 
-    def is_commit(self, value: Value, certificate: Certificate) -> bool:
-        return certificate.value == value.digest
-
-    def find_commit(self) -> Certificate | None:
-        return super().find_commit() or self.find_polka()
+    def on_decision(self, values: tuple[Value, ...], proof: DecisionProof) -> None:
+        if values[0].slot[0] == self.instance:
+            self.decide(values, proof)
+            self._start_instance(self.instance + 1)
 
 
 class NeverValidates(Tendermint):
@@ -142,6 +142,13 @@ class NeverSendsAgain(Tendermint):
 
     def _resend(self) -> None:
         """Say nothing."""
+
+
+class NeverSaysWhy(Tendermint):
+    """Sends its votes of a round again, but not what let it enter the round."""
+
+    def reason_for_round(self) -> TimeoutCertificate | None:
+        return None
 
 
 class NeverGrows(Tendermint):

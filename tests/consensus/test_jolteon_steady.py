@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from consensus.chained import NO_VIEW
 from consensus.interface import (
     Accuse,
     Broadcast,
@@ -484,6 +485,18 @@ def test_nothing_is_lost_that_comes_while_an_empty_payload_is_on_its_way() -> No
 
     assert of(effects, RequestPayload) == [RequestPayload((1,), b"")]
     assert not of(bench.fill(1, ()), RequestPayload)
+
+
+def test_what_was_to_be_ordered_may_expire_and_then_the_timer_stops() -> None:
+    bench = Bench(me=0)
+    bench.wake()
+
+    effects = bench.ring(1)
+    assert of(effects, RequestPayload) == [RequestPayload(NO_VIEW, b"")]
+    assert of(effects, SetTimer) == [SetTimer(Timer("view", (1,)), 1_000)]
+
+    assert not bench.take(PayloadReady(NO_VIEW, PAYLOAD))
+    assert bench.take(PayloadReady(NO_VIEW, ())) == [CancelTimer(Timer("view", (1,)))]
 
 
 def test_a_fresh_network_is_silent() -> None:

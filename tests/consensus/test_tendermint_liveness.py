@@ -1,4 +1,4 @@
-"""Schedules that stop Tendermint for ever with one rule missing, and only delay Tendermint itself."""
+"""Schedules that stop Tendermint for ever with one rule missing, and only delay it as it is."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.consensus.harness import HEALED_MS, PAYLOAD, Stage
 Play = Callable[[type[Tendermint]], PluginReport]
 LOCKED_APART = {
     "proposal 0": "AC<Z",
-    "prevote 0": "A<CZ B<AC C<AB",
+    "prevote 0": "A<CZ B<AC C<AB z<AB",
     "precommit 0": "A<BC B<AC C<AB z<AB",
     "proposal 1": "BC<z",
     "prevote 1": "A<BC B<Cz C<AB",
@@ -58,12 +58,23 @@ def two_locks_and_a_restart(protocol: type[Tendermint]) -> PluginReport:
 
 
 def left_behind(protocol: type[Tendermint]) -> PluginReport:
-    """L2: three validators leave round after round; then one of them dies, and the fourth counts."""
+    """L2: three leave round after round without the fourth; then one of them dies."""
     rounds = {f"{phase} {n}": "ABC" for n in range(9) for phase in ("prevote", "precommit")}
     stage = Stage(protocol, "", rounds, PluginScenario(protocol))
     stage.until_round(3, "AB")
     stage.crash(2)
     assert stage.plugin("Z").round == 0
+    return stage.heal()
+
+
+def one_ahead(protocol: type[Tendermint]) -> PluginReport:
+    """A alone hears enough precommits to enter round 1; the fourth validator is dead."""
+    plan = {"prevote 0": "ABC", "precommit 0": "A<BC B<C C<B"}
+    stage = Stage(protocol, "", plan, PluginScenario(protocol))
+    stage.crash(3)
+    stage.until_round(1, "A")
+    stage.run_ms(3_000)
+    assert stage.plugin("B").round == stage.plugin("C").round == 0
     return stage.heal()
 
 
@@ -94,6 +105,7 @@ SCHEDULES: list[tuple[Play, type[Tendermint]]] = [
     (two_locks, mutants.NeverUnlocks),
     (two_locks_and_a_restart, mutants.ForgetsValidValue),
     (left_behind, mutants.NeverSkips),
+    (one_ahead, mutants.NeverSaysWhy),
     (all_lost_once, mutants.NeverSendsAgain),
     (slow_links, mutants.NeverGrows),
     (dead_proposer, mutants.MisreadsLine58),
@@ -125,7 +137,9 @@ def test_a_dead_proposer_costs_one_propose_timeout() -> None:
 
 
 def test_without_faults_each_value_takes_one_round_and_nine_broadcasts() -> None:
-    report = run(PluginScenario(Tendermint, payloads=5, payload_max=5, interval_ms=100, jitter_us=0))
+    report = run(
+        PluginScenario(Tendermint, payloads=5, payload_max=5, interval_ms=100, jitter_us=0)
+    )
 
     assert {value.slot[1] for value in report.decided} == {0}
     assert report.messages == len(report.decided) * 9 * 3
@@ -135,7 +149,7 @@ def test_an_idle_ledger_is_quiet() -> None:
     report = run(PluginScenario(Tendermint, payloads=0))
 
     assert report.messages == 0
-    assert report.events == 4, "one start each"
+    assert report.events == 5, "one start each, and no payload for the first proposer"
 
 
 def test_silence_returns_after_the_last_value() -> None:

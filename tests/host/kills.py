@@ -181,7 +181,7 @@ def main() -> None:
         async def go() -> int:
             return await lead(folder, rounds=options.rounds, seed=options.seed, say=print)
 
-        print(json.dumps({"confirmed": trio.run(go), "rounds": options.rounds}))
+        print(json.dumps({"confirmed": trio.run(go), "rounds": options.rounds}))  # noqa: T201
 
 
 if __name__ == "__main__":

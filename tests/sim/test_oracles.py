@@ -18,22 +18,25 @@ from consensus.io import (
     Confirmed,
     Halt,
     HostEvent,
+    Job,
     Loop,
     Looped,
     Output,
     PeerUp,
     Report,
     SendFrame,
+    StartJob,
     Step,
 )
+from consensus.recovery import Recovered, Setup
 from ledger import layout
-from ledger.store import Write
+from ledger.store import Reader, Write
 from ledger.value import Value
 from sim.chain_oracle import MAJORITIES, QUORUMS, ChainOracle, naive_root
 from sim.faults import draw_scenario
 from sim.oracles import Findings, Violation
 from sim.run import Run, SimReport, Wrap, run
-from sim.scenario import Incident, Load, Scenario
+from sim.scenario import Incident, Load, Scenario, Weather
 from sim.watcher import Machine
 from tests.sim.fixed_leader import FixedLeader, Vote
 from tests.sim.planted import Meddler
@@ -333,6 +336,58 @@ def test_a_node_that_does_not_sync_loses_what_it_confirmed() -> None:
 
 def forgetful(machine: Machine) -> Machine:
     return Meddler(machine, is_syncing=False)
+
+
+def test_validators_that_forget_what_they_said_are_found() -> None:
+    class Amnesia(Run):
+        def remember(self, reader: Reader, setup: Setup) -> Recovered:
+            return replace(super().remember(reader, setup), said={}, sent=(), record=None)
+
+    # Votes take long, so that the leader restarts while its proposal is open.
+    slow = Weather(delay_us=150_000)
+    crashes = tuple(Incident("crash", at, at + 100, (0,)) for at in (600, 1_100, 1_600))
+    scenario = replace(FAIR, weather=slow, incidents=crashes)
+
+    # Said twice, or its peers remind it of what it has said: found one way or the other.
+    found = properties(Amnesia(scenario, FixedLeader).lead())
+
+    assert found & {"P14", "P19"}
+    assert run(scenario, FixedLeader).violations == ()
+
+
+def test_a_batch_number_used_twice_is_found() -> None:
+    class Recounting(Run):
+        def remember(self, reader: Reader, setup: Setup) -> Recovered:
+            return replace(super().remember(reader, setup), sequence=0)
+
+    crash = Incident("crash", 900, 1_000, (0, 1, 2, 3))
+
+    assert "P14" in properties(Recounting(replace(FAIR, incidents=(crash,)), FixedLeader).lead())
+
+
+def test_a_job_that_breaks_is_a_finding() -> None:
+    @dataclass(frozen=True)
+    class Broken(Job):
+        def run(self, reader: Reader) -> Any:
+            raise LookupError("a mistake in a job")
+
+    def sabotage(output: Output) -> list[Output]:
+        return [StartJob(output.number, Broken())] if isinstance(output, StartJob) else [output]
+
+    report = run(FAIR, FixedLeader, wrap=wrap_one(1, lambda m: Meddler(m, output=sabotage)))
+
+    assert properties(report) == {"P19"}
+    assert "a mistake in a job" in report.violations[0].sentence
+
+
+def test_a_validator_without_its_disk_is_one_of_the_faulty() -> None:
+    # Leader 0 keeps its disk; validator 2 loses everything that it has said and confirmed.
+    theft = Incident("lost-disk", 2_500, 3_000, (2,))
+
+    report = run(replace(FAIR, incidents=(theft,)), FixedLeader)
+
+    assert report.violations == ()
+    assert len(set(report.certified)) == 1
 
 
 def test_a_confirmation_without_a_certificate_is_found() -> None:

@@ -16,7 +16,7 @@ from storage.home import Store, open_store
 from storage.leveldb import LevelDbEngine
 from storage.leveldb_files import HEADER_SIZE, check_files, log_names
 
-pytest.importorskip("plyvel")
+pytest.importorskip("plyvel", exc_type=ImportError)
 
 ROOT = Path(__file__).parents[2]
 Read = Callable[[Store], dict[bytes, bytes]]

@@ -395,8 +395,6 @@ class Life(ABC):
 
     def root(self, length: int) -> Root:
         """The root after the first `length` values of the log."""
-        if not length:
-            return Root(b"", (0,), 0)
         height = sum(1 for value in self.log[:length] if value.payload)
-        last = self.log[length - 1]
-        return Root(last.digest, last.slot, height)
+        last = self.log[length - 1] if length else None
+        return Root(last.digest, last.slot, height) if last else Root(b"", (0,), 0)

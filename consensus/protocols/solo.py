@@ -8,8 +8,8 @@
 Commit rule: one signature, the sequencer's, over the value of the next number.
 Durable: the signed message itself; a restarted sequencer says it again rather than anything else.
 Liveness: nothing is re-sent; who missed a message gets the decision from a peer.
-Deviations: none, since there is no paper.  Validator 0 is trusted and must not stop; the next value
-is proposed only after the last one is decided.
+Deviations: none, since there is no paper.  Validator 0 is trusted, and must neither stop nor lose
+its disk; the next value is proposed only after the last one is decided.
 """
 
 from __future__ import annotations

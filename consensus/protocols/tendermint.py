@@ -51,7 +51,7 @@ from consensus.protocols.tendermint_messages import (
     Proposal,
 )
 from consensus.protocols.tendermint_record import Lock, Valid
-from consensus.protocols.tendermint_state import INSTANCES_AHEAD, Stage, State
+from consensus.protocols.tendermint_state import INSTANCES_AHEAD, ROUNDS_AHEAD, Stage, State
 from ledger.certificate import TimeoutCertificate
 from ledger.statement import Slot
 from ledger.value import Value
@@ -111,7 +111,7 @@ class Tendermint(State):
         self.stage = Stage.PROPOSE  # L13
         self.is_active = False
         self.remember()
-        self.note("started_round", instance=self.instance, round=round_)
+        self.note("entered", instance=self.instance, round=round_)
         self._activate()
         self._propose()
 
@@ -137,6 +137,7 @@ class Tendermint(State):
         self._activate()
         value = Value(self.context.epoch, b"", slot, self.me, self.now.wall_ms, payload)
         self._say(Proposal(value, self.round, NO_ROUND, None))  # L19
+        self.note("proposed", instance=self.instance, round=self.round, value=value.digest)
 
     # --- what arrives -----------------------------------------------------------------------------
 
@@ -145,11 +146,7 @@ class Tendermint(State):
         _, slot, _ = message.statement()
         if not self._is_near(slot):
             return
-        if isinstance(message, Proposal) and not (
-            signed.sender == self.proposer(slot)
-            and message.value.proposer == self.proposer(message.value.slot)
-            and self.has_proof_of_lock(message)
-        ):
+        if isinstance(message, Proposal) and not self._is_acceptable(signed.sender, message):
             return
         earlier = self.log.add(signed)
         if earlier is not None:
@@ -158,11 +155,23 @@ class Tendermint(State):
             self._activate()
             self._advance()
 
+    def _is_acceptable(self, sender: int, proposal: Proposal) -> bool:
+        """Whether a proposal comes from those who should make it, with what it needs."""
+        comes_soon = proposal.round <= ROUNDS_AHEAD + (
+            self.round if proposal.slot[0] == self.instance else 0
+        )
+        from_proposer = sender == self.proposer(proposal.slot)
+        first_from_proposer = proposal.value.proposer == self.proposer(proposal.value.slot)
+        return (
+            comes_soon
+            and from_proposer
+            and first_from_proposer
+            and self.has_proof_of_lock(proposal)
+        )
+
     def on_certificate(self, certificate: AnyCertificate) -> None:
-        phases = (PRECOMMIT,) if isinstance(certificate, TimeoutCertificate) else (
-            PREVOTE,
-            PRECOMMIT,
-        )  # fmt: skip
+        ends_round = isinstance(certificate, TimeoutCertificate)
+        phases = (PRECOMMIT,) if ends_round else (PREVOTE, PRECOMMIT)
         if certificate.phase not in phases or len(certificate.slot) != 2:
             return
         if 0 <= certificate.slot[0] - self.instance <= INSTANCES_AHEAD:

@@ -33,15 +33,19 @@ class MessageLog:
         self._senders.setdefault(slot, {})[signed.sender] = None
         earlier = self._tally.add(signed)
         if isinstance(message, Proposal):
-            self._proposals.setdefault(slot, message)
-            self.learn_value(message.value)
-            if message.polka is not None:
-                self.learn_certificate(message.polka)
+            if self._tally.count(phase, slot, value):  # Not the third of an equivocator.
+                self._keep_proposal(message)
         elif (phase, slot) not in self._proven:
             certificate = self._tally.certificate(phase, slot, value, self._quorum)
             if certificate is not None:
                 self.learn_certificate(certificate)
         return earlier
+
+    def _keep_proposal(self, proposal: Proposal) -> None:
+        self._proposals.setdefault(proposal.slot, proposal)
+        self.learn_value(proposal.value)
+        if proposal.polka is not None:
+            self.learn_certificate(proposal.polka)
 
     def learn_value(self, value: Value) -> None:
         """Keep a value that may be voted on or decided."""

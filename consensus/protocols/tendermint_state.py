@@ -30,7 +30,7 @@ from ledger.value import Value
 INSTANCES_AHEAD = 4
 """Later instances whose messages are kept: those of peers that decided a little earlier."""
 ROUNDS_AHEAD = 8
-"""Rounds of them that are kept."""
+"""Rounds of them that are kept, and rounds ahead of ours whose proposals are: values are large."""
 
 
 class Stage(IntEnum):
@@ -191,6 +191,9 @@ class State(Consensus):
         """Broadcast, unless this validator only follows."""
         if self.me is not None:
             self.broadcast(message)
+            if not isinstance(message, Proposal):
+                phase, (instance, round_), value = message.statement()
+                self.note("voted", phase=phase, instance=instance, round=round_, value=value)
 
     def _resend(self) -> None:
         """What a peer may miss of this round, and what brought us here."""

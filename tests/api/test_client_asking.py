@@ -136,7 +136,9 @@ async def test_what_the_client_signs_expires_and_has_a_nonce_of_its_own() -> Non
     assert first.network == GENESIS.network
 
 
-@pytest.mark.parametrize("url", ["", "node0", "ftp://node0", "http://", "http://\x00", "http://a:b"])
+@pytest.mark.parametrize(
+    "url", ["", "node0", "ftp://node0", "http://", "http://\x00", "http://a:b"]
+)
 async def test_a_url_that_is_none_is_the_users_mistake(url: str) -> None:
     with pytest.raises(UserError, match="is not the address of an API"):
         LedgerClient([url], GENESIS)
@@ -159,6 +161,10 @@ async def test_the_latest_checkpoint_extends_those_met_before() -> None:
         # The node that is behind serves an older log: it is checked against the newer one.
         client.urls.append("http://node2")
         third = await client.checkpoint()
+        # What extends the older log and not the newer one is a second history.
+        behind.ledger.confirm(MINE)
+        with pytest.raises(ProofFault):
+            await client.checkpoint()
 
     assert first.head.size < second.head.size
     assert third.head.size < first.head.size

@@ -105,11 +105,20 @@ async def test_a_receipt_that_proves_something_else_is_not_believed(
 
 
 async def test_one_liar_cannot_refuse_a_good_transaction(autojump_clock: Clock) -> None:
-    ledger = MemoryLedger(GENESIS)
-    says = liar(manual(ledger), admissions=refuses_all("transaction.signature"))
+    node = manual()
+    says = liar(manual(node.ledger), admissions=refuses_all("transaction.signature"))
+    outcomes: list[Outcome] = []
 
-    async with client_at(says, MemoryNode(ledger)) as (client, _):
-        assert (await client.confirm(MINE, deadline_s=60)).status == "applied"
+    async def confirm() -> None:
+        outcomes.append(await client.confirm(MINE, deadline_s=60))
+
+    async with client_at(says, node) as (client, net), trio.open_nursery() as nursery:
+        nursery.start_soon(confirm)
+        await trio.sleep(20)
+        node.confirm()
+
+    assert outcomes[0].status == "applied"
+    assert net.asked("node0", "/v1/transactions") == 1, "who refuses is not sent it again"
 
 
 async def test_one_liar_cannot_declare_a_transaction_expired(autojump_clock: Clock) -> None:

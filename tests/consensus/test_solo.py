@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from consensus.interface import DecisionProof
+from consensus.interface import (
+    Decide,
+    DecisionProof,
+    Now,
+    Received,
+    Recovery,
+    Root,
+    Validate,
+    Verdict,
+)
 from consensus.protocols.solo import SEQUENCE, Sequenced, Solo
 from ledger.certificate import Certificate
 from ledger.encoding import decode, encode
@@ -84,6 +95,22 @@ def test_only_the_sequencers_signature_decides() -> None:
     script.run_ms(1_000)
 
     assert script.seats[2].log == []
+
+
+def test_a_value_is_judged_once_those_before_it_are_decided() -> None:
+    script = Script(PluginScenario(Solo, payloads=0))
+    plugin = Solo(replace(script.context, me=2), Recovery(Root(b"", (0,), 0), None, ()))
+    first, second = (Value(EPOCH, b"", (n,), 0, n, (bytes([n]) * 32,)) for n in (1, 2))
+    now = Now(0, 0)
+
+    early = plugin.step(now, Received(script.sign(0, Sequenced(second))))
+    due = plugin.step(now, Received(script.sign(0, Sequenced(first))))
+    done = plugin.step(now, Verdict(first, valid=True))
+
+    assert early == []
+    assert due == [Validate(first)]
+    assert [one.values for one in done if isinstance(one, Decide)] == [(first,)]
+    assert done[-1] == Validate(second)
 
 
 def test_a_chained_value_is_no_message() -> None:

@@ -157,6 +157,35 @@ def test_messages_far_ahead_fill_no_memory() -> None:
     assert not any(plugin.log.has_heard(instance) for instance in (1, 2, 6, 1_000_000))
 
 
+def test_only_the_proposer_of_a_round_proposes() -> None:
+    script = Script(PluginScenario(Tendermint, payloads=0, twins=(3,)))
+    script.run_ms(5)
+    plugin = script.seats[0].plugin
+    assert isinstance(plugin, Tendermint)
+    stolen = Value(EPOCH, b"", (1, 0), 3, 1, ())
+
+    script.inject(3, Proposal(stolen, 0, NO_ROUND, None), 0)
+    script.inject(3, Proposal(replace(stolen, proposer=1), 0, NO_ROUND, None), 0)
+    script.inject(3, Proposal(replace(stolen, proposer=1, slot=(1, 2)), 2, NO_ROUND, None), 0)
+    script.run_ms(100)
+
+    assert [plugin.log.proposal((1, round_)) for round_ in range(3)] == [None] * 3
+
+
+def test_an_endless_equivocator_fills_no_memory() -> None:
+    script = Script(PluginScenario(Tendermint, payloads=0, twins=(1,)))
+    script.run_ms(5)
+    plugin = script.seats[0].plugin
+    assert isinstance(plugin, Tendermint)
+    values = [Value(EPOCH, b"", (1, 0), 1, n, ()) for n in range(20)]
+
+    for value in values:
+        script.inject(1, Proposal(value, 0, NO_ROUND, None), 0)
+    script.run_ms(100)
+
+    assert sum(plugin.log.value(value.digest) is not None for value in values) == 2
+
+
 HASHES = """
 from consensus.protocols.tendermint import Tendermint
 from sim.plugins import draw_scenario, run

@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ import trio
 
 from api.client import LedgerClient
 from host.cluster import Cluster, open_cluster
-from host.home import read_config, read_home, read_private
+from host.home import read_config, read_genesis, read_home, read_private
 from ledger.applications.records import make_record
+from ledger.genesis import to_json
 from p2p.certificate import Identity, make_identity
 from p2p.tls import make_contexts
 from storage.tripwire import MAGIC
@@ -28,6 +30,18 @@ LIMIT_S = 60
 STRANGER = make_identity(b"s" * 32)
 LENGTH_OF_4_GIB = b"\xff\xff\xff\xff\x01"
 """The header of a frame on the protocol's channel."""
+NO_LINK = {
+    "plain text": b"hello, is anybody there?\n" * 40,
+    "HTTP": b"GET /v1/status HTTP/1.1\r\nHost: node\r\n\r\n",
+    "broken TLS": b"\x16\x03\x01\xff\xff" + bytes(70_000),
+    "a frame without TLS": LENGTH_OF_4_GIB + bytes(5_000),
+}
+BROKEN_RULES = {
+    "4 GiB": LENGTH_OF_4_GIB + bytes(5_000),
+    "an unknown channel": b"\x00\x00\x00\x01\x63x",
+    "no hello": b"\x00\x00\x00\x04\x00\xc1\xc1\xc1\xc1",
+    "nothing": b"",
+}
 
 
 # --- homes ---
@@ -121,19 +135,25 @@ def test_the_database_of_another_network_is_refused(home: Path, other: Path) -> 
 
 
 def test_a_genesis_that_differs_is_refused(home: Path) -> None:
-    genesis = json.loads((home / "genesis.json").read_text())
-    genesis["limits"]["run_ahead"] += 1
-    (home / "genesis.json").write_text(json.dumps(genesis))
+    genesis = read_genesis(home / "genesis.json")
+    more = replace(genesis.limits, run_ahead=genesis.limits.run_ahead + 1)
+    (home / "genesis.json").write_text(to_json(replace(genesis, limits=more)))
 
     check_damaged(home, "belongs to the network")
 
 
-def test_a_validator_of_an_unknown_protocol_does_not_start(home: Path) -> None:
-    genesis = json.loads((home / "genesis.json").read_text())
-    genesis["epoch"]["protocol"] = "paxos"
-    (home / "genesis.json").write_text(json.dumps(genesis))
+def test_a_genesis_whose_contents_were_edited_is_refused(home: Path) -> None:
+    replace_in(home / "genesis.json", '"run_ahead": 16', '"run_ahead": 17')
 
-    check_refused(run("run", home), "there is no protocol paxos")
+    check_refused(call("run", home), "do not match the network id")
+
+
+def test_a_network_of_an_unknown_protocol_does_not_start(home: Path) -> None:
+    genesis = read_genesis(home / "genesis.json")
+    unknown = replace(genesis.epoch, protocol="paxos")
+    (home / "genesis.json").write_text(to_json(replace(genesis, epoch=unknown)))
+
+    check_refused(call("run", home), "there is no protocol paxos")
 
 
 @pytest.mark.parametrize("name", ["consensus.key", "transport.key"])
@@ -151,7 +171,7 @@ def test_a_missing_or_malformed_key_is_named(home: Path, name: str, content: byt
     [
         ("config.toml", "version = 1", "version = 2", "format version 2"),
         ("peers.toml", "version = 1", "version = 2", "format version 2"),
-        ("genesis.json", '"version": 1', '"version": 2', "version"),
+        ("genesis.json", '"version": 1', '"version": 2', "genesis.version: format 2"),
         ("config.toml", "version = 1", "", "format version None"),
         ("config.toml", "listen", "listn", '"listen" is missing'),
         ("config.toml", "127.0.0.1", "", "not an address"),
@@ -283,45 +303,18 @@ async def connect(cluster: Cluster, index: int) -> trio.SocketStream:
     return await trio.open_tcp_stream(endpoint.host, endpoint.port)
 
 
-@pytest.mark.trio
-@pytest.mark.parametrize(
-    "said",
-    [
-        b"hello, is anybody there?\n" * 40,
-        b"GET /v1/status HTTP/1.1\r\nHost: node\r\n\r\n",
-        b"\x16\x03\x01\xff\xff" + bytes(70_000),
-        LENGTH_OF_4_GIB + bytes(5_000),
-    ],
-    ids=["plain-text", "http", "broken-tls", "frame-without-tls"],
-)
-async def test_what_is_no_link_on_the_peer_port_loses_its_own_connection(
-    attacked: tuple[Cluster, LedgerClient], said: bytes
-) -> None:
-    cluster, client = attacked
-    await check_confirming(client)
-
-    for index in range(3):
-        stream = await connect(cluster, index)
-        with suppress(trio.BrokenResourceError):
-            await stream.send_all(said)
-        await read_to_end(stream)
-        await stream.aclose()
-
-    await check_unharmed(cluster, client)
-
-
 async def greet(stream: trio.SSLStream[trio.SocketStream]) -> None:
     """TLS 1.3 tells a refused client no earlier than at its first read."""
     await stream.do_handshake()
     await stream.receive_some()
 
 
-def client_contexts(cluster: Cluster) -> dict[str, ssl.SSLContext]:
-    """TLS clients that believe any server: with no certificate, and with one nobody pinned."""
+def strange_contexts(cluster: Cluster) -> list[ssl.SSLContext]:
+    """TLS clients without a certificate, and with one that nobody pinned."""
     nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     nobody.check_hostname = False
     nobody.verify_mode = ssl.CERT_NONE
-    return {"no-certificate": nobody, "unknown-certificate": as_peer(cluster, STRANGER)}
+    return [nobody, as_peer(cluster, STRANGER)]
 
 
 def as_peer(cluster: Cluster, identity: Identity) -> ssl.SSLContext:
@@ -331,45 +324,47 @@ def as_peer(cluster: Cluster, identity: Identity) -> ssl.SSLContext:
 
 
 @pytest.mark.trio
-@pytest.mark.parametrize("kind", ["no-certificate", "unknown-certificate"])
-async def test_a_stranger_gets_no_link(attacked: tuple[Cluster, LedgerClient], kind: str) -> None:
+async def test_strangers_on_the_peer_port_lose_their_own_connections(
+    attacked: tuple[Cluster, LedgerClient],
+) -> None:
+    """Plain text, HTTP, no certificate, one that nobody pinned."""
     cluster, client = attacked
     await check_confirming(client)
 
-    for index in range(3):
-        raw = await connect(cluster, index)
-        stream = trio.SSLStream(raw, client_contexts(cluster)[kind])
-        with pytest.raises(trio.BrokenResourceError):
-            await greet(stream)
-        await raw.aclose()
+    for said in NO_LINK.values():
+        for index in range(3):
+            stream = await connect(cluster, index)
+            with suppress(trio.BrokenResourceError):
+                await stream.send_all(said)
+            await read_to_end(stream)
+            await stream.aclose()
+    for context in strange_contexts(cluster):
+        for index in range(3):
+            raw = await connect(cluster, index)
+            with pytest.raises(trio.BrokenResourceError):
+                await greet(trio.SSLStream(raw, context))
+            await raw.aclose()
 
     await check_unharmed(cluster, client)
 
 
 @pytest.mark.trio
-@pytest.mark.parametrize(
-    "said",
-    [
-        LENGTH_OF_4_GIB + bytes(5_000),
-        b"\x00\x00\x00\x01\x63x",
-        b"\x00\x00\x00\x04\x00\xc1\xc1\xc1\xc1",
-    ],
-    ids=["4-gib", "unknown-channel", "no-hello"],
-)
-async def test_a_validator_that_breaks_the_rules_loses_its_link_alone(
-    attacked: tuple[Cluster, LedgerClient], said: bytes
+async def test_a_validator_that_breaks_the_rules_loses_its_links_alone(
+    attacked: tuple[Cluster, LedgerClient],
 ) -> None:
     """Node 3's own keys in the wrong hands: it may fail, and the others go on."""
     cluster, client = attacked
     await check_confirming(client)
     identity = make_identity(read_private(cluster.nodes[3].home / "transport.key"))
 
-    for index in range(3):
-        stream = trio.SSLStream(await connect(cluster, index), as_peer(cluster, identity))
-        await stream.do_handshake()
-        with suppress(trio.BrokenResourceError):
-            await stream.send_all(said)
-        await read_to_end(stream)
-        await trio.aclose_forcefully(stream)
+    for said in BROKEN_RULES.values():
+        for index in range(3):
+            stream = trio.SSLStream(await connect(cluster, index), as_peer(cluster, identity))
+            await stream.do_handshake()
+            with suppress(trio.BrokenResourceError):
+                await stream.send_all(said)
+            if said:
+                await read_to_end(stream)
+            await trio.aclose_forcefully(stream)
 
     await check_unharmed(cluster, client)

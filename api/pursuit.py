@@ -26,7 +26,9 @@ from ledger.receipt import parse_receipt, prove_operation
 from ledger.transaction import Transaction
 
 RESEND_S = 2.0
-"""After which an unconfirmed transaction is sent to one more node."""
+"""Without news after which an unconfirmed transaction is sent to one more node."""
+RESEND_MANY_S = 10.0
+"""The same for many at once: they wait for each other, and resent they would only wait longer."""
 WAIT_MS = 2_000
 """How long a node may hold back its answer for a confirmation to come."""
 PAUSE_FIRST_S = 0.05
@@ -92,6 +94,7 @@ class Pursuit:
         self._urls = list(dict.fromkeys(urls))
         self._open = {each.id: _Case(each, {}, set(), set()) for each in transactions}
         self._faults = faults
+        self._resend_s = RESEND_S if len(self._open) == 1 else RESEND_MANY_S
         self._progress = progress
         self._news = trio.Event()
         self._troubled: dict[str, str] = {}
@@ -107,23 +110,28 @@ class Pursuit:
                 for started, url in enumerate(self._urls, 1):
                     self._chasing += 1
                     nursery.start_soon(self._chase, url)
-                    with trio.move_on_after(self._patience_s(started)):
-                        await self._until(lambda begun=url: begun in self._troubled)  # type: ignore[misc]
+                    await self._give_time(url, self._patience_s(started))
                     if not self._open:
                         break
-                await self._until(lambda: not self._chasing)
+                while self._open and self._chasing:
+                    await self._news.wait()
                 nursery.cancel_scope.cancel()
         if self._open:
             raise UnreachableError(self._complaint(deadline_s))
 
     def _patience_s(self, started: int) -> float:
         helpful = started - len(self._troubled)
-        return float(RESEND_S * 2 ** max(0, helpful - self._faults - 1))
+        return float(self._resend_s * 2 ** max(0, helpful - self._faults - 1))
 
-    async def _until(self, condition: Callable[[], bool]) -> None:
-        """Wait until the condition holds or everything has ended."""
-        while self._open and not condition():
-            await self._news.wait()
+    async def _give_time(self, url: str, patience_s: float) -> None:
+        """Wait until the node is in trouble, or nothing has ended for so long."""
+        while self._open and url not in self._troubled:
+            left = len(self._open)
+            with trio.move_on_after(patience_s) as scope:
+                while url not in self._troubled and len(self._open) == left:
+                    await self._news.wait()
+            if scope.cancelled_caught:
+                return
 
     def _tell(self) -> None:
         self._news.set()
@@ -261,5 +269,4 @@ class Pursuit:
         self.outcomes[outcome.id] = outcome
         if self._progress is not None:
             self._progress(outcome)
-        if not self._open:
-            self._tell()
+        self._tell()

@@ -294,7 +294,11 @@ class RequestPayload:
 
 @dataclass(frozen=True, slots=True)
 class Validate:
-    """Ask whether a value is valid; its ancestors must have been validated before."""
+    """Ask whether a value is valid.
+
+    A value with a parent: once its ancestors are known.  One without: once its predecessor is
+    decided, since the verdict is given from there.
+    """
 
     value: Value
 

@@ -33,6 +33,7 @@ INCIDENTS = (
 FAULTS = (*WEATHERS, *INCIDENTS)
 CLOCK_STEP_MS_MAX = 3_600_000
 CLOCK_LEAD_MS_MAX = 2_000
+"""By how much validator 0 may be ahead: its followers would wait for a fixed leader's clock."""
 _COUNTS = {"clock": 3, "slow-disk": 2, "slow-jobs": 2, "pause": 4, "ring": 2}
 """The most incidents of one kind, where that is not the usual number."""
 _USUAL_COUNT = 5

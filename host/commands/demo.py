@@ -59,6 +59,7 @@ def command(
         hosts=(),
     )
     screen = Screen(quiet=as_json)
+    is_told = False
     with _folder(folder, keep=stay) as network, one_error():
         settings = Settings(
             folder=network,
@@ -67,13 +68,20 @@ def command(
             stay=stay,
             keep=stay or folder is not None,
         )
-        holds = trio.run(until_stopped, run_demo, settings, screen)
-    if holds is None:
+
+        def sum_up() -> None:
+            nonlocal is_told
+            is_told = True
+            if as_json:
+                click.echo(json.dumps(_document(screen, plan)))
+            else:
+                screen.summary(settings.closing())
+
+        trio.run(until_stopped, run_demo, settings, screen, sum_up)
+    if not is_told:
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    if as_json:
-        click.echo(json.dumps(_document(screen, plan, holds=holds)))
-    return 0 if holds else 1
+    return 0 if screen.holds else 1
 
 
 @contextmanager
@@ -93,9 +101,9 @@ def _folder(chosen: Path | None, *, keep: bool) -> Iterator[Path]:
             shutil.rmtree(made, ignore_errors=True)
 
 
-def _document(screen: Screen, plan: Plan, *, holds: bool) -> dict[str, object]:
+def _document(screen: Screen, plan: Plan) -> dict[str, object]:
     return {
-        "holds": holds,
+        "holds": screen.holds,
         "protocol": plan.protocol.name,
         "storage": plan.engine,
         "validators": plan.validators,

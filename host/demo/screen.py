@@ -56,6 +56,11 @@ class Screen:
         self._shown: list[str] = []
 
     @property
+    def holds(self) -> bool:
+        """Whether every fact holds."""
+        return all(fact.holds for fact in self.facts)
+
+    @property
     def seconds(self) -> float:
         """Since the beginning."""
         return time.monotonic() - self._started

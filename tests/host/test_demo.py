@@ -217,8 +217,8 @@ def test_a_narrow_table_spares_the_least_important_columns() -> None:
 
 
 def test_a_node_that_dies_by_itself_is_named(tmp_path: Path) -> None:
-    with Process("demo", "--protocol", "solo", "--stay", "--dir", tmp_path / "net") as demo:
-        demo.until_line(lambda line: "facts hold" in line)
+    with Process("demo", "--protocol", "solo", "--dir", tmp_path / "net") as demo:
+        demo.until_line(lambda line: "started" in line)
         demo.children()[0].kill()
 
         assert demo.process.wait(timeout=LIMIT_S) == 3

@@ -14,7 +14,7 @@ them soon, the others after growing pauses, so that a busy network is not made b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import trio
 
@@ -67,11 +67,13 @@ class _Case:
     """What is known of one transaction."""
 
     transaction: Transaction
-    refusals: dict[str, tuple[str, str]]
+    refusals: dict[str, tuple[str, str]] = field(default_factory=dict)
     """(reason, detail) by node: refused for good."""
-    takers: set[str]
-    """Nodes that have it, or may."""
-    outlived: set[str]
+    holders: set[str] = field(default_factory=set)
+    """Nodes that have it, by the last that each said."""
+    takers: set[str] = field(default_factory=set)
+    """Nodes that may ever have had it."""
+    outlived: set[str] = field(default_factory=set)
     """Nodes that have confirmed every block of its life and do not have it."""
 
 
@@ -92,46 +94,51 @@ class Pursuit:
         self._asking = asking
         self._light = light
         self._urls = list(dict.fromkeys(urls))
-        self._open = {each.id: _Case(each, {}, set(), set()) for each in transactions}
+        self._open = {each.id: _Case(each) for each in transactions}
         self._faults = faults
-        self._resend_s = RESEND_S if len(self._open) == 1 else RESEND_MANY_S
         self._progress = progress
-        self._news = trio.Event()
+        self._resend_s = RESEND_S if len(self._open) == 1 else RESEND_MANY_S
+        self._copies = 1
+        """Nodes that should have each transaction; more when time passes without news."""
+        self._lost: set[str] = set()
+        """Nodes that did not answer last, or lied: what they have does not count."""
         self._troubled: dict[str, str] = {}
         self._chasing = 0
+        self._news = trio.Event()
         self.outcomes: dict[bytes, Outcome] = {}
         self.helper: str | None = None
         """The node that sent the first proof."""
 
     async def run(self, deadline_s: float) -> None:
         """Fill `outcomes`.  Raises UnreachableError where an end is not definite by then."""
-        with trio.move_on_after(deadline_s):
+        with trio.move_on_after(deadline_s) as scope:
             async with trio.open_nursery() as nursery:
-                for started, url in enumerate(self._urls, 1):
+                for url in self._urls:
                     self._chasing += 1
                     nursery.start_soon(self._chase, url)
-                    await self._give_time(url, self._patience_s(started))
+                    await self._give_time(url)
                     if not self._open:
                         break
                 while self._open and self._chasing:
-                    await self._news.wait()
+                    await self._give_time(None)
                 nursery.cancel_scope.cancel()
         if self._open:
-            raise UnreachableError(self._complaint(deadline_s))
+            is_late = scope.cancelled_caught
+            until = f"after {deadline_s:g} s" if is_late else "and no node is left to ask"
+            raise UnreachableError(self._complaint(until))
 
-    def _patience_s(self, started: int) -> float:
-        helpful = started - len(self._troubled)
-        return float(self._resend_s * 2 ** max(0, helpful - self._faults - 1))
-
-    async def _give_time(self, url: str, patience_s: float) -> None:
-        """Wait until the node is in trouble, or nothing has ended for so long."""
-        while self._open and url not in self._troubled:
-            left = len(self._open)
-            with trio.move_on_after(patience_s) as scope:
-                while url not in self._troubled and len(self._open) == left:
-                    await self._news.wait()
-            if scope.cancelled_caught:
-                return
+    async def _give_time(self, url: str | None) -> None:
+        """Wait until this node is in trouble, or for news; without any, want one copy more."""
+        left = len(self._open)
+        patience_s = self._resend_s * 2.0 ** max(0, self._copies - self._faults - 1)
+        with trio.move_on_after(patience_s) as scope:
+            while url not in self._troubled and self._chasing and self._open:
+                if len(self._open) < left:
+                    left = len(self._open)
+                    scope.deadline = trio.current_time() + patience_s
+                await self._news.wait()
+        if scope.cancelled_caught:
+            self._copies = min(self._copies + 1, len(self._urls))
 
     def _tell(self) -> None:
         self._news.set()
@@ -142,13 +149,13 @@ class Pursuit:
             self._troubled[url] = why
             self._tell()
 
-    def _complaint(self, deadline_s: float) -> str:
+    def _complaint(self, until: str) -> str:
         first = next(iter(self._open.values())).transaction.id.hex()
         more = f" and {len(self._open) - 1} more" if len(self._open) > 1 else ""
         why = "".join(f"; {text}" for text in self._troubled.values())
         return (
-            f"transaction {first}{more} has no definite end after {deadline_s:g} s{why}; send it "
-            "again or ask for it later"
+            f"transaction {first}{more} has no definite end {until}{why}; send it again or ask for "
+            "it later"
         )
 
     # --- one node ---
@@ -156,54 +163,62 @@ class Pursuit:
     async def _chase(self, url: str) -> None:
         """Stay with one node until everything has ended, or the node has lied."""
         pause_s = PAUSE_FIRST_S
-        unsent = list(self._open)
         try:
             while self._open:
                 left = len(self._open)
                 asked_at = trio.current_time()
                 try:
-                    wait_ms = WAIT_MS if await self._send(url, unsent) else 0
-                    unsent = await self._collect(url, wait_ms)
+                    await self._send(url)
+                    await self._collect(url)
+                    self._lost.discard(url)
                 except UnreachableError as error:
+                    self._lost.add(url)
                     self._trouble(url, str(error))
-                waited_s = trio.current_time() - asked_at
                 if len(self._open) < left:
                     pause_s = PAUSE_FIRST_S
-                elif waited_s < WAIT_MS / 1000:
+                elif trio.current_time() - asked_at < WAIT_MS / 1000:
                     # It did not wait for news, for whatever reason: do not ask it in a circle.
                     await trio.sleep(pause_s)
                     pause_s = min(2 * pause_s, PAUSE_LAST_S)
         except LieError as lie:
+            self._lost.add(url)
             self._trouble(url, str(lie))
         finally:
             self._chasing -= 1
             self._tell()
 
-    async def _send(self, url: str, ids: Sequence[bytes]) -> bool:
-        """Hand over what the node does not have; whether it has anything to confirm now.
+    def _wanting(self, url: str) -> list[_Case]:
+        """What this node should be sent: it does not have it, and too few others do."""
+        return [
+            case
+            for case in self._open.values()
+            if url not in case.refusals
+            and url not in case.holders
+            and len(case.holders - self._lost) < self._copies
+        ]
 
-        Raises UnreachableError.
-        """
-        cases = [self._open[identity] for identity in ids if identity in self._open]
-        cases = [case for case in cases if url not in case.refusals]
-        if cases:
-            try:
-                rows = await self._asking.post(url, [case.transaction.raw for case in cases])
-            except NotSentError:
-                raise
-            except UnreachableError:
-                for case in cases:
-                    case.takers.add(url)
-                raise
-            for case, (identity, reason, detail) in zip(cases, rows, strict=True):
-                self._admit(url, case, identity, reason, detail)
-        return any(url in case.takers for case in self._open.values())
+    async def _send(self, url: str) -> None:
+        """Hand over what the node should have.  Raises UnreachableError, LieError."""
+        cases = self._wanting(url)
+        if not cases:
+            return
+        try:
+            rows = await self._asking.post(url, [case.transaction.raw for case in cases])
+        except NotSentError:
+            raise
+        except UnreachableError:
+            for case in cases:
+                case.takers.add(url)
+            raise
+        for case, (identity, reason, detail) in zip(cases, rows, strict=True):
+            self._admit(url, case, identity, reason, detail)
 
     def _admit(self, url: str, case: _Case, identity: bytes, reason: str, detail: str) -> None:
         if not reason:
             if identity != case.transaction.id:
                 raise LieError(f"{url} calls a transaction by another's id")
             case.takers.add(url)
+            case.holders.add(url)
             return
         self._trouble(url, f"{url} says {reason}: {detail}")
         if reason not in NOT_NOW and reason != TOO_LATE:
@@ -218,19 +233,17 @@ class Pursuit:
             text = f"{reason}: {detail}" if detail else reason
             self._end(Outcome(case.transaction.id, "refused", text))
 
-    async def _collect(self, url: str, wait_ms: int) -> list[bytes]:
-        """Take the node's proofs; the ids of what it does not have and should.
-
-        Raises UnreachableError, LieError.
-        """
+    async def _collect(self, url: str) -> None:
+        """Take the node's proofs, and note what it has.  Raises UnreachableError, LieError."""
         cases = list(self._open.values())
         if not cases:
-            return []
+            return
         ids = [case.transaction.id for case in cases]
+        # What it would not take now should not have to wait for news of the rest.
+        wait_ms = 0 if self._wanting(url) else WAIT_MS
         certified, rows = await self._asking.receipts(url, ids, wait_ms=wait_ms)
         if all(raw is None for _, raw in rows) and any(word == "confirmed" for word, _ in rows):
             raise LieError(f"{url} says confirmed and sends no receipt")
-        missing = []
         for case, (word, raw) in zip(cases, rows, strict=True):
             if case.transaction.id not in self._open:
                 continue
@@ -239,12 +252,10 @@ class Pursuit:
                 self.helper = self.helper or url
                 # A page of receipts takes a quarter of a second of processor time.
                 await trio.lowlevel.checkpoint()
-            elif word in ("unknown", "pending"):
-                if certified >= case.transaction.expiry:
-                    self._outlive(url, case)
-                elif word == "unknown":
-                    missing.append(case.transaction.id)
-        return missing
+            elif word in ("unknown", "pending") and certified >= case.transaction.expiry:
+                self._outlive(url, case)
+            elif word == "unknown":
+                case.holders.discard(url)
 
     def _proven(self, url: str, transaction: Transaction, raw: bytes) -> Outcome:
         try:

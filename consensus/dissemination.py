@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from ledger.batch import Batch
 from ledger.limits import Limits
 from ledger.transaction import Transaction
+from ledger.value import PAYLOAD_MAX
 
 MEMPOOL_TRANSACTIONS_MAX = 50_000
 """Transactions that wait for a batch: two to ten seconds of a node's best."""
-MEMPOOL_BYTES_MAX = 64 * 1024 * 1024
+MEMPOOL_BYTES_MAX = 32 * 1024 * 1024
 CREATOR_BATCHES_MAX = 64
 """Unordered batches of one creator that a node holds."""
 CREATOR_BYTES_MAX = 32 * 1024 * 1024
@@ -26,6 +27,11 @@ UNKNOWN_MAX = 1_024
 BATCH_BYTES_TARGET = 256 * 1024
 """A batch is closed at this size: its check keeps one worker thread busy for a few tens of ms."""
 BATCH_TRANSACTIONS_TARGET = 512
+OPEN_BATCHES_MAX = 8
+"""Own batches on their way at once; what comes meanwhile waits, unparsed by the others."""
+OPEN_BYTES_MAX = 4 * 1024 * 1024
+VALUE_BYTES_TARGET = 4 * 1024 * 1024
+"""Batches of this size together are enough for one value: blocks then take their time in turn."""
 
 
 @dataclass(slots=True)
@@ -85,8 +91,9 @@ class Dissemination:
         )
 
     def may_make_batch(self) -> bool:
-        """Whether peers would still hold one more batch of ours."""
-        return self._creator_load(self.me)[0] < CREATOR_BATCHES_MAX - 1
+        """Whether few enough own batches are on their way for one more."""
+        count, size = self._creator_load(self.me)
+        return count < OPEN_BATCHES_MAX and size < OPEN_BYTES_MAX
 
     def next_batch(self) -> tuple[Transaction, ...]:
         """The transactions of the next batch, oldest first; empty where none wait."""
@@ -163,7 +170,7 @@ class Dissemination:
         Named once a quorum holds them, or after patience_ms, so that a vote seldom waits.
         """
         chosen: list[bytes] = []
-        transactions = 0
+        transactions = size = 0
         for digest, held in self.held.items():
             if digest in self.ordered or digest in excluded:
                 continue
@@ -173,9 +180,13 @@ class Dissemination:
             if not known and now_ms - held.since_ms < patience_ms:
                 continue
             transactions += len(held.batch.transactions)
-            if transactions > self.limits.block_transactions or len(chosen) >= min(
-                self.limits.block_batches, 1_024
-            ):
+            size += len(held.batch.raw)
+            full = (
+                transactions > self.limits.block_transactions
+                or len(chosen) >= min(self.limits.block_batches, PAYLOAD_MAX)
+                or size > VALUE_BYTES_TARGET
+            )
+            if chosen and full:
                 break
             chosen.append(digest)
         return tuple(chosen)

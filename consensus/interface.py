@@ -14,7 +14,8 @@ Rules that every plugin can rely on, and must keep:
 * Accuse an equivocator, but still count what it said: quorums already pay for f liars.
 * Every timer retry sends again the own vote *and* the certificate that let this node enter
   the slot.
-* An idle ledger is quiet: no timers, no proposals, until `on_pending`.
+* An idle ledger is quiet: no timers, no proposals, until `on_pending`; that comes again after
+  every decision and certificate, and from time to time, while anything is unordered.
 * Where a paper asks for randomness, hash (epoch id, me, slot).
 """
 

@@ -209,6 +209,8 @@ class Ordering:
             self._adopted = root
         # Before anything else that waits: what follows must be judged from the new root.
         self._events.appendleft(Certified(root))
+        # What was certified may have made these superfluous; the plugin asks again where not.
+        self._fetching.clear()
         settling, self._settling = self._settling, []
         for effect in settling:
             self._outbox.write(self._guard.settle(effect.phase, effect.floor), sync=False)

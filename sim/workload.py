@@ -1,9 +1,9 @@
 """Clients in virtual time: members who insist, and a few who do everything wrong.
 
 A member hands each transaction to a node, hands it to another one when no certificate covers it in
-time, ever more seldom, and goes on until one does.  Some are handed to two nodes at once, some are signed twice with
-one nonce, and beside some goes an unsound one, which every node must refuse.  What is confirmed,
-clients read from the stores of nodes that say so.
+time, ever more seldom, and goes on until one does.  Some are handed to two nodes at once, some are
+signed twice with one nonce, and beside some goes an unsound one, which every node must refuse.
+What is confirmed, clients read from the stores of nodes that say so.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ import click
 import trio
 
 from consensus.registry import protocol_named
+from host.demo.lead import Settings, run_demo
 from host.demo.material import PROGRAM
 from host.demo.screen import Screen
-from host.demo.story import Settings, run_demo
 from host.network import Plan
 from host.signals import one_error, until_stopped
 from ledger.errors import UserError

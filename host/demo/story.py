@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -12,17 +12,13 @@ from statistics import median
 import trio
 
 from api.client import LedgerClient, Outcome
-from host.cluster import Cluster, open_cluster
-from host.commands.options import microseconds
+from host.cluster import Cluster
 from host.demo.board import COLUMNS, Board
 from host.demo.material import Material, gather, program_records, subject_of
 from host.demo.screen import Screen
-from host.home import GENESIS_FILE, read_genesis, read_private
-from host.network import MEMBER_KEY_FILE, Plan, create_network
-from host.signals import one_error
+from host.home import GENESIS_FILE, read_genesis
 from ledger.errors import Fault, UnreachableError
 from ledger.genesis import Genesis
-from ledger.keys import scheme_named
 from ledger.light import LightClient
 from ledger.transaction import Operation, Transaction
 
@@ -32,37 +28,7 @@ PROBES = 12
 """Transactions one after the other whose confirmation is timed, before and after the kill."""
 PROBES_S = 25.0
 """After which fewer have to do."""
-REFRESH_S = 0.25
-PLAIN_REFRESH_S = 5.0
 RECEIPT_FILE = "demo.receipt"
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the user asked for."""
-
-    folder: Path
-    """Of the new network."""
-    plan: Plan
-    sources: tuple[Path, ...]
-    """Where to look for a git repository."""
-    stay: bool
-    """Whether the nodes run on after the summary."""
-    keep: bool
-    """Whether the folder is there afterwards."""
-
-    def closing(self) -> list[str]:
-        """What the user may try next."""
-        if not self.keep:
-            return ["keep the network with --dir DIR, keep it running with --stay"]
-        command = f"python node.py verify {self.folder}/{RECEIPT_FILE}"
-        lines = [f"check it yourself: {command} --genesis {self.folder}/{GENESIS_FILE}"]
-        if self.stay:
-            lines.append(f"submit something: python node.py submit --network {self.folder} "
-                         "--record FILE")  # fmt: skip
-        else:
-            lines.append(f"run it again: python node.py cluster {self.folder}")
-        return lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +53,16 @@ class Demo:
     """One run, from an empty folder to the last fact."""
 
     def __init__(
-        self, settings: Settings, screen: Screen, cluster: Cluster, client: LedgerClient
+        self,
+        folder: Path,
+        sources: tuple[Path, ...],
+        screen: Screen,
+        cluster: Cluster,
+        client: LedgerClient,
     ) -> None:
-        self.settings = settings
+        """`sources` is where to look for a git repository."""
+        self.folder = folder
+        self.sources = sources
         self.screen = screen
         self.cluster = cluster
         self.client = client
@@ -150,7 +123,7 @@ class Demo:
     async def record(self) -> None:
         """Real data, many operations a transaction."""
         self.screen.step("reading real data")
-        self.material = await trio.to_thread.run_sync(gather, self.settings.sources)
+        self.material = await trio.to_thread.run_sync(gather, self.sources)
         groups = self.material.groups()
         count = len(self.material.operations)
         self.screen.step(
@@ -185,10 +158,10 @@ class Demo:
         identity, number, name = self._last
         self.screen.step(f"fetching the receipt of {name}")
         raw, _ = await self.client.receipt(identity, number)
-        path = self.settings.folder / RECEIPT_FILE
+        path = self.folder / RECEIPT_FILE
         path.write_bytes(raw)
         # From here on as anybody would: two files, and no node.
-        light = LightClient(read_genesis(self.settings.folder / GENESIS_FILE))
+        light = LightClient(read_genesis(self.folder / GENESIS_FILE))
         verified = light.check_receipt(path.read_bytes())
         validators = self.genesis.epoch.validators
         self.screen.fact(
@@ -318,14 +291,11 @@ class Demo:
         """Hand the transaction to the first of these nodes, and wait until all confirmed it."""
         self.board.submitted[transaction.id] = trio.current_time()
         url = self.cluster.nodes[nodes[0]].url
-        try:
+        # Where the node is gone, though nobody killed it, the board ends the demo and says so.
+        with suppress(UnreachableError):
             _, reason, detail = (await self.client.post(url, [transaction.raw]))[0]
-        except UnreachableError:
-            # A node that is gone, though nobody killed it, is what the board ends the demo for.
-            await self.board.until(lambda: self.board.is_confirmed(transaction.id, *nodes))
-            return
-        if reason:
-            raise Fault(reason, detail)
+            if reason:
+                raise Fault(reason, detail)
         await self.board.until(lambda: self.board.is_confirmed(transaction.id, *nodes))
 
     async def _time_probes(self) -> Pace:
@@ -359,56 +329,3 @@ class Demo:
             f"{waited} of {len(after.latencies_ms)} waited for a timeout of {epoch.protocol}, "
             f"since the killed validator was to lead; its timeouts: {listed}"
         )
-
-
-async def run_demo(settings: Settings, screen: Screen, sum_up: Callable[[], None]) -> None:
-    """Make the network, tell the story, sum up.
-
-    Returns after the summary, or with `stay` never.  Raises UserError, UnreachableError.
-    """
-    folder, plan = settings.folder, settings.plan
-    screen.step(f"making a network of {plan.validators} validators in {folder}")
-    genesis = await trio.to_thread.run_sync(create_network, folder, plan)
-    screen.fact(
-        "network",
-        f"{plan.validators} validators, {plan.protocol.name}, {plan.engine}; "
-        f"id {genesis.network.hex()[:16]}...",
-        network=genesis.network.hex(),
-    )
-    signer = scheme_named(genesis.scheme).signer(read_private(folder / MEMBER_KEY_FILE))
-    async with open_cluster(folder) as cluster:
-        client = LedgerClient(cluster.urls, genesis, signer=signer, clock=microseconds)
-        async with client, trio.open_nursery() as nursery:
-            demo = Demo(settings, screen, cluster, client)
-            nursery.start_soon(demo.board.watch)
-            async with _moving_table(demo):
-                with trio.move_on_after(DEADLINE_S) as limit:
-                    try:
-                        with one_error():
-                            await demo.tell()
-                    except Fault as fault:
-                        screen.fact("stopped", f"while {screen.doing}: {fault}", holds=False)
-                if limit.cancelled_caught:
-                    screen.fact("in time", f"gave up while {screen.doing}", holds=False)
-            sum_up()
-            if settings.stay:
-                screen.step("the nodes run; Ctrl-C stops them")
-                async with _moving_table(demo):
-                    await trio.sleep_forever()
-            nursery.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def _moving_table(demo: Demo) -> AsyncIterator[None]:
-    """Show the table again and again while inside."""
-    with demo.screen.moving() as is_moving:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_refresh, demo, REFRESH_S if is_moving else PLAIN_REFRESH_S)
-            yield
-            nursery.cancel_scope.cancel()
-
-
-async def _refresh(demo: Demo, pause_s: float) -> None:
-    while True:
-        await trio.sleep(pause_s)
-        demo.show_table()

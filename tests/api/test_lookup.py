@@ -8,6 +8,7 @@ from api import describe
 from api.limits import RECEIPTS_BYTES_MAX
 from api.lookup import KEPT_MAX, Lookup
 from ledger import layout, queries
+from ledger.encoding import encode
 from ledger.errors import StorageError
 from ledger.transaction import Operation
 from tests.ledger.builders import make_signed
@@ -86,22 +87,23 @@ def test_receipts_beyond_the_room_of_an_answer_are_left_out() -> None:
     assert sum(len(raw or b"") for _, raw in rows) < RECEIPTS_BYTES_MAX + size
 
 
-@pytest.mark.parametrize("kind", ["block", "batch", "header", "certificate"])
+@pytest.mark.parametrize("kind", ["block", "batch", "header", "certificate", "place"])
 def test_damage_is_the_stores_and_not_the_clients(kind: str) -> None:
     store = small_store(1)
     each = records(store.genesis, 1)[0]
-    place = lookup_of(store).find(each.id)
-    assert place is not None
     header = queries.header(store.store, 1)
     assert header is not None
     damaged: dict[str, tuple[bytes, bytes | None]] = {
         "block": (layout.height_key(layout.BLOCK, 1), b"\xc1"),
         "batch": (layout.BATCH + header.payload[0], bytes(70)),
         "header": (layout.height_key(layout.HEADER, 1), None),
+        "place": (layout.TX + each.id, encode((1, 1, 0, 2))),
         "certificate": (layout.height_key(layout.CERT, 1), None),
     }
     store.store.write([damaged[kind]])
     lookup = lookup_of(store)
+    place = lookup.find(each.id)
+    assert place is not None
 
     with pytest.raises(StorageError):
         lookup.receipt(place) if kind == "certificate" else lookup.executed(place)

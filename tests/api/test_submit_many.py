@@ -7,6 +7,7 @@ import trio
 
 from api.client import GROUP_BYTES, GROUPS_AT_ONCE, LedgerClient, Outcome
 from api.limits import RECEIPTS_MAX
+from api.pursuit import RESEND_MANY_S
 from ledger.applications.records import make_record
 from ledger.errors import UnreachableError
 from tests.api.memory_node import MemoryLedger, MemoryNode, Net, ids_of, net_of, signed
@@ -138,3 +139,46 @@ async def test_what_was_told_before_a_failure_stays_true(autojump_clock: Clock) 
 async def test_nothing_to_submit_is_done_at_once() -> None:
     async with client_of(net_of(None)) as client:
         assert await client.submit_many([]) == []
+
+
+async def test_one_bad_transaction_does_not_spread_the_good_ones(autojump_clock: Clock) -> None:
+    ledger = MemoryLedger(GENESIS)
+    nodes = [MemoryNode(ledger, automatic=False) for _ in range(4)]
+    stranger = make_signed(GENESIS, "mallory", 1, expiry=90)
+    transactions = [*signed(GENESIS, 5), stranger]
+    outcomes: list[Outcome] = []
+
+    async def submit() -> None:
+        outcomes.extend(await client.submit_many(transactions))
+
+    async with client_of(net_of(*nodes)) as client, trio.open_nursery() as nursery:
+        nursery.start_soon(submit)
+        await trio.sleep(5)
+        nodes[0].confirm()
+
+    assert [outcome.status for outcome in outcomes] == ["applied"] * 5 + ["refused"]
+    assert [node.submissions for node in nodes] == [
+        [ids_of(transactions)],
+        [[stranger.id]],
+        [],
+        [],
+    ]
+
+
+async def test_while_many_are_confirmed_the_others_just_wait(autojump_clock: Clock) -> None:
+    ledger = MemoryLedger(GENESIS)
+    busy, idle = MemoryNode(ledger, automatic=False), MemoryNode(ledger, automatic=False)
+    transactions = signed(GENESIS, 10)
+
+    async def submit() -> None:
+        await client.submit_many(transactions)
+
+    async with client_of(net_of(busy, idle)) as client, trio.open_nursery() as nursery:
+        nursery.start_soon(submit)
+        for transaction in transactions[:-1]:
+            await trio.sleep(0.9 * RESEND_MANY_S)
+            ledger.confirm(transaction)
+        assert not idle.submissions
+        await trio.sleep(1.5 * RESEND_MANY_S)
+        assert idle.submissions == [[transactions[-1].id]]
+        ledger.confirm(transactions[-1])

@@ -202,3 +202,12 @@ def broadcasts(effects: list[Effect], kind: type[Kind]) -> list[Kind]:
 
 def timeouts_in(effects: list[Effect]) -> list[Timeout]:
     return broadcasts(effects, Timeout)
+
+
+def feed(bench: Bench, chain: list[Value]) -> None:
+    """The proposals of a chain arrive, after gaps with the tc that explains them."""
+    for parent, value in zip([None, *chain], chain, strict=False):
+        qc = qc_of(parent) if parent is not None else None
+        view = value.slot[0]
+        late = view > (parent.slot[0] if parent is not None else 0) + 1
+        bench.propose(value, qc, tc_of(view - 1, qc, None, None) if late else None)

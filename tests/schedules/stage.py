@@ -1,0 +1,445 @@
+"""A whole small network in virtual time, every frame, write and restart of which a schedule rules.
+
+Real replicas run on simulated nodes with memory disks; the oracles of the simulator look on.  A
+schedule stops frames (`allow`), crashes nodes, and puts words into the mouth of a *puppet*: a
+validator whose process is up and greets, and says nothing else by itself.
+
+Mutants are replicas that lack one rule: a subclass, or a part that has `become` another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from random import Random
+from typing import Any
+
+from consensus.interface import Consensus, Message, Now
+from consensus.io import Answer, FrameArrived, HostEvent, Report, SendFrame, Step
+from consensus.packets import (
+    BatchPacket,
+    Packet,
+    SignedPacket,
+    WhatDidISay,
+    YouSaid,
+    decode_packet,
+    encode_packet,
+)
+from consensus.recovery import Recovered, Setup, first_writes, recover
+from consensus.replica import Replica
+from ledger import encoding, layout
+from ledger.applications.records import NAME, VERSION, Records, make_record
+from ledger.batch import Batch, make_batch
+from ledger.block import TransactionLeaf, parse_leaf
+from ledger.encoding import encode
+from ledger.errors import Fault
+from ledger.execution import parse_block_entry
+from ledger.genesis import EpochRecord, Genesis, Member
+from ledger.keys import Signer, scheme_named
+from ledger.limits import Limits
+from ledger.statement import Statement
+from ledger.store import Reader, Write
+from ledger.transaction import Operation, Transaction, make_transaction
+from ledger.validators import QuorumRule, Validator, ValidatorSet
+from sim.agenda import MS, Agenda
+from sim.chain_oracle import ChainOracle, certified_height
+from sim.network import Network
+from sim.node import Node
+from sim.oracles import Findings, HealthOracle, VoteOracle
+from sim.scenario import Pace, Weather
+from sim.trace import Trace
+from sim.watcher import Machine, Watcher
+from tests.sim.protocols import plugin
+
+Allow = Callable[[int, int, Packet], bool]
+"""(sender, receiver, packet) -> whether it arrives."""
+Kind = type[Replica]
+SLICE_MS = 2
+
+
+def become(part: Any, kind: type[Any]) -> None:
+    """Let a part of a replica live on as one of another kind, which lacks a rule."""
+    assert issubclass(kind, type(part))
+    part.__class__ = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A frame that left a node."""
+
+    at_ms: int
+    sender: int
+    peer: int | None
+    packet: Packet
+
+
+@dataclass
+class Puppet:
+    """A validator that a schedule speaks for: by itself it only answers greetings."""
+
+    me: int
+    heard: list[tuple[int, Packet]] = field(default_factory=list)
+    """(sender, packet), in order."""
+
+    def step(self, now: Now, event: HostEvent) -> Step:
+        step = Step()
+        if isinstance(event, FrameArrived):
+            _, packet = decode_packet(event.channel, event.payload)
+            self.heard.append((event.peer, packet))
+            if isinstance(packet, WhatDidISay):
+                answer = YouSaid(packet.salt, (), None)
+                payload = encode_packet(answer, 0)
+                step.outputs.append(SendFrame(event.peer, answer.CHANNEL, payload))
+        return step
+
+
+@dataclass
+class _Ear:
+    """A machine that hears only what the schedule allows, and whose steps are kept."""
+
+    stage: Stage
+    me: int
+    machine: Machine
+
+    def step(self, now: Now, event: HostEvent) -> Step:
+        if isinstance(event, FrameArrived) and not self.stage.hears(self.me, event):
+            return Step()
+        step = self.machine.step(now, event)
+        self.stage.stepped(self.me, event, step)
+        return step
+
+
+class Stage(Watcher):
+    """One network, from its first start; what happens is up to the schedule."""
+
+    def __init__(
+        self,
+        protocol: str = "tendermint",
+        *,
+        nodes: int = 4,
+        kind: Kind | Mapping[int, Kind] = Replica,
+        consensus: type[Consensus] | None = None,
+        limits: Mapping[str, int] | None = None,
+        parameters: Mapping[str, int] | None = None,
+        scheme: str = "keyed-hash",
+        puppets: tuple[int, ...] = (),
+        down: tuple[int, ...] = (),
+        seed: int = 1,
+    ) -> None:
+        self.genesis, self.signers, self.members = make_network(
+            nodes, protocol, limits or {}, parameters or {}, scheme
+        )
+        self.protocol = consensus or plugin(protocol)
+        self.allow: Allow | None = None
+        self.on_step: Callable[[int, HostEvent, Step], None] | None = None
+        """Called after every step of a replica, before its writes reach the disk."""
+        self.on_write: Callable[[int, list[Write]], None] | None = None
+        """Called after every write."""
+        self.sent_log: list[Sent] = []
+        self.reports: list[tuple[int, Report]] = []
+        self.answers: dict[int, Answer] = {}
+        self.stopped: dict[int, str] = {}
+        self.promised: dict[int, int] = {}
+        """Node -> highest height that it ever called confirmed."""
+        self._kinds = kind
+        self._puppets = puppets
+        self._machines: dict[int, Machine] = {}
+        self._requests = 0
+        self.agenda = Agenda(Random(f"{seed} ties"))
+        self.network = Network(
+            nodes, self.agenda, Random(f"{seed} network"), weather=Weather(1_000, 0)
+        )
+        self.findings = Findings(lambda: self.agenda.now_ms)
+        self.nodes = [self._make_node(index, seed) for index in range(nodes)]
+        self.network.attach(list(self.nodes))
+        for node in self.nodes:
+            node.engine.write(first_writes(self.genesis), sync=True)
+            if node.index not in down:
+                node.boot()
+
+    def _make_node(self, index: int, seed: int) -> Node:
+        if not hasattr(self, "_judges"):
+            self._judges = (
+                ChainOracle(self.genesis, self.findings),
+                VoteOracle(self.findings, self.message_of),
+                HealthOracle(self.findings, frozenset(self._puppets)),
+            )
+        return Node(
+            index,
+            self.agenda,
+            self.network,
+            Trace(),
+            Random(f"{seed} node {index}"),
+            pace=Pace(),
+            open_machine=self._open,
+            watchers=(self,) if index in self._puppets else (*self._judges, self),
+        )
+
+    # --- machines ---------------------------------------------------------------------------------
+
+    def _open(self, index: int, reader: Reader) -> Machine:
+        if index in self._puppets:
+            self._machines[index] = Puppet(index)
+            return _Ear(self, index, self._machines[index])
+        self._machines[index] = self.open_replica(index, reader)
+        return _Ear(self, index, self._machines[index])
+
+    def setup(self, index: int) -> Setup:
+        return Setup(self.genesis, index, self.signers[index], self.protocol, (Records(),))
+
+    def remember(self, reader: Reader, setup: Setup) -> Recovered:
+        """What a replica starts from."""
+        return recover(reader, setup)
+
+    def open_replica(self, index: int, reader: Reader) -> Replica:
+        """A replica of validator `index` upon this store."""
+        kind = self._kinds if isinstance(self._kinds, type) else self._kinds.get(index, Replica)
+        setup = self.setup(index)
+        return kind(setup, self.remember(reader, setup))
+
+    def replica(self, index: int) -> Replica:
+        """The replica that runs, or ran last, on a node."""
+        machine = self._machines[index]
+        assert isinstance(machine, Replica)
+        return machine
+
+    def puppet(self, index: int) -> Puppet:
+        machine = self._machines[index]
+        assert isinstance(machine, Puppet)
+        return machine
+
+    def message_of(self, kind: int, body: bytes) -> Message:
+        """A message of the protocol from its bytes."""
+        message = next(each for each in self.protocol.MESSAGES if each.KIND == kind)
+        return message.from_row(encoding.decode(body, message.SHAPE, size_max=1 << 20))
+
+    # --- what a schedule does ---------------------------------------------------------------------
+
+    def hears(self, receiver: int, event: FrameArrived) -> bool:
+        """Whether a frame may arrive."""
+        if self.allow is None:
+            return True
+        try:
+            _, packet = decode_packet(event.channel, event.payload)
+        except Fault:
+            return True
+        return self.allow(event.peer, receiver, packet)
+
+    def run_ms(self, length_ms: int) -> None:
+        self.agenda.run_until(self.agenda.now_us + length_ms * MS)
+
+    def until(self, condition: Callable[[], object], *, limit_ms: int = 30_000) -> bool:
+        """Go on until something holds; whether it did within the limit."""
+        last_ms = self.agenda.now_ms + limit_ms
+        while not condition():
+            if self.agenda.now_ms >= last_ms:
+                return False
+            self.run_ms(SLICE_MS)
+        return True
+
+    def crash(self, *indexes: int) -> None:
+        """Cut the power: whatever is not synced is lost."""
+        for index in indexes:
+            self.nodes[index].disk.crash(keep=0)
+            self.nodes[index].crash()
+
+    def boot(self, *indexes: int) -> None:
+        for index in indexes:
+            self.nodes[index].boot()
+
+    def submit(self, index: int, *transactions: Transaction | bytes) -> int:
+        """Hand transactions to a node; the number under which `answers` will hold its answer."""
+        self._requests += 1
+        raws = tuple(t if isinstance(t, bytes) else t.raw for t in transactions)
+        self.nodes[index].submit(self._requests, raws)
+        return self._requests
+
+    def inject(self, sender: int, receiver: int, packet: Packet) -> None:
+        """Let a packet of a validator arrive at a node."""
+        payload = encode_packet(packet, self.genesis.epoch.number)
+        self.nodes[receiver].receive(FrameArrived(sender, packet.CHANNEL, payload))
+
+    # --- what validators and members can make -----------------------------------------------------
+
+    def transaction(
+        self,
+        nonce: int,
+        *,
+        expiry: int = 100,
+        member: int = 0,
+        operations: Iterable[Operation] = (),
+    ) -> Transaction:
+        """A member's transaction; by default it records its nonce."""
+        made = list(operations) or [make_record("note", b"", b"%d of %d" % (nonce, member))]
+        return make_transaction(
+            self.members[member], self.genesis.network, made, nonce=nonce, expiry=expiry
+        )
+
+    def sign(
+        self, sender: int, message: Message, *, network: bytes = b"", epoch: bytes = b""
+    ) -> SignedPacket:
+        """A message as validator `sender` signs it, perhaps for another network or epoch."""
+        statement = Statement(
+            network or self.genesis.network, epoch or self.genesis.epoch.id, *message.statement()
+        )
+        signature = self.signers[sender].sign(statement.signed_bytes())
+        return SignedPacket(sender, message.KIND, encode(message.row()), signature)
+
+    def batch(
+        self, creator: int, *transactions: Transaction, sequence: int = 1_000_000, height: int = 0
+    ) -> tuple[Batch, BatchPacket]:
+        """A validator's batch of whatever it likes."""
+        made = make_batch(
+            network=self.genesis.network,
+            epoch=self.genesis.epoch.id,
+            creator=creator,
+            sequence=sequence,
+            height=height,
+            transactions=transactions,
+        )
+        signature = self.signers[creator].sign(made.statement().signed_bytes())
+        return made, BatchPacket(made.raw, signature)
+
+    # --- what can be seen -------------------------------------------------------------------------
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The properties of the oracles that do not hold, ascending."""
+        return tuple(sorted({violation.property for violation in self.findings.found}))
+
+    def certified(self, index: int) -> int:
+        """Certified height on the disk of a node."""
+        return certified_height(self.nodes[index].engine)
+
+    def all_certified(self, height: int, *indexes: int) -> bool:
+        """Whether these nodes, or all that are no puppets, have certified a height."""
+        whom = indexes or [n.index for n in self.nodes if n.index not in self._puppets]
+        return all(self.certified(index) >= height for index in whom)
+
+    def leaves(self, index: int) -> list[TransactionLeaf]:
+        """The transaction leaves of a node's log, in order."""
+        found = []
+        start, stop = layout.BLOCK, layout.BLOCK + b"\xff" * 9
+        for _, entry in self.nodes[index].engine.scan(start, stop):
+            parsed = [parse_leaf(leaf) for leaf in parse_block_entry(entry)[1]]
+            found += [leaf for leaf in parsed if isinstance(leaf, TransactionLeaf)]
+        return found
+
+    def ids(self, index: int) -> list[bytes]:
+        """Ids of the transactions in a node's log, in order."""
+        return [hashlib.sha256(leaf.header).digest() for leaf in self.leaves(index)]
+
+    def holds(self, transaction: Transaction, *indexes: int) -> bool:
+        """Whether these nodes, or all that are no puppets, have certified a transaction."""
+        whom = indexes or [n.index for n in self.nodes if n.index not in self._puppets]
+        for index in whom:
+            place = self.nodes[index].engine.get(layout.TX + transaction.id)
+            if place is None or encoding.decode(
+                place, _place_shape, size_max=100, what="place"
+            )[0] > self.certified(index):
+                return False
+        return True
+
+    def said(self, kind: type[Packet], *, sender: int | None = None, since: int = 0) -> list[Sent]:
+        """Packets of a kind that left, perhaps only those of one node, from `sent_log[since]` on."""
+        return [
+            sent
+            for sent in self.sent_log[since:]
+            if isinstance(sent.packet, kind) and sender in (None, sent.sender)
+        ]
+
+    def told(self, name: str, index: int | None = None) -> list[dict[str, Any]]:
+        """Fields of the reports of this name, perhaps only those of one node."""
+        return [
+            dict(report.fields)
+            for node, report in self.reports
+            if report.name == name and index in (None, node)
+        ]
+
+    # --- watching ---------------------------------------------------------------------------------
+
+    def stepped(self, node: int, event: HostEvent, step: Step) -> None:
+        if self.on_step is not None:
+            self.on_step(node, event, step)
+
+    def written(self, node: int, writes: list[Write], reader: Reader) -> None:
+        if self.on_write is not None:
+            self.on_write(node, writes)
+
+    def sent(self, node: int, output: SendFrame) -> None:
+        _, packet = decode_packet(output.channel, output.payload)
+        self.sent_log.append(Sent(self.agenda.now_ms, node, output.peer, packet))
+
+    def confirmed(self, node: int, height: int, reader: Reader) -> None:
+        self.promised[node] = max(height, self.promised.get(node, 0))
+
+    def answered(self, node: int, answer: Answer) -> None:
+        self.answers[answer.request] = answer
+
+    def reported(self, node: int, report: Report) -> None:
+        self.reports.append((node, report))
+
+    def failed(self, node: int, reason: str) -> None:
+        self.stopped[node] = reason
+
+
+_place_shape = encoding.row(*[encoding.uint()] * 4)
+
+
+def make_network(
+    nodes: int,
+    protocol: str,
+    limits: Mapping[str, int],
+    parameters: Mapping[str, int],
+    scheme_name: str,
+) -> tuple[Genesis, list[Signer], list[Signer]]:
+    """(genesis, validators' signers by index, two members' signers) of a test network."""
+    scheme = scheme_named(scheme_name)
+
+    def signer(name: str) -> Signer:
+        return scheme.signer(hashlib.sha256(name.encode()).digest())
+
+    validators = [signer(f"validator {index}") for index in range(nodes)]
+    members = [signer(f"member {number}") for number in range(2)]
+    records = tuple(
+        Validator(f"v{index}", key.public_key, hashlib.sha256(key.public_key).digest(), b"none")
+        for index, key in enumerate(validators)
+    )
+    epoch = EpochRecord(
+        number=0,
+        protocol=protocol,
+        protocol_version=1,
+        parameters=tuple(sorted(parameters.items())),
+        validators=ValidatorSet(records, QuorumRule.BYZANTINE),
+        first_height=1,
+        previous_block=bytes(32),
+    )
+    genesis = Genesis(
+        name="stage",
+        epoch=epoch,
+        limits=replace(Limits(), **limits),
+        applications=((NAME, VERSION),),
+        members=tuple(
+            Member(f"m{number}", key.public_key, ("submitter",))
+            for number, key in enumerate(members)
+        ),
+        approvals=0,
+        policy="members",
+        scheme=scheme_name,
+        test_network=True,
+    )
+    return genesis, validators, members
+
+
+def lacking(part: str, kind: type[Any]) -> Kind:
+    """A replica one part of which, named by its path, is of a kind that lacks a rule."""
+
+    class Mutant(Replica):
+        def __init__(self, setup: Setup, recovered: Recovered) -> None:
+            super().__init__(setup, recovered)
+            become(attrgetter(part)(self), kind)
+
+    Mutant.__name__ = kind.__name__
+    return Mutant

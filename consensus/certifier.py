@@ -28,12 +28,20 @@ class Certifier:
     """height -> (size, root) as executed here, above the certified height."""
     signatures: dict[int, dict[tuple[int, bytes], dict[int, bytes]]] = field(default_factory=dict)
     """height -> (size, root) -> signer -> signature; the first per signer and height counts."""
+    heard: dict[int, int] = field(default_factory=dict)
+    """Signer -> the highest height it has signed, as far as heard."""
     own: SignedCheckpoint | None = None
     """The own signature that is not covered yet, the latest."""
 
     def executed(self, height: int, size: int, root: bytes) -> None:
         """A block was executed here."""
         self.logs[height] = (size, root)
+
+    def is_repeated(self, packet: CheckpointSignature) -> bool:
+        """Whether the signer said this before: it is still waiting for a certificate."""
+        last = self.heard.get(packet.signer, 0)
+        self.heard[packet.signer] = max(last, packet.height)
+        return packet.height <= last
 
     def wants(self, packet: CheckpointSignature, executed: int) -> bool:
         """Whether a signature is worth checking: uncovered, not too far ahead, not counted yet."""

@@ -267,10 +267,13 @@ class Confirmation:
 
     def on_signature(self, peer: int, packet: CheckpointSignature) -> None:
         """Count a validator's checkpoint signature.  Raises Fault where it is wrong."""
+        self._validators.consensus_key(packet.signer)
+        repeated = self.certifier.is_repeated(packet)
         if packet.height <= self.certifier.certified:
-            if self.note is not None and peer != packet.signer:
-                return
-            self.send_certificate(peer)
+            # The last of a quorum's signatures is late for everyone who has the others already;
+            # only a signer that says it again still lacks the certificate.
+            if repeated and peer == packet.signer:
+                self.send_certificate(peer)
             return
         if not self.certifier.wants(packet, self.head.height):
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -201,6 +202,38 @@ async def test_a_node_that_forgets_gets_the_transaction_again(autojump_clock: Cl
 
     assert outcomes[0].status == "applied"
     assert node.submissions == [[MINE.id], [MINE.id]]
+
+
+async def test_what_a_node_holds_back_goes_to_one_that_comes_back(autojump_clock: Clock) -> None:
+    silent = manual()
+    outcomes: list[Outcome] = []
+
+    async def confirm() -> None:
+        outcomes.append(await client.confirm(MINE, deadline_s=60))
+
+    async with client_at(None, silent) as (client, net), trio.open_nursery() as nursery:
+        nursery.start_soon(confirm)
+        await trio.sleep(5)
+        net.apps["node0"] = make_app(MemoryNode(silent.ledger))
+
+    assert outcomes[0].status == "applied"
+
+
+async def test_a_full_node_is_left_alone_once_another_has_taken_it(autojump_clock: Clock) -> None:
+    taker = manual()
+    full = MemoryNode(taker.ledger, automatic=False, capacity=0)
+
+    async with client_at(None, full) as (client, net), trio.open_nursery() as nursery:
+        nursery.start_soon(partial(client.confirm, MINE, deadline_s=60))
+        await trio.sleep(0.5)
+        net.apps["node0"] = make_app(taker)
+        await trio.sleep(0.5)
+        assert taker.submissions == [[MINE.id]]
+        tried = len(full.submissions)
+        # Less than the patience after which one copy more is due.
+        await trio.sleep(0.9)
+        assert len(full.submissions) == tried
+        taker.confirm()
 
 
 async def test_a_full_node_is_asked_again_and_others_too(autojump_clock: Clock) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 import trio
+from starlette.types import ASGIApp
 
+from api.app import make_app
 from api.client import LedgerClient, Outcome
 from ledger import queries
 from ledger.errors import UnreachableError
@@ -37,6 +40,11 @@ def knows_nothing(certified: int) -> Rows:
 def sends(raw: bytes) -> Rows:
     """Says confirmed, and shows this."""
     return lambda ids: [1, [("confirmed", raw)] * len(ids)]
+
+
+def lagging(node: MemoryNode) -> ASGIApp:
+    """Says of everything that it lives too long."""
+    return liar(manual(node.ledger), admissions=refuses_all("transaction.expiry-too-far"))
 
 
 def receipt_of(ledger: MemoryLedger, transaction: Transaction) -> bytes:
@@ -187,22 +195,56 @@ async def test_what_somebody_may_have_taken_is_not_refused_for_a_state_that_lags
     autojump_clock: Clock,
 ) -> None:
     ahead = manual()
-    lagging = [
-        liar(manual(ahead.ledger), admissions=refuses_all("transaction.expiry-too-far"))
-        for _ in range(2)
-    ]
     outcomes: list[Outcome] = []
 
     async def confirm() -> None:
         outcomes.append(await client.confirm(MINE, deadline_s=60))
 
-    async with client_at(ahead, *lagging) as (client, _), trio.open_nursery() as nursery:
+    async with (
+        client_at(ahead, lagging(ahead), lagging(ahead)) as (client, _),
+        trio.open_nursery() as nursery,
+    ):
         nursery.start_soon(confirm)
         await trio.sleep(20)
         assert not outcomes
         ahead.confirm()
 
     assert outcomes[0].status == "applied"
+
+
+async def test_what_a_broken_connection_may_have_carried_is_not_refused_either(
+    autojump_clock: Clock,
+) -> None:
+    ahead = manual()
+    app = make_app(ahead)
+
+    async def breaks(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+        raise httpx.ReadError("connection reset")
+
+    outcomes: list[Outcome] = []
+
+    async def confirm() -> None:
+        outcomes.append(await client.confirm(MINE, deadline_s=60))
+
+    nodes = [breaks, lagging(ahead), lagging(ahead)]
+    async with client_at(*nodes) as (client, net), trio.open_nursery() as nursery:
+        nursery.start_soon(confirm)
+        await trio.sleep(20)
+        assert not outcomes
+        net.apps["node0"] = app
+        ahead.confirm()
+
+    assert outcomes[0].status == "applied"
+
+
+async def test_what_nobody_can_have_is_refused(autojump_clock: Clock) -> None:
+    node = manual()
+
+    async with client_at(None, lagging(node), lagging(node)) as (client, _):
+        outcome = await client.confirm(MINE, deadline_s=60)
+
+    assert (outcome.status, trio.current_time()) == ("refused", 0)
 
 
 async def test_a_node_that_calls_it_by_another_id_is_not_asked_again(autojump_clock: Clock) -> None:

@@ -95,6 +95,25 @@ async def test_a_node_that_dies_leaves_its_part_to_the_others(autojump_clock: Cl
     assert trio.current_time() == 0
 
 
+async def test_what_a_node_took_and_died_with_goes_to_another_at_once(
+    autojump_clock: Clock,
+) -> None:
+    dies = MemoryNode(MemoryLedger(GENESIS), automatic=False)
+    net = net_of(dies, MemoryNode(dies.ledger))
+    outcomes: list[Outcome] = []
+
+    async def submit() -> None:
+        outcomes.extend(await client.submit_many(signed(GENESIS, 5)))
+
+    async with client_of(net) as client, trio.open_nursery() as nursery:
+        nursery.start_soon(submit)
+        await trio.sleep(1)
+        net.apps["node0"] = None
+
+    assert {outcome.status for outcome in outcomes} == {"applied"}
+    assert trio.current_time() < RESEND_MANY_S
+
+
 async def test_each_has_an_end_of_its_own(autojump_clock: Clock) -> None:
     ledger = MemoryLedger(GENESIS)
     ledger.grow(6)

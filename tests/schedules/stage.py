@@ -17,7 +17,7 @@ from random import Random
 from typing import Any
 
 from consensus.interface import Consensus, Message, Now
-from consensus.io import Answer, FrameArrived, HostEvent, Report, SendFrame, Step
+from consensus.io import Answer, Channel, FrameArrived, HostEvent, Report, SendFrame, Step
 from consensus.packets import (
     BatchPacket,
     Packet,
@@ -32,7 +32,7 @@ from consensus.replica import Replica
 from ledger import encoding, layout
 from ledger.applications.records import NAME, VERSION, Records, make_record
 from ledger.batch import Batch, make_batch
-from ledger.block import TransactionLeaf, parse_leaf
+from ledger.block import BlockHeader, TransactionLeaf, parse_header, parse_leaf
 from ledger.encoding import encode
 from ledger.errors import Fault
 from ledger.execution import parse_block_entry
@@ -104,8 +104,11 @@ class _Ear:
     machine: Machine
 
     def step(self, now: Now, event: HostEvent) -> Step:
-        if isinstance(event, FrameArrived) and not self.stage.hears(self.me, event):
-            return Step()
+        if isinstance(event, FrameArrived):
+            if not self.stage.hears(self.me, event):
+                return Step()
+            if self.stage.tamper is not None:
+                event = replace(event, payload=self.stage.tamper(event.peer, event.payload))
         step = self.machine.step(now, event)
         self.stage.stepped(self.me, event, step)
         return step
@@ -133,6 +136,8 @@ class Stage(Watcher):
         )
         self.protocol = consensus or plugin(protocol)
         self.allow: Allow | None = None
+        self.tamper: Callable[[int, bytes], bytes] | None = None
+        """(sender, payload) -> the payload that arrives instead."""
         self.on_step: Callable[[int, HostEvent, Step], None] | None = None
         """Called after every step of a replica, before its writes reach the disk."""
         self.on_write: Callable[[int, list[Write]], None] | None = None
@@ -302,6 +307,10 @@ class Stage(Watcher):
         signature = self.signers[creator].sign(made.statement().signed_bytes())
         return made, BatchPacket(made.raw, signature)
 
+    def inject_bytes(self, sender: int, receiver: int, channel: Channel, payload: bytes) -> None:
+        """Let any bytes of a validator arrive at a node."""
+        self.nodes[receiver].receive(FrameArrived(sender, channel, payload))
+
     # --- what can be seen -------------------------------------------------------------------------
 
     @property
@@ -317,6 +326,15 @@ class Stage(Watcher):
         """Whether these nodes, or all that are no puppets, have certified a height."""
         whom = indexes or [n.index for n in self.nodes if n.index not in self._puppets]
         return all(self.certified(index) >= height for index in whom)
+
+    def plugin(self, index: int) -> Any:
+        """The plugin of a replica that has begun."""
+        return self.replica(index)._ordering.plugin
+
+    def headers(self, index: int) -> list[BlockHeader]:
+        """The headers of the executed blocks of a node, in order."""
+        start, stop = layout.HEADER, layout.HEADER + b"\xff" * 9
+        return [parse_header(raw) for _, raw in self.nodes[index].engine.scan(start, stop)]
 
     def leaves(self, index: int) -> list[TransactionLeaf]:
         """The transaction leaves of a node's log, in order."""

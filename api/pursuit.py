@@ -170,7 +170,6 @@ class Pursuit:
                 try:
                     await self._send(url)
                     await self._collect(url)
-                    self._lost.discard(url)
                 except UnreachableError as error:
                     self._lost.add(url)
                     self._trouble(url, str(error))
@@ -210,6 +209,7 @@ class Pursuit:
             for case in cases:
                 case.takers.add(url)
             raise
+        self._lost.discard(url)
         for case, (identity, reason, detail) in zip(cases, rows, strict=True):
             self._admit(url, case, identity, reason, detail)
 
@@ -242,6 +242,7 @@ class Pursuit:
         # What it would not take now should not have to wait for news of the rest.
         wait_ms = 0 if self._wanting(url) else WAIT_MS
         certified, rows = await self._asking.receipts(url, ids, wait_ms=wait_ms)
+        self._lost.discard(url)
         if all(raw is None for _, raw in rows) and any(word == "confirmed" for word, _ in rows):
             raise LieError(f"{url} says confirmed and sends no receipt")
         for case, (word, raw) in zip(cases, rows, strict=True):

@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,8 +61,13 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
 
 
-def create_network(folder: Path, plan: Plan) -> Genesis:
-    """Write a whole network.  Raises UserError where the folder is in use or the plan is wrong."""
+def create_network(
+    folder: Path, plan: Plan, *, progress: Callable[[], object] = lambda: None
+) -> Genesis:
+    """Write a whole network; progress is called after each home.
+
+    Raises UserError where the folder is in use or the plan is wrong.
+    """
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty; choose a new directory")
     seeds = [(secrets.token_bytes(32), secrets.token_bytes(32)) for _ in range(plan.validators)]
@@ -89,6 +94,7 @@ def create_network(folder: Path, plan: Plan) -> Genesis:
         write_private(home / TRANSPORT_KEY_FILE, seeds[index][1])
         with storage_home.create(home, plan.engine, network=genesis.network) as store:
             store.write(first_writes(genesis), sync=True)
+        progress()
     return genesis
 
 

@@ -1,6 +1,6 @@
 """The arrows between the packages, and what the pure ones may not touch.
 
-    ledger <- consensus, storage, p2p, api <- sim <- host <- node.py, benchmarks, tests
+ledger <- consensus, storage, p2p, api <- sim <- host <- node.py, benchmarks, tests
 """
 
 from __future__ import annotations
@@ -131,4 +131,3 @@ def test_the_simulator_draws_randomness_from_its_seed_alone() -> None:
     ]
 
     assert not wrong, "\n".join(wrong)
-

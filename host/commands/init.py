@@ -9,6 +9,7 @@ import click
 
 from consensus.registry import protocol_named
 from host.network import Plan, create_network, homes_of
+from host.progress import Bar
 from ledger.errors import UserError
 from storage.home import default_engine
 
@@ -74,7 +75,8 @@ def command(
         test_network=test_network,
         policy="open" if open_policy else "members",
     )
-    genesis = create_network(folder, plan)
+    with Bar("making homes", validators, hidden=as_json) as bar:
+        genesis = create_network(folder, plan, progress=bar.advance)
     homes = [str(home) for home in homes_of(folder)]
     if as_json:
         click.echo(

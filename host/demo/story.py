@@ -208,7 +208,7 @@ class Demo:
         self.screen.fact(
             "survived",
             f"{blocks} more blocks without {name}; confirmation took {before} with it, "
-            f"{after} without it",
+            f"{after} without it, where {self._price(after)}",
             holds=blocks > 0,
             blocks=blocks,
             median_ms_before=round(before.median_ms, 1),
@@ -216,7 +216,6 @@ class Demo:
             median_ms_after=round(after.median_ms, 1),
             longest_ms_after=round(after.worst_ms, 1),
         )
-        self.screen.note(self._price(after))
 
     async def get_it_back(self) -> None:
         """The killed validator again, from what its disk has kept."""
@@ -321,11 +320,10 @@ class Demo:
             if "timeout" in name and not name.endswith(("_max_ms", "_delta_ms"))
         }
         if not timeouts:
-            return f"{epoch.protocol} has no timeout: what it cannot do without is its sequencer"
-        least = min(timeouts.values())
-        waited = sum(latency >= least for latency in after.latencies_ms)
+            return f"nobody waited: {epoch.protocol} has no timeout and needs only its sequencer"
+        waited = sum(latency >= min(timeouts.values()) for latency in after.latencies_ms)
         listed = ", ".join(f"{name} {value}" for name, value in timeouts.items())
         return (
-            f"{waited} of {len(after.latencies_ms)} waited for a timeout of {epoch.protocol}, "
-            f"since the killed validator was to lead; its timeouts: {listed}"
+            f"{waited} of {len(after.latencies_ms)} waited for a timeout of {epoch.protocol} "
+            f"because it was {self._name(len(self.cluster.nodes) - 1)}'s turn ({listed})"
         )

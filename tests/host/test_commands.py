@@ -19,7 +19,6 @@ from host.commands import main
 from host.home import read_genesis
 from ledger.errors import Fault
 from ledger.light import LightClient
-from sim.faults import draw_scenario
 from tests.host.program import LIMIT_S, Process, call, run, running_cluster
 
 PRIVATE = stat.S_IRUSR | stat.S_IWUSR
@@ -379,49 +378,3 @@ def test_run_serves_one_node_and_stops_cleanly(tmp_path: Path, data: Path) -> No
     shown = call("audit", folder / "node0").check().out
     assert shown.startswith("valid\n")
     assert "transactions  1\n" in shown
-
-
-# --- sim ---
-
-
-def test_sim_says_the_same_whatever_the_hash_seed() -> None:
-    arguments = ("sim", "--protocol", "jolteon", "--seed", 7, "--seeds", 2, "--json")
-
-    first, second = (run(*arguments, env={"PYTHONHASHSEED": seed}) for seed in ("1", "2"))
-
-    assert first.check().out == second.check().out
-    assert [report["seed"] for report in first.document["runs"]] == [7, 8]
-
-
-def test_sim_prints_a_violation_with_the_command_that_shows_it_again(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    scenario = draw_scenario(1, "solo", 4, faults=())
-    hopeless = scenario.to_json().replace('"bound_ms":60000', '"bound_ms":1')
-    assert hopeless != scenario.to_json()
-    hopeless = hopeless.replace(f'"stable_ms":{scenario.stable_ms}', '"stable_ms":0')
-
-    code = main.run(["sim", "--scenario", hopeless])
-
-    said = capsys.readouterr().out
-    assert code == 1
-    assert "violated: P10" in said
-    assert hopeless in said.replace("'", "")
-    assert main.run(["sim", "--seed", "1", "--protocol", "solo", "--faults", "none"]) == 0
-    assert "no violation" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--faults", "nonsense"], "unknown fault nonsense"),
-        (["--protocol", "nonsense"], "there is no protocol nonsense"),
-        (["--scenario", "{}"], "not a scenario"),
-        (["--scenario", "/nonsense"], "cannot read"),
-    ],
-)
-def test_sim_refuses_nonsense_in_one_line(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main.run(["sim", *arguments]) == 2
-    assert words in capsys.readouterr().err

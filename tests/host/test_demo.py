@@ -17,7 +17,6 @@ import pytest
 
 from host.demo.material import gather, program_records, subject_of
 from host.demo.screen import Screen
-from host.display import COLUMNS, table_lines
 from host.home import read_genesis
 from ledger.light import LightClient
 from tests.host.program import LIMIT_S, NODE, ROOT, Process, call, run, without_plyvel
@@ -201,19 +200,6 @@ def test_single_records_are_of_this_program() -> None:
 
     assert b"host/demo/material.py" in bodies
     assert b"__pycache__" not in bodies
-
-
-def test_a_narrow_table_spares_the_least_important_columns() -> None:
-    row = ("validator0", "1,000", "1000.0", "validator3", "12,345", "17", "3/3", "voting")
-
-    wide = table_lines(COLUMNS, [row], width=100)
-    narrow = table_lines(COLUMNS, [row], width=40)
-    tiny = table_lines(COLUMNS, [row], width=10)
-
-    assert wide[0].split() == list(COLUMNS)
-    assert max(map(len, narrow)) <= 40
-    assert {"node", "height", "state"} <= set(narrow[0].split())
-    assert tiny[0].split() == ["node", "height", "state"]
 
 
 def test_a_node_that_dies_by_itself_is_named(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from consensus.packets import (
     decode_packet,
     encode_packet,
 )
-from consensus.recovery import Recovered, Setup, first_writes, recover
+from consensus.recovery import Recovered, Setup, decode_message, first_writes, recover
 from consensus.replica import Replica
 from ledger import encoding, layout
 from ledger.applications.records import NAME, VERSION, Records, make_record
@@ -217,8 +217,12 @@ class Stage(Watcher):
 
     def message_of(self, kind: int, body: bytes) -> Message:
         """A message of the protocol from its bytes."""
-        message = next(each for each in self.protocol.MESSAGES if each.KIND == kind)
-        return message.from_row(encoding.decode(body, message.SHAPE, size_max=1 << 20))
+        return decode_message({each.KIND: each for each in self.protocol.MESSAGES}, kind, body)
+
+    @staticmethod
+    def message_in(protocol: type[Consensus], packet: SignedPacket) -> Message:
+        """What a packet of this protocol says."""
+        return decode_message({m.KIND: m for m in protocol.MESSAGES}, packet.kind, packet.body)
 
     # --- what a schedule does ---------------------------------------------------------------------
 

@@ -61,3 +61,28 @@ def test_a_certificate_outlives_the_restart_of_all_who_hold_it(name: str) -> Non
     )
 
     assert report.violations == ()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_that_the_leader_never_heard_of_is_announced_again(name: str) -> None:
+    # No word about a batch reaches node 0 in time, although no link of it ever breaks: neither the
+    # batches nor who holds them.  Where node 0 leads they stay unordered until named again.
+    heard = [0]
+
+    def is_lost(frame: FrameArrived) -> bool:
+        heard[0] += frame.channel is Channel.DISSEMINATION
+        return frame.channel is Channel.DISSEMINATION and heard[0] < 60
+
+    scenario = Scenario(
+        seed=2,
+        protocol=name,
+        nodes=4,
+        load=Load(transactions=6, interval_ms=100, timeout_ms=60_000),
+        stable_ms=1_000,
+        bound_ms=20_000,
+    )
+
+    report = run(scenario, plugin(name), wrap=deaf_in_its_first_life(0, is_lost))
+
+    assert report.violations == ()
+    assert heard[0] >= 60

@@ -1,0 +1,52 @@
+"""`sim` as a command: the same words everywhere, a violation with the way to see it again."""
+
+from __future__ import annotations
+
+import pytest
+
+from host.commands import main
+from sim.faults import draw_scenario
+from tests.host.program import run
+
+
+def test_sim_says_the_same_whatever_the_hash_seed() -> None:
+    arguments = ("sim", "--protocol", "jolteon", "--seed", 7, "--seeds", 2, "--json")
+
+    first, second = (run(*arguments, env={"PYTHONHASHSEED": seed}) for seed in ("1", "2"))
+
+    assert first.check().out == second.check().out
+    assert [report["seed"] for report in first.document["runs"]] == [7, 8]
+
+
+def test_sim_prints_a_violation_with_the_command_that_shows_it_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scenario = draw_scenario(1, "solo", 4, faults=())
+    hopeless = scenario.to_json().replace('"bound_ms":60000', '"bound_ms":1')
+    assert hopeless != scenario.to_json()
+    hopeless = hopeless.replace(f'"stable_ms":{scenario.stable_ms}', '"stable_ms":0')
+
+    code = main.run(["sim", "--scenario", hopeless])
+
+    said = capsys.readouterr().out
+    assert code == 1
+    assert "violated: P10" in said
+    assert hopeless in said.replace("'", "")
+    assert main.run(["sim", "--seed", "1", "--protocol", "solo", "--faults", "none"]) == 0
+    assert "no violation" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--faults", "nonsense"], "unknown fault nonsense"),
+        (["--protocol", "nonsense"], "there is no protocol nonsense"),
+        (["--scenario", "{}"], "not a scenario"),
+        (["--scenario", "/nonsense"], "cannot read"),
+    ],
+)
+def test_sim_refuses_nonsense_in_one_line(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["sim", *arguments]) == 2
+    assert words in capsys.readouterr().err

@@ -1,0 +1,424 @@
+"""Values: proposed again, without payload, stamped by a wrong clock, or wrong for ever."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from consensus import confirmation
+from consensus.confirmation import Confirmation
+from consensus.dissemination import Dissemination
+from consensus.interface import Decide, DecisionProof, Message
+from consensus.ordering import Ordering
+from consensus.packets import CertificatePacket, DecisionPacket, Packet, SignedPacket
+from consensus.protocols.jolteon import Jolteon
+from consensus.protocols.solo import SEQUENCE, Sequenced
+from consensus.protocols.tendermint import Tendermint
+from consensus.protocols.tendermint_messages import (
+    NO_ROUND,
+    PRECOMMIT,
+    PROPOSAL,
+    Precommit,
+    Prevote,
+    Proposal,
+)
+from consensus.protocols.tendermint_state import Stage as Step
+from consensus.replica import Replica
+from consensus.values import Judgement, Values
+from ledger.block import BlockHeader
+from ledger.certificate import Certificate
+from ledger.chain import Tip
+from ledger.statement import Statement
+from ledger.value import Value
+from tests.schedules.stage import Kind, Stage, lacking
+from tests.sim.protocols import NAMES
+
+HOUR_MS = 3_600_000
+
+
+class StampsAnew(Tendermint):
+    """Proposes a value again under its own name, with the time of day."""
+
+    def _propose(self) -> None:
+        again = self.value_to_repropose()
+        if self.me != self.proposer(self.slot) or self.stage != Step.PROPOSE or again is None:
+            super()._propose()
+        elif self.said(PROPOSAL, self.slot) is None:
+            assert self.me is not None
+            stamped = replace(
+                again.value, slot=self.slot, proposer=self.me, timestamp_ms=self.now.wall_ms
+            )
+            self._say(Proposal(stamped, self.round, NO_ROUND, None))
+
+
+LOST_PRECOMMITS = {(0, 1), (1, 3), (3, 0), (3, 2)}
+
+
+def half_locked(sender: int, receiver: int, packet: Packet) -> bool:
+    """Round 0 of instance 1: nodes 0, 1 and 3 lock the value, node 2 none, and nobody decides."""
+    if isinstance(packet, CertificatePacket | DecisionPacket):
+        return False
+    if not isinstance(packet, SignedPacket):
+        return True
+    message = message_of(packet)
+    _, slot, _ = message.statement()
+    if slot != (1, 0):
+        return True
+    if isinstance(message, Proposal):
+        return receiver != 2
+    if isinstance(message, Prevote):
+        return (sender, receiver) != (3, 2)
+    return (sender, receiver) not in LOST_PRECOMMITS
+
+
+def message_of(packet: SignedPacket) -> Message:
+    return Stage.message_in(Tendermint, packet)
+
+
+def test_a_locked_value_is_proposed_again_with_the_same_bytes() -> None:
+    def play(consensus: type[Tendermint]) -> Stage:
+        stage = Stage("tendermint", consensus=consensus)
+        stage.allow = half_locked
+        stage.run_ms(200)
+        stage.submit(1, stage.transaction(0))
+        assert stage.until(lambda: all(stage.plugin(n).slot >= (1, 1) for n in range(4)))
+        assert [stage.plugin(n).lock.round for n in range(4)] == [0, 0, NO_ROUND, 0]
+        stage.allow = None
+        stage.until(stage_is_done(stage), limit_ms=60_000)
+        return stage
+
+    stage = play(Tendermint)
+    first = next(
+        message_of(sent.packet)
+        for sent in stage.said(SignedPacket, sender=1)
+        if isinstance(message_of(sent.packet), Proposal)
+    )
+    assert isinstance(first, Proposal)
+    header = stage.headers(0)[0]
+    assert stage.certified(0) == 1
+    assert (header.value, header.slot, header.proposer) == (first.value.digest, (1, 0), 1)
+    assert header.timestamp_ms == first.value.timestamp_ms
+    assert stage.broken == ()
+
+    assert [play(StampsAnew).certified(node) for node in range(4)] == [0, 0, 0, 0]
+
+
+def stage_is_done(stage: Stage) -> Any:
+    return lambda: stage.all_certified(1)
+
+
+class ProposesForEver(Jolteon):
+    """Always has a reason to want another view."""
+
+    def has_work(self) -> bool:
+        return True
+
+    def awaits_decision(self) -> bool:
+        return True
+
+
+def header_of_anything(network: bytes, tip: Tip, value: Value) -> BlockHeader:
+    """What `ledger.chain.next_header` makes, for empty values too."""
+    return BlockHeader(
+        network=network,
+        epoch=value.epoch,
+        height=tip.height + 1,
+        previous_hash=tip.hash,
+        value=value.digest,
+        slot=value.slot,
+        proposer=value.proposer,
+        timestamp_ms=max(tip.timestamp_ms + 1, value.timestamp_ms),
+        payload=value.payload,
+    )
+
+
+def test_a_decided_value_without_payload_makes_no_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    def play() -> tuple[int, int]:
+        """(views decided, blocks) after one transaction under a restless protocol."""
+        stage = Stage("jolteon", consensus=ProposesForEver)
+        wish = stage.transaction(0)
+        stage.run_ms(200)
+        stage.submit(1, wish)
+        stage.run_ms(1_000)
+        assert stage.holds(wish)
+        stage.crash(1)
+        stage.boot(1)
+        stage.run_ms(1_000)
+        assert stage.broken in ((), ("P3",))
+        return stage.plugin(1).root.slot[0], len(stage.headers(0))
+
+    views, blocks = play()
+    assert views > 50
+    assert blocks == 1
+
+    monkeypatch.setattr(confirmation, "next_header", header_of_anything)
+    _, blocks = play()
+    assert blocks > 10
+
+
+# --- clocks ---------------------------------------------------------------------------------------
+
+
+class RefusesOld(Values):
+    """Finds a value invalid that was stamped long ago."""
+
+    def judge(self, value: Value, pool: Dissemination, wall_ms: int) -> Judgement:
+        if value.timestamp_ms < wall_ms - self._limits.clock_drift_ms:
+            return Judgement.NEVER
+        return super().judge(value, pool, wall_ms)
+
+
+def times(network: bytes, tip: Tip, value: Value) -> BlockHeader | None:
+    """A header with the value's time, whatever the block before says."""
+    if not value.payload:
+        return None
+    return replace(header_of_anything(network, tip, value), timestamp_ms=value.timestamp_ms)
+
+
+def test_a_proposer_whose_clock_is_behind_is_followed_and_block_times_still_grow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def play(kind: Kind) -> Stage:
+        stage = Stage("tendermint", kind=kind)
+        stage.nodes[2].skew_ms = -HOUR_MS
+        stage.run_ms(200)
+        for nonce in range(2):
+            stage.submit(0, stage.transaction(nonce))
+            assert stage.until(lambda nonce=nonce: stage.all_certified(nonce + 1))
+        return stage
+
+    stage = play(Replica)
+    one, two = stage.headers(0)
+    assert (two.slot, two.proposer) == ((2, 0), 2), "the turn of the node that is behind"
+    assert two.timestamp_ms == one.timestamp_ms + 1
+    assert stage.broken == ()
+
+    assert play(lacking("_ordering.values", RefusesOld)).headers(0)[1].proposer != 2
+    monkeypatch.setattr(confirmation, "next_header", times)
+    assert play(Replica).broken == ("P3",)
+
+
+class GivesUpEarly(Values):
+    """Takes not yet for never."""
+
+    def judge(self, value: Value, pool: Dissemination, wall_ms: int) -> Judgement:
+        verdict = super().judge(value, pool, wall_ms)
+        return Judgement.NEVER if verdict is Judgement.NOT_YET else verdict
+
+
+class TrustsClocks(Values):
+    """Takes any time for right."""
+
+    def judge(self, value: Value, pool: Dissemination, wall_ms: int) -> Judgement:
+        return super().judge(value, pool, value.timestamp_ms)
+
+
+def test_a_value_ahead_of_the_clock_is_not_yet_valid_and_becomes_so() -> None:
+    def play(kind: Kind) -> tuple[int, int]:
+        """(decided at the followers before its time has come, after it)."""
+        stage = Stage("solo", kind=kind)
+        ahead_ms = stage.genesis.limits.clock_drift_ms + 2_000
+        stage.nodes[0].skew_ms = ahead_ms
+        stage.run_ms(200)
+        stage.submit(0, stage.transaction(0))
+        stage.run_ms(1_900)
+        before = max(stage.replica(node).status().decided for node in (1, 2, 3))
+        stage.run_ms(1_000)
+        return before, min(stage.replica(node).status().decided for node in (1, 2, 3))
+
+    assert play(Replica) == (0, 1)
+    assert play(lacking("_ordering.values", GivesUpEarly)) == (0, 0)
+    assert play(lacking("_ordering.values", TrustsClocks)) == (1, 1)
+
+
+class JudgesDecisions(Confirmation):
+    """Asks its clock about what is decided."""
+
+    def decide(self, ordering: Ordering, effect: Decide) -> None:
+        for value in effect.values:
+            ahead_ms = value.timestamp_ms - self._outbox.now.wall_ms
+            if ahead_ms > self._setup.genesis.limits.clock_drift_ms:
+                self._outbox.halt("a decided value comes from the future")
+                return
+        super().decide(ordering, effect)
+
+
+@pytest.mark.parametrize("protocol", NAMES)
+def test_nothing_decided_is_judged_by_a_clock(protocol: str) -> None:
+    def play(kind: Kind) -> Stage:
+        stage = Stage(protocol, kind=kind)
+        stage.nodes[3].skew_ms = -HOUR_MS
+        stage.run_ms(200)
+        for nonce in range(3):
+            stage.submit(nonce % 3, stage.transaction(nonce))
+            stage.run_ms(300)
+        stage.crash(3)
+        stage.boot(3)
+        stage.submit(1, stage.transaction(3))
+        wishes = [stage.transaction(nonce) for nonce in range(4)]
+        stage.until(lambda: all(stage.holds(wish) for wish in wishes) or stage.stopped)
+        stage.run_ms(1_000)
+        return stage
+
+    stage = play(Replica)
+    assert all(stage.holds(stage.transaction(nonce), 3) for nonce in range(4))
+    assert stage.broken == ()
+    if protocol != "solo":  # A follower of a sequencer catches up with certified blocks instead.
+        assert 3 in play(lacking("_confirmation", JudgesDecisions)).stopped
+
+
+# --- never ----------------------------------------------------------------------------------------
+
+
+class BelievesValues(Values):
+    """Finds everything valid."""
+
+    def judge(self, value: Value, pool: Dissemination, wall_ms: int) -> Judgement:
+        return Judgement.VALID
+
+
+def bad_values(stage: Stage) -> dict[str, Value]:
+    """Values of the sequencer's that no honest follower may take, the batches being here."""
+    batches = []
+    for number, height in enumerate((0, 0, 7)):
+        batch, packet = stage.batch(1, stage.transaction(number), sequence=number, height=height)
+        batches.append(batch.digest)
+        stage.inject(1, 3, packet)
+    good, other, late = batches
+    sound = Value(stage.genesis.epoch.id, b"", (1,), 0, 1_700_000_000_000, (good,))
+    return {
+        "sound": sound,
+        "another epoch": replace(sound, epoch=bytes(32)),
+        "a batch twice": replace(sound, payload=(good, good)),
+        "a batch from the future": replace(sound, payload=(late,)),
+        "too many batches": replace(sound, payload=(good, other)),
+        "an unknown parent": replace(sound, parent=bytes(32)),
+        "a batch that is not here": replace(sound, payload=(bytes(32),)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "is_taken"),
+    [
+        ("sound", True),
+        ("another epoch", False),
+        ("a batch twice", False),
+        ("a batch from the future", False),
+        ("too many batches", False),
+        ("a batch that is not here", False),
+    ],
+)
+def test_a_follower_takes_no_value_that_is_never_or_not_yet_valid(
+    name: str, is_taken: bool
+) -> None:
+    def play(kind: Kind) -> bool:
+        stage = Stage("solo", kind=kind, puppets=(0, 1, 2), limits={"block_batches": 1})
+        stage.run_ms(200)
+        value = bad_values(stage)[name]
+        stage.run_ms(100)
+        stage.inject(0, 3, stage.sign(0, Sequenced(value)))
+        stage.run_ms(1_000)
+        return stage.plugin(3).root.slot == (1,)
+
+    assert play(Replica) is is_taken
+    assert play(lacking("_ordering.values", BelievesValues))
+
+
+def test_a_batch_is_not_ordered_twice_within_the_window() -> None:
+    def play(kind: Kind) -> Stage:
+        stage = Stage("solo", kind=kind, puppets=(0, 1, 2))
+        stage.run_ms(200)
+        first = bad_values(stage)["sound"]
+        stage.run_ms(100)
+        for value in (first, replace(first, slot=(2,))):
+            stage.inject(0, 3, stage.sign(0, Sequenced(value)))
+            stage.run_ms(500)
+        return stage
+
+    assert play(Replica).plugin(3).root.slot == (1,)
+    assert play(lacking("_ordering.values", BelievesValues)).plugin(3).root.slot == (2,)
+
+
+def test_a_batch_of_an_undecided_ancestor_is_not_ordered_again() -> None:
+    stage = Stage("jolteon", puppets=(0, 1, 2))
+    stage.run_ms(200)
+    parent = replace(bad_values(stage)["sound"], proposer=1)
+    child = replace(parent, parent=parent.digest, slot=(2,), proposer=2)
+    stage.run_ms(100)
+    values, pool = stage.replica(3)._ordering.values, stage.replica(3)._ordering.pool
+
+    assert values.judge(child, pool, child.timestamp_ms) is Judgement.NOT_YET
+    values.learn(parent)
+
+    assert values.judge(parent, pool, child.timestamp_ms) is Judgement.VALID
+    assert values.judge(child, pool, child.timestamp_ms) is Judgement.NEVER
+    empty = replace(child, payload=())
+    assert values.judge(empty, pool, child.timestamp_ms) is Judgement.VALID
+
+
+class ShrugsOff(Confirmation):
+    """Takes whatever a quorum has decided."""
+
+    def decide(self, ordering: Ordering, effect: Decide) -> None:
+        for value in effect.values:
+            self._append(ordering, value)
+
+
+def test_a_quorum_for_what_is_never_valid_stops_the_node_loudly() -> None:
+    # Three of four validators decide a value that names a batch twice.
+    def play(kind: Kind) -> Stage:
+        stage = Stage("tendermint", kind=kind, puppets=(0, 1, 2))
+        stage.run_ms(200)
+        sound = bad_values(stage)["sound"]
+        value = replace(sound, slot=(1, 0), proposer=1, payload=sound.payload * 2)
+        stage.run_ms(100)
+        statement = Statement(
+            stage.genesis.network, stage.genesis.epoch.id, PRECOMMIT, (1, 0), value.digest
+        )
+        signatures = tuple(
+            (who, stage.signers[who].sign(statement.signed_bytes())) for who in range(3)
+        )
+        proof = DecisionProof((Certificate(PRECOMMIT, (1, 0), value.digest, signatures),))
+        stage.inject(0, 3, DecisionPacket.of((value,), proof))
+        stage.run_ms(1_000)
+        return stage
+
+    stage = play(Replica)
+    assert "invalid here" in stage.stopped[3]
+    assert stage.said(SignedPacket, sender=3) == []
+
+    stage = play(lacking("_confirmation", ShrugsOff))
+    assert stage.stopped.get(3, "") == "" or "invalid" not in stage.stopped[3]
+
+
+def test_a_sequencers_signature_alone_decides_nothing_that_is_invalid() -> None:
+    stage = Stage("solo", puppets=(0, 1, 2))
+    stage.run_ms(200)
+    value = bad_values(stage)["a batch twice"]
+    stage.run_ms(100)
+    packet = stage.sign(0, Sequenced(value))
+    certificate = Certificate(SEQUENCE, (1,), value.digest, ((0, packet.signature),))
+
+    stage.inject(0, 3, DecisionPacket.of((value,), DecisionProof((certificate,))))
+    stage.run_ms(1_000)
+
+    assert stage.plugin(3).root.slot == (0,)
+    assert stage.stopped == {}
+
+
+def test_only_precommits_are_a_reason_to_decide() -> None:
+    stage = Stage("tendermint", puppets=(0, 1, 2))
+    stage.run_ms(200)
+    value = replace(bad_values(stage)["sound"], slot=(1, 0), proposer=1)
+    for who in (0, 1, 2):
+        stage.inject(who, 3, stage.sign(who, Prevote(1, 0, value.digest)))
+    stage.run_ms(500)
+    assert stage.plugin(3).root.slot == (0,)
+
+    stage.inject(1, 3, stage.sign(1, Proposal(value, 0, NO_ROUND, None)))
+    for who in (0, 1, 2):
+        stage.inject(who, 3, stage.sign(who, Precommit(1, 0, value.digest)))
+
+    assert stage.until(lambda: stage.plugin(3).root.slot == (1, 0))

@@ -1,17 +1,17 @@
 """Where everything lives in a node's database: one byte names the kind, the rest orders it.
 
-    META      name                       see the names below
-    TILE      level, index               hashes of the log, 256 a tile (C2SP tlog-tiles)
-    BLOCK     height                     (first leaf index, (leaf, ...))
-    HEADER    height                     the block header
-    TX        transaction id             (height, leaf offset, batch ordinal, place in the batch)
-    BATCH     digest                     creator's signature (64 bytes), then the batch
-    AGED      made at height, digest     empty: which unordered batches to drop, and when
-    CERT      height                     the certificate: a C2SP signed note
-    SIGNED    phase, slot                own signed statement and its message, until settled
-    DECIDED   ordinal                    decision with its proof, until certified
-    STATE     application, its key       what executing led to
-    NONCE     sender, nonce              empty: used inside the replay window
+META      name                       see the names below
+TILE      level, index               hashes of the log, 256 a tile (C2SP tlog-tiles)
+BLOCK     height                     (first leaf index, (leaf, ...))
+HEADER    height                     the block header
+TX        transaction id             (height, leaf offset, batch ordinal, place in the batch)
+BATCH     digest                     creator's signature (64 bytes), then the batch
+AGED      made at height, digest     empty: which unordered batches to drop, and when
+CERT      height                     the certificate: a C2SP signed note
+SIGNED    phase, slot                own signed statement and its message, until settled
+DECIDED   ordinal                    decision with its proof, until certified
+STATE     application, its key       what executing led to
+NONCE     sender, nonce              empty: used inside the replay window
 """
 
 from __future__ import annotations

@@ -358,14 +358,14 @@ class Stage(Watcher):
         whom = indexes or [n.index for n in self.nodes if n.index not in self._puppets]
         for index in whom:
             place = self.nodes[index].engine.get(layout.TX + transaction.id)
-            if place is None or encoding.decode(
-                place, _place_shape, size_max=100, what="place"
-            )[0] > self.certified(index):
+            if place is None or encoding.decode(place, _place_shape, size_max=100, what="place")[
+                0
+            ] > self.certified(index):
                 return False
         return True
 
     def said(self, kind: type[Packet], *, sender: int | None = None, since: int = 0) -> list[Sent]:
-        """Packets of a kind that left, perhaps only those of one node, from `sent_log[since]` on."""
+        """Packets of a kind that left, perhaps of one node only, from `sent_log[since]` on."""
         return [
             sent
             for sent in self.sent_log[since:]

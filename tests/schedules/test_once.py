@@ -138,7 +138,7 @@ def test_a_transaction_signed_anew_pays_once() -> None:
 
 
 def times_executed(kind: Kind, *, expiry: int, window: int = 3) -> int:
-    """How often a transaction is executed that a liar puts into a batch for each of eight blocks."""
+    """How often a transaction is executed that a liar batches for each of eight blocks."""
     stage = Stage("solo", kind=kind, puppets=(3,), limits={"replay_window": window})
     replayed = stage.transaction(0, expiry=expiry)
     stage.run_ms(200)
@@ -211,7 +211,7 @@ def test_a_transaction_that_fails_half_way_leaves_nothing_behind() -> None:
     operations = [make_record("first", b"", content), Operation(NAME, VERSION, b"malformed")]
 
     def play(kind: Kind) -> int:
-        stage, liars = liars_transaction(kind, operations)
+        stage, _ = liars_transaction(kind, operations)
         assert stage.leaves(0)[0].result == Result.FAILED
         return len(records.find(stage.nodes[0].engine, hashlib.sha256(content).digest()))
 

@@ -1,1 +1,1 @@
-"""Host 2: many replicas in virtual time, every fault drawn from one seed, oracles that judge the run."""
+"""Host 2: many replicas in virtual time, faults from one seed, oracles that judge every run."""

@@ -73,7 +73,8 @@ class Confirmation:
         self.certifier = Certifier(self._validators.quorum, recovered.certified)
         self.note: tuple[int, bytes] | None = None
         """(height, note) of the latest certificate here."""
-        self.may_sign = setup.me is not None
+        self.may_sign = False
+        """Whether this validator has learned that it forgot nothing it ever signed."""
         self._queue: deque[_Entry] = deque()
         self._uncertified: dict[int, tuple[Root, Tip]] = {}
         """height -> the root and the tip it leads to, of blocks decided or executed here."""
@@ -233,6 +234,13 @@ class Confirmation:
             self._sign_checkpoint(root)
             self.try_certify()
         self.go_on()
+
+    def start_signing(self) -> None:
+        """Sign what is executed from now on, and what has been executed so far."""
+        self.may_sign = True
+        if self.head.height > self.certifier.certified and not self.is_catching_up:
+            self._sign_checkpoint(self.head.root())
+            self.try_certify()
 
     def _sign_checkpoint(self, root: bytes) -> None:
         last = self._guard.checkpoint

@@ -83,6 +83,12 @@ class Dissemination:
         self.waiting_bytes += len(transaction.raw)
         return True
 
+    def forget_transactions(self) -> None:
+        """Drop what was taken: this node will never batch it."""
+        self.pending.clear()
+        self.waiting.clear()
+        self.waiting_bytes = 0
+
     def has_full_batch(self) -> bool:
         """Whether enough waits that the next batch should not wait for its timer."""
         return (

@@ -213,7 +213,10 @@ class Ordering:
         self._fetching.clear()
         settling, self._settling = self._settling, []
         for effect in settling:
-            self._outbox.write(self._guard.settle(effect.phase, effect.floor), sync=False)
+            if effect.floor <= (root.slot[0] + 1, *[0] * (len(effect.floor) - 1)):
+                self._outbox.write(self._guard.settle(effect.phase, effect.floor), sync=False)
+            else:
+                self._settling.append(effect)
         self.reconsider()
 
     def pending(self) -> None:
@@ -311,7 +314,7 @@ class Ordering:
         self._outbox.write([(layout.PLUGIN, effect.record)], sync=True)
 
     def _settle(self, effect: Settle) -> None:
-        # A floor never passes a slot whose decision is not certified: it waits for the next one.
+        # A floor never passes a slot whose decision is not certified: it waits until one is.
         self._settling.append(effect)
 
     def _set_timer(self, effect: SetTimer) -> None:

@@ -135,7 +135,9 @@ class Replica:
         self._confirmation.try_certify()
 
     def _begin(self, me: int | None) -> None:
-        self._confirmation.may_sign = me is not None
+        if me is not None:
+            self._confirmation.start_signing()
+        self._spreading.start(may_sign=me is not None)
         self._ordering.start(me=me)
 
     def _on_frame(self, event: FrameArrived) -> None:

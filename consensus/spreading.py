@@ -65,6 +65,8 @@ class Spreading:
         self.certified_height = recovered.certified
         self._sequence = recovered.sequence
         self._reserved = recovered.sequence
+        self._may_sign: bool | None = None
+        """Whether this node makes batches; None until it knows that it forgot none."""
         self._timer_runs = False
         self._announced_ms = 0
         self._open: dict[bytes, None] = {}
@@ -76,20 +78,34 @@ class Spreading:
         for batch, signature in recovered.batches:
             self.pool.hold(batch, signature, 0, recovered.certified)
 
+    def start(self, *, may_sign: bool) -> None:
+        """Make batches from now on, or take no transactions where this node may sign nothing."""
+        self._may_sign = may_sign
+        if may_sign:
+            self._batch_soon()
+        else:
+            self.pool.forget_transactions()
+
     # --- clients ---
 
     def on_submitted(self, request: int, raws: tuple[bytes, ...]) -> None:
         """Judge a client's transactions off the main path, then queue those that are right."""
-        if self._setup.me is None:
-            refusal = Admission(b"", "node.observer", "submit to a validator")
-            self._outbox.put(Answer(request, (refusal,) * len(raws)))
+        if self._setup.me is None or self._may_sign is False:
+            self._turn_away(request, len(raws))
             return
         job = AdmitTransactions(
             self._setup.genesis, self._executor, self._setup.scheme, self.executed_height, raws
         )
         self._outbox.start(job, partial(self._admitted, request))
 
+    def _turn_away(self, request: int, count: int) -> None:
+        refusal = Admission(b"", "node.observer", "submit to a validator that votes")
+        self._outbox.put(Answer(request, (refusal,) * count))
+
     def _admitted(self, request: int, admitted: Admitted) -> None:
+        if self._may_sign is False:
+            self._turn_away(request, len(admitted.admissions))
+            return
         refused = {t.id for t in admitted.transactions if not self.pool.take(t)}
         full = "the mempool is full; try again in a second or at another node"
         admissions = tuple(
@@ -100,6 +116,8 @@ class Spreading:
         self._batch_soon()
 
     def _batch_soon(self) -> None:
+        if not self._may_sign:
+            return
         while self.pool.has_full_batch() and self.pool.may_make_batch():
             self._make_batch()
         if self.pool.waiting and not self._timer_runs:

@@ -27,6 +27,7 @@ from ledger.validators import QuorumRule, Validator, ValidatorSet
 from sim.agenda import MS
 from sim.chain_oracle import ChainOracle, certified_height
 from sim.faults import replay_command
+from sim.network import IN_FLIGHT_MAX
 from sim.oracles import Findings, HealthOracle, Violation, VoteOracle
 from sim.scenario import Scenario
 from sim.watcher import Machine, Watcher
@@ -217,7 +218,9 @@ class Run:
                                   f"there: timers {list(node.timers)}", node.index)  # fmt: skip
 
     def _check_bounds(self) -> None:
-        """P16: no queue grew without end, and in the end none holds anything."""
+        """P16: no queue grew without end."""
+        if self.world.network.in_flight_max >= IN_FLIGHT_MAX:
+            self.findings.add("P16", f"a link carried {IN_FLIGHT_MAX} frames at once")
         for node in self.honest:
             if node.backlog_max > BACKLOG_MAX:
                 self.findings.add("P16", f"{node.backlog_max} steps of node {node.index} waited "

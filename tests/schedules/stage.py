@@ -39,7 +39,7 @@ from ledger.execution import parse_block_entry
 from ledger.genesis import EpochRecord, Genesis, Member
 from ledger.keys import Signer, scheme_named
 from ledger.limits import Limits
-from ledger.statement import Statement
+from ledger.statement import Slot, Statement
 from ledger.store import Reader, Write
 from ledger.transaction import Operation, Transaction, make_transaction
 from ledger.validators import QuorumRule, Validator, ValidatorSet
@@ -80,6 +80,8 @@ class Puppet:
     """A validator that a schedule speaks for: by itself it only answers greetings."""
 
     me: int
+    memory: tuple[Any, Any] = ((), None)
+    """(statements, checkpoint) that it claims to have heard from whoever asks."""
     heard: list[tuple[int, Packet]] = field(default_factory=list)
     """(sender, packet), in order."""
 
@@ -89,7 +91,7 @@ class Puppet:
             _, packet = decode_packet(event.channel, event.payload)
             self.heard.append((event.peer, packet))
             if isinstance(packet, WhatDidISay):
-                answer = YouSaid(packet.salt, (), None)
+                answer = YouSaid(packet.salt, *self.memory)
                 payload = encode_packet(answer, 0)
                 step.outputs.append(SendFrame(event.peer, answer.CHANNEL, payload))
         return step
@@ -112,6 +114,15 @@ class _Ear:
         step = self.machine.step(now, event)
         self.stage.stepped(self.me, event, step)
         return step
+
+
+class _ForgetfulNode(Node):
+    """A machine whose disk keeps nothing in a crash that was not synced."""
+
+    def crash(self) -> None:
+        if self.is_up:
+            self.disk.crash(keep=0)
+        super().crash()
 
 
 class Stage(Watcher):
@@ -148,6 +159,8 @@ class Stage(Watcher):
         self.stopped: dict[int, str] = {}
         self.promised: dict[int, int] = {}
         """Node -> highest height that it ever called confirmed."""
+        self.crashes: list[int] = []
+        """Nodes, in the order of their crashes."""
         self._kinds = kind
         self._puppets = puppets
         self._machines: dict[int, Machine] = {}
@@ -171,7 +184,7 @@ class Stage(Watcher):
                 VoteOracle(self.findings, self.message_of),
                 HealthOracle(self.findings, frozenset(self._puppets)),
             )
-        return Node(
+        return _ForgetfulNode(
             index,
             self.agenda,
             self.network,
@@ -251,7 +264,6 @@ class Stage(Watcher):
     def crash(self, *indexes: int) -> None:
         """Cut the power: whatever is not synced is lost."""
         for index in indexes:
-            self.nodes[index].disk.crash(keep=0)
             self.nodes[index].crash()
 
     def boot(self, *indexes: int) -> None:
@@ -364,6 +376,22 @@ class Stage(Watcher):
                 return False
         return True
 
+    def is_durable(self, index: int, key: bytes) -> bool:
+        """Whether what stands under a key would outlive a crash of the node now."""
+        unsynced = (key for batch in self.nodes[index].disk._unsynced for key, _ in batch.writes)
+        return self.nodes[index].engine.get(key) is not None and key not in unsynced
+
+    def equivocations(self, index: int) -> list[tuple[str, Slot]]:
+        """Where a node said two things, as far as anyone could hear."""
+        said: dict[tuple[str, Slot], bytes] = {}
+        twice = []
+        for sent in self.said(SignedPacket, sender=index):
+            assert isinstance(sent.packet, SignedPacket)
+            phase, slot, value = self.message_in(self.protocol, sent.packet).statement()
+            if said.setdefault((phase, slot), value) != value:
+                twice.append((phase, slot))
+        return twice
+
     def said(self, kind: type[Packet], *, sender: int | None = None, since: int = 0) -> list[Sent]:
         """Packets of a kind that left, perhaps of one node only, from `sent_log[since]` on."""
         return [
@@ -402,6 +430,9 @@ class Stage(Watcher):
 
     def reported(self, node: int, report: Report) -> None:
         self.reports.append((node, report))
+
+    def crashed(self, node: int) -> None:
+        self.crashes.append(node)
 
     def failed(self, node: int, reason: str) -> None:
         self.stopped[node] = reason
@@ -455,10 +486,10 @@ def make_network(
     return genesis, validators, members
 
 
-def lacking(part: str, kind: type[Any]) -> Kind:
+def lacking(part: str, kind: type[Any], base: Kind = Replica) -> Kind:
     """A replica one part of which, named by its path, is of a kind that lacks a rule."""
 
-    class Mutant(Replica):
+    class Mutant(base):  # type: ignore[valid-type, misc]
         def __init__(self, setup: Setup, recovered: Recovered) -> None:
             super().__init__(setup, recovered)
             become(attrgetter(part)(self), kind)

@@ -1,0 +1,338 @@
+"""Batches: too late to be ordered, missing at a voter, lost with their creator, or far too many."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from consensus import dissemination
+from consensus.dissemination import Dissemination
+from consensus.packets import BatchPacket, Have, Packet, SignedPacket, WantBatches
+from consensus.protocols.tendermint import Tendermint
+from consensus.protocols.tendermint_messages import NIL, NO_ROUND, Prevote, Proposal
+from consensus.recovery import Recovered, Setup
+from consensus.replica import Replica
+from consensus.spreading import PATIENCE_MS, Spreading
+from consensus.values import Judgement, Values
+from ledger import layout
+from ledger.batch import Batch, parse_batch
+from ledger.store import Reader
+from ledger.value import Value
+from tests.schedules.stage import Kind, Stage, lacking
+
+POOL = "_spreading.pool"
+
+
+# --- too late -------------------------------------------------------------------------------------
+
+
+class OrdersAnyAge(Dissemination):
+    """Never finds a batch too old."""
+
+    __slots__ = ()
+
+    def in_window(self, batch: Batch, height: int) -> bool:
+        return batch.height < height
+
+
+class DropsForGood(Dissemination):
+    """Drops a stale batch and what was in it."""
+
+    __slots__ = ()
+
+    def drop_stale(self, height: int) -> list[Batch]:
+        stale = super().drop_stale(height)
+        self.waiting.clear()
+        return stale
+
+
+def ages(stage: Stage, index: int) -> list[int]:
+    """For every ordered batch, how many heights after its making it was ordered."""
+    found = []
+    for header in stage.headers(index):
+        for digest in header.payload:
+            stored = stage.nodes[index].engine.get(layout.BATCH + digest)
+            assert stored is not None
+            batch = parse_batch(stored[64:], stage.genesis.limits)
+            found.append(header.height - batch.height)
+    return found
+
+
+def test_a_batch_that_was_not_ordered_in_time_is_made_anew_and_confirmed_once() -> None:
+    # Nobody hears of node 1's batch while the others order more blocks than the window has.
+    def play(kind: Kind) -> Stage:
+        stage = Stage("solo", kind=kind, limits={"batch_window": 2})
+        stage.allow = lambda sender, receiver, packet: (
+            not (sender == 1 and isinstance(packet, BatchPacket | Have))
+        )
+        late = stage.transaction(0, member=1)
+        stage.run_ms(200)
+        stage.submit(1, late)
+        for nonce in range(4):
+            stage.submit(2, stage.transaction(nonce))
+            assert stage.until(lambda nonce=nonce: stage.all_certified(nonce + 1))
+        stage.allow = None
+        stage.until(lambda: stage.holds(late), limit_ms=5_000)
+        stage.run_ms(2_000)
+        return stage
+
+    late = Stage("solo", limits={"batch_window": 2}).transaction(0, member=1)
+    stage = play(Replica)
+    assert stage.ids(0).count(late.id) == 1
+    assert max(ages(stage, 0)) <= 2
+    assert not stage.replica(1).is_pending(late.id)
+    unordered = layout.AGED, layout.AGED + b"\xff" * 41
+    assert [list(node.engine.scan(*unordered)) for node in stage.nodes] == [[]] * 4
+    assert stage.broken == ()
+
+    assert play(lacking(POOL, DropsForGood)).ids(0).count(late.id) == 0
+    assert max(ages(play(lacking(POOL, OrdersAnyAge)), 0)) > 2
+
+
+def test_what_expired_while_its_batch_waited_is_not_batched_again() -> None:
+    stage = Stage("solo", limits={"batch_window": 2})
+    stage.allow = lambda sender, receiver, packet: (
+        not (sender == 1 and isinstance(packet, BatchPacket | Have))
+    )
+    late = stage.transaction(0, member=1, expiry=3)
+    stage.run_ms(200)
+    stage.submit(1, late)
+    for nonce in range(4):
+        stage.submit(2, stage.transaction(nonce))
+        assert stage.until(lambda nonce=nonce: stage.all_certified(nonce + 1))
+    stage.allow = None
+    stage.run_ms(5_000)
+
+    assert not stage.replica(1).is_pending(late.id)
+    assert len(stage.said(BatchPacket, sender=1)) == 1
+    assert late.id not in stage.ids(0)
+
+
+# --- missing --------------------------------------------------------------------------------------
+
+
+class NeverForMissing(Values):
+    """Refuses a value because a batch of it is not here yet."""
+
+    def judge(self, value: Value, pool: Dissemination, wall_ms: int) -> Judgement:
+        if pool.missing(value.payload):
+            return Judgement.NEVER
+        return super().judge(value, pool, wall_ms)
+
+
+class AsksProposersOnly(Spreading):
+    """Asks for a batch once, whoever proposed it."""
+
+    def on_tick(self, needed: frozenset[bytes]) -> None:
+        self._drop_stale()
+        self._batch_soon()
+
+
+class MissingBatch(Stage):
+    """Node 2 never hears of a batch before the proposal that names it; node 3 is down.
+
+    So no decision is possible without node 2's vote.  The proposer, node 1, never sends the batch.
+    """
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__("tendermint", kind=kind, down=(3,))
+        self.allow = self._arrives
+        self.run_ms(200)
+        self.wish = self.transaction(0)
+        self.submit(0, self.wish)
+        self.until(lambda: self.holds(self.wish, 0, 1, 2), limit_ms=5_000)
+
+    def _arrives(self, sender: int, receiver: int, packet: Packet) -> bool:
+        if receiver != 2 or not isinstance(packet, BatchPacket | Have):
+            return True
+        has_asked = bool(self.said(WantBatches, sender=2))
+        return has_asked and sender == 0 and isinstance(packet, BatchPacket)
+
+    def prevotes(self) -> list[Prevote]:
+        """What node 2 said in the first round."""
+        said = [
+            self.message_in(Tendermint, sent.packet)
+            for sent in self.said(SignedPacket, sender=2)
+            if isinstance(sent.packet, SignedPacket)
+        ]
+        return [m for m in said if isinstance(m, Prevote) and (m.instance, m.round) == (1, 0)]
+
+
+def test_a_missing_batch_is_not_yet_valid_and_the_vote_follows_once_a_holder_sent_it() -> None:
+    stage = MissingBatch(Replica)
+    asked = [sent.peer for sent in stage.said(WantBatches, sender=2)]
+    assert asked[0] == 1, "the proposer first"
+    assert 0 in asked, "then the others"
+    assert stage.holds(stage.wish, 0, 1, 2)
+    assert stage.prevotes()[0].value != NIL
+    assert stage.broken == ()
+
+    assert MissingBatch(lacking("_ordering.values", NeverForMissing)).prevotes()[0].value == NIL
+    mutant = MissingBatch(lacking("_spreading", AsksProposersOnly))
+    assert not mutant.holds(mutant.wish, 0)
+
+
+def test_a_node_that_decided_without_the_batches_gets_them_from_who_executed_them() -> None:
+    # The batch has left the memory of all who executed it: only their disks have it.
+    stage = Stage("solo")
+    stage.allow = lambda sender, receiver, packet: (
+        not (receiver == 3 and isinstance(packet, BatchPacket | Have))
+    )
+    wish = stage.transaction(0)
+    stage.run_ms(200)
+    stage.submit(1, wish)
+    assert stage.until(lambda: stage.holds(wish, 0, 1, 2))
+    assert not stage.holds(wish, 3)
+    stage.allow = lambda sender, receiver, packet: not (receiver == 3 and isinstance(packet, Have))
+
+    assert stage.until(lambda: stage.holds(wish, 3))
+    assert stage.broken == ()
+
+
+# --- too many -------------------------------------------------------------------------------------
+
+
+class HoldsAnything(Dissemination):
+    """Bounds nobody."""
+
+    __slots__ = ()
+
+    def accepts(self, creator: int, size: int) -> bool:
+        return True
+
+
+class NamesNothing(Dissemination):
+    """Does not tell batches that a value names from those that were only heard of."""
+
+    __slots__ = ()
+
+    def want(self, digests: list[bytes], now_ms: int) -> None:  # type: ignore[override]
+        super().want(digests, now_ms)
+        self.named.clear()
+
+
+def flood(kind: Kind) -> tuple[Stage, list[tuple[Batch, BatchPacket]]]:
+    """A stage on which validator 3 made seventy batches that nobody orders, and those batches."""
+    stage = Stage("tendermint", kind=kind, puppets=(1, 2, 3))
+    stage.run_ms(200)
+    made = [stage.batch(3, stage.transaction(number), sequence=number) for number in range(70)]
+    for _, packet in made:
+        stage.inject(3, 0, packet)
+        stage.run_ms(2)
+    stage.run_ms(20)
+    return stage, made
+
+
+def test_a_creator_that_floods_the_nodes_is_bounded() -> None:
+    def play(kind: Kind) -> int:
+        stage, _ = flood(kind)
+        return len(stage.replica(0)._spreading.pool.held)
+
+    assert play(Replica) == dissemination.CREATOR_BATCHES_MAX
+    assert play(lacking(POOL, HoldsAnything)) == 70
+
+
+def test_a_named_batch_is_taken_however_many_its_creator_has() -> None:
+    # Nodes may hold different batches of one creator, such as those that its crash has lost.
+    def play(kind: Kind) -> list[bytes]:
+        stage, made = flood(kind)
+        batch, packet = made[-1]
+        value = Value(stage.genesis.epoch.id, b"", (1, 0), 1, 1_700_000_000_000, (batch.digest,))
+        stage.inject(1, 0, stage.sign(1, Proposal(value, 0, NO_ROUND, None)))
+        stage.run_ms(10)
+        assert any(sent.peer == 1 for sent in stage.said(WantBatches, sender=0))
+        stage.inject(3, 0, packet)
+        stage.run_ms(20)
+        said = [
+            stage.message_in(Tendermint, sent.packet)
+            for sent in stage.said(SignedPacket, sender=0)
+            if isinstance(sent.packet, SignedPacket)
+        ]
+        return [m.value for m in said if isinstance(m, Prevote) and m.value == value.digest]
+
+    assert len(play(Replica)) == 1
+    assert play(lacking(POOL, NamesNothing)) == []
+
+
+def test_a_full_mempool_refuses_clearly_and_takes_again_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dissemination, "MEMPOOL_TRANSACTIONS_MAX", 2)
+    stage = Stage("solo")
+    wishes = [stage.transaction(nonce) for nonce in range(3)]
+    stage.run_ms(200)
+
+    request = stage.submit(1, *wishes)
+    stage.run_ms(500)
+    reasons = [admission.reason for admission in stage.answers[request].admissions]
+    again = stage.submit(1, wishes[2])
+
+    assert stage.until(lambda: stage.holds(wishes[2]))
+    assert reasons == ["", "", "mempool.full"]
+    assert stage.answers[again].admissions[0].reason == ""
+
+
+class ForgetsNumbers(Stage):
+    """Nodes that count their batches from the beginning after every start."""
+
+    def remember(self, reader: Reader, setup: Setup) -> Recovered:
+        return replace(super().remember(reader, setup), sequence=0)
+
+
+def test_a_creator_uses_no_sequence_number_twice_after_a_crash() -> None:
+    def play(kind: type[Stage]) -> tuple[str, ...]:
+        stage = kind("tendermint")
+        stage.run_ms(200)
+        for nonce in range(3):
+            stage.submit(1, stage.transaction(nonce))
+            stage.run_ms(20)
+            stage.crash(1)
+            stage.boot(1)
+            stage.run_ms(300)
+        assert len(stage.said(BatchPacket, sender=1)) >= 3
+        return stage.broken
+
+    assert play(Stage) == ()
+    assert play(ForgetsNumbers) == ("P14",)
+
+
+class InsistsOnQuorum(Dissemination):
+    """Names a batch only once a quorum says to hold it."""
+
+    __slots__ = ()
+
+    def select(
+        self, excluded: frozenset[bytes], height: int, now_ms: int, patience_ms: int
+    ) -> tuple[bytes, ...]:
+        return super().select(excluded, height, now_ms, now_ms + 1)
+
+
+class AsksNobody(Dissemination):
+    """Names a batch at once."""
+
+    __slots__ = ()
+
+    def select(
+        self, excluded: frozenset[bytes], height: int, now_ms: int, patience_ms: int
+    ) -> tuple[bytes, ...]:
+        return super().select(excluded, height, now_ms, 0)
+
+
+def test_a_leader_waits_for_a_quorum_of_holders_and_not_for_ever() -> None:
+    def play(kind: Kind) -> int:
+        """How long a confirmation takes where the leader hears of no holder."""
+        stage = Stage("solo", kind=kind)
+        stage.allow = lambda sender, receiver, packet: (
+            not (receiver == 0 and isinstance(packet, Have))
+        )
+        wish = stage.transaction(0)
+        stage.run_ms(200)
+        begun_ms = stage.agenda.now_ms
+        stage.submit(0, wish)
+        stage.until(lambda: stage.holds(wish), limit_ms=5_000)
+        return stage.agenda.now_ms - begun_ms
+
+    assert PATIENCE_MS <= play(Replica) < 3 * PATIENCE_MS
+    assert play(lacking(POOL, AsksNobody)) < PATIENCE_MS
+    assert play(lacking(POOL, InsistsOnQuorum)) == 5_000

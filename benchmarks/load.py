@@ -39,7 +39,7 @@ class Lane:
     url: str
     raws: list[bytes]
     due_s: list[float]
-    """Seconds after the start, ascending."""
+    """Seconds after the start at which each is posted, ascending."""
     refused: dict[str, int] = field(default_factory=dict)
     posts: int = 0
     late_s: float = 0.0
@@ -100,9 +100,11 @@ def prepare(job: dict[str, Any]) -> tuple[list[Lane], list[tuple[str, float]]]:
             expiry=int(job["height"]) + genesis.limits.replay_window // 2,
         )
         due = number / job["rate_per_s"]
-        lane = lanes[number % len(lanes)]
+        # What falls due within one interval is one post, and the posts go round the nodes.
+        interval = int(due / job["interval_s"])
+        lane = lanes[(interval + int(job["client"])) % len(lanes)]
         lane.raws.append(transaction.raw)
-        lane.due_s.append(due)
+        lane.due_s.append((interval + 1) * job["interval_s"])
         offered.append((transaction.id.hex(), due))
     return lanes, offered
 

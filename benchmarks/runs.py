@@ -36,7 +36,7 @@ class Workload:
     """Records a transaction."""
     record_bytes: int = 256
     clients: int = 2
-    interval_s: float = 0.005
+    interval_s: float = 0.01
     """How often a client posts what is due."""
     warmup_s: float = 2.0
     """Left out of the figures."""

@@ -30,6 +30,8 @@ BATCH_TRANSACTIONS_TARGET = 512
 OPEN_BATCHES_MAX = 8
 """Own batches on their way at once; what comes meanwhile waits, unparsed by the others."""
 OPEN_BYTES_MAX = 4 * 1024 * 1024
+SMALL_BYTES = 256 * 1024
+"""A payload below this may wait a moment for more."""
 VALUE_BYTES_TARGET = 4 * 1024 * 1024
 """Batches of this size together are enough for one value: blocks then take their time in turn."""
 
@@ -196,6 +198,10 @@ class Dissemination:
                 break
             chosen.append(digest)
         return tuple(chosen)
+
+    def is_small(self, payload: tuple[bytes, ...]) -> bool:
+        """Whether a block of these batches is far below what one value carries."""
+        return sum(len(self.held[digest].batch.raw) for digest in payload) < SMALL_BYTES
 
     def in_window(self, batch: Batch, height: int) -> bool:
         """Whether a batch may be ordered at this height."""

@@ -64,6 +64,10 @@ from ledger.errors import PeerFault
 from ledger.statement import Slot, Statement
 from ledger.value import Value, parse_value
 
+PACE_TIMER = "pace"
+PACE_MS = 25
+"""Between two blocks unless the next is large already: a block costs every node several
+milliseconds however small it is, and blocks made faster than that only queue behind each other."""
 EARLY_MAX = 1_000
 """Plugin events kept while the plugin has not started."""
 CHECKED_MAX = 20_000
@@ -97,6 +101,8 @@ class Ordering:
         self._recovered = recovered
         self._validating: dict[bytes, Value] = {}
         self._payload_asked: RequestPayload | None = None
+        self._decided_ms = -PACE_MS
+        """When the last block was decided here."""
         self._fetching: dict[bytes, None] = {}
         self._settling: list[Settle] = []
         self.values = Values(
@@ -335,10 +341,15 @@ class Ordering:
         if line is None:
             return
         named, position = line
+        now_ms = self._outbox.now.monotonic_ms
+        payload = self.pool.select(named, position.height + 1, now_ms, PATIENCE_MS)
+        rest_ms = self._decided_ms + PACE_MS - now_ms
+        # Where undecided values wait for this one, it must not wait itself.
+        may_wait = asked.parent in (b"", self.values.head) and self.pool.is_small(payload)
+        if rest_ms > 0 and may_wait:
+            self._outbox.start_timer(PACE_TIMER, rest_ms)
+            return
         self._payload_asked = None
-        payload = self.pool.select(
-            named, position.height + 1, self._outbox.now.monotonic_ms, PATIENCE_MS
-        )
         self._queue(PayloadReady(asked.slot, payload))
 
     def _validate(self, effect: Validate) -> None:
@@ -368,8 +379,14 @@ class Ordering:
             self._fetching[effect.value] = None
             self._outbox.send_all(WantValue(effect.value))
 
+    def on_pace_timer(self) -> None:
+        """The last block is long enough ago for the next."""
+        self._answer_payload()
+
     def on_decided(self, last: Value) -> None:
         """Forget verdicts that nobody waits for any more."""
+        if last.payload:
+            self._decided_ms = self._outbox.now.monotonic_ms
         for digest, value in list(self._validating.items()):
             if value.slot <= last.slot:
                 del self._validating[digest]

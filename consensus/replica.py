@@ -30,10 +30,10 @@ from consensus.io import (
     TimerRang,
 )
 from consensus.jobs import CertifiedRange, CheckBlocks, ReadBlocks
-from consensus.ordering import Ordering
+from consensus.ordering import PACE_TIMER, Ordering
 from consensus.outbox import Outbox
 from consensus.recovery import Recovered, Setup
-from consensus.spreading import BATCH_TIMER, Spreading
+from consensus.spreading import BATCH_TIMER, HAVE_TIMER, Spreading
 from consensus.sync import RANGE_BLOCKS_MAX, RANGE_BYTES_MAX, CatchUp
 from ledger.errors import Fault
 from ledger.execution import Executor
@@ -167,6 +167,10 @@ class Replica:
             self._tick()
         elif event.timer == BATCH_TIMER:
             self._spreading.on_batch_timer()
+        elif event.timer == PACE_TIMER:
+            self._ordering.on_pace_timer()
+        elif event.timer == HAVE_TIMER:
+            self._spreading.on_have_timer()
         else:
             assert isinstance(event.timer, Timer)
             self._ordering.on_timer(event.timer)

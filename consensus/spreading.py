@@ -25,9 +25,12 @@ from ledger.errors import Fault
 from ledger.execution import Executor
 
 BATCH_TIMER = "batch"
+HAVE_TIMER = "have"
+HAVE_DELAY_MS = 2
+"""How long news of a batch waits for more of its kind: after a decision, batches come together."""
 BATCH_DELAY_MS = 2
 """How long a lone transaction waits for company while no own batch is on its way."""
-BATCH_DELAY_BUSY_MS = 25
+BATCH_DELAY_BUSY_MS = 60
 """How long at most while one is: batches grow with the load instead of in number."""
 PATIENCE_MS = 150
 """After which a batch that too few peers say to hold is named, or asked for, all the same."""
@@ -69,6 +72,8 @@ class Spreading:
         """Whether this node makes batches; None until it knows that it forgot none."""
         self._timer_runs = False
         self._announced_ms = 0
+        self._news: list[bytes] = []
+        """Batches that came and that nobody was told of yet."""
         self._open: dict[bytes, None] = {}
         """Own batches that no decided value names yet."""
         self._checks: dict[int, int] = {}
@@ -208,7 +213,15 @@ class Spreading:
         self._hold(result, signature)
         self.pool.heard_from(result.creator, (digest,), self._outbox.now.monotonic_ms)
         if self._setup.me is not None:
-            self._outbox.send_all(Have((digest,)))
+            if not self._news:
+                self._outbox.start_timer(HAVE_TIMER, HAVE_DELAY_MS)
+            self._news.append(digest)
+
+    def on_have_timer(self) -> None:
+        """Tell everyone which batches came in the last moments."""
+        news, self._news = self._news, []
+        for start in range(0, len(news), DIGESTS_MAX):
+            self._outbox.send_all(Have(tuple(news[start : start + DIGESTS_MAX])))
 
     def on_have(self, peer: int, packet: Have) -> None:
         self.pool.heard_from(peer, packet.digests, self._outbox.now.monotonic_ms)

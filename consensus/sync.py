@@ -26,6 +26,9 @@ class CatchUp:
     asked_ms: int = 0
     checking: bool = False
     """A range is being checked."""
+    failures: dict[int, int] = field(default_factory=dict)
+    """Peer -> how often it sent nothing, or nothing right, since it last sent what was right: who
+    claims most is not asked first for ever."""
 
     def claim(self, peer: int, certified: int) -> None:
         """A peer says how far it is; its latest word counts, also a lower one."""
@@ -48,11 +51,11 @@ class CatchUp:
             if now_ms - self.asked_ms < PATIENCE_MS:
                 return None
             # It did not answer in time: believe it again only when it says so again.
-            self.claims.pop(self.asked, None)
-            self.asked = None
+            self._failed(self.asked)
+            self.gone(self.asked)
         ahead = sorted(
             (peer for peer, claimed in self.claims.items() if claimed > height),
-            key=lambda peer: (-self.claims[peer], peer),
+            key=lambda peer: (self.failures.get(peer, 0), -self.claims[peer], peer),
         )
         if not ahead:
             return None
@@ -61,10 +64,16 @@ class CatchUp:
 
     def refused(self, peer: int) -> None:
         """A range from this peer was wrong or empty."""
+        self._failed(peer)
         self.gone(peer)
         self.checking = False
 
     def accepted(self) -> None:
         """A range is right and goes to its execution."""
+        if self.asked is not None:
+            self.failures.pop(self.asked, None)
         self.asked = None
         self.checking = False
+
+    def _failed(self, peer: int) -> None:
+        self.failures[peer] = self.failures.get(peer, 0) + 1

@@ -18,8 +18,8 @@ from host.serve import serve
 from host.signals import one_error, until_stopped, watch_parent
 from ledger.errors import UnreachableError, UserError
 
-QUIET = frozenset({"executed", "decided", "certified", "caught up"})
-"""Facts of every block: counted, and printed only with --verbose."""
+LOUD = frozenset({"link refused", "refused", "refused to vote", "accused", "dropped batch"})
+"""What an operator should see; the facts of every block are counted, and printed if --verbose."""
 
 
 @click.command("run", epilog="Example: python node.py run mynet/node0")
@@ -43,7 +43,7 @@ def command(home: Path, as_json: bool, verbose: bool, parent: int | None) -> Non
         click.echo(f"{time.strftime('%H:%M:%S')} {fact} {details}".rstrip())
 
     def report(fact: Report) -> None:
-        if verbose or fact.name not in QUIET:
+        if verbose or fact.name in LOUD:
             say(fact.name, **{key: _plain(value) for key, value in fact.fields})
 
     def ready() -> None:

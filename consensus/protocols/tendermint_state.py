@@ -29,6 +29,8 @@ from ledger.value import Value
 
 INSTANCES_AHEAD = 4
 """Later instances whose messages are kept: those of peers that decided a little earlier."""
+EARLIER_ROUNDS_MAX = 32
+"""Earlier rounds whose votes one retry sends again."""
 ROUNDS_AHEAD = 8
 """Rounds of them that are kept, and rounds ahead of ours whose proposals are: values are large."""
 
@@ -63,6 +65,8 @@ class State(Consensus):
         """Whether there is work in this instance: timers run only then."""
         self._verdicts: dict[bytes, bool | None] = {}
         self._fetched: dict[bytes, None] = {}
+        self._behind: int | None = None
+        """The lowest earlier round that a peer has spoken of since the last retry."""
         self._done: dict[tuple[str, Slot], None] = {}
         """Rules that fire once a slot, and have."""
         self._timers: list[tuple[str, Slot]] = []
@@ -195,8 +199,26 @@ class State(Consensus):
                 phase, (instance, round_), value = message.statement()
                 self.note("voted", phase=phase, instance=instance, round=round_, value=value)
 
+    def _hear_round(self, round_: int) -> None:
+        """Remember the lowest earlier round that a peer still speaks of."""
+        if round_ < self.round:
+            behind = self._behind if self._behind is not None else round_
+            self._behind = min(behind, round_)
+
+    def _resend_earlier_votes(self) -> None:
+        """The own votes of the rounds in which a peer may still be."""
+        behind, self._behind = self._behind, None
+        if behind is None:
+            return
+        for round_ in range(behind, min(self.round, behind + EARLIER_ROUNDS_MAX)):
+            for phase in (PREVOTE, PRECOMMIT):
+                said = self.said(phase, (self.instance, round_))
+                if said is not None:
+                    self.broadcast(said)
+
     def _resend(self) -> None:
         """What a peer may miss of this round, and what brought us here."""
+        self._resend_earlier_votes()
         for phase in (PROPOSAL, PREVOTE, PRECOMMIT):
             said = self.said(phase, self.slot)
             if said is not None:

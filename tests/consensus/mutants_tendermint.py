@@ -130,8 +130,15 @@ class NeverProposesAgain(Tendermint):
         return None
 
 
-class NeverSkips(Tendermint):
-    """L2: f+1 messages of a later round move nobody."""
+class NeverSendsEarlierVotes(Tendermint):
+    """Says nothing more of the rounds that it has left."""
+
+    def _resend_earlier_votes(self) -> None:
+        """Say nothing."""
+
+
+class NeverSkips(NeverSendsEarlierVotes):
+    """L2: f+1 messages of a later round move nobody, and no earlier votes make up for it."""
 
     def round_to_skip_to(self) -> int | None:
         return None
@@ -144,8 +151,8 @@ class NeverSendsAgain(Tendermint):
         """Say nothing."""
 
 
-class NeverSaysWhy(Tendermint):
-    """Sends its votes of a round again, but not what let it enter the round."""
+class NeverSaysWhy(NeverSendsEarlierVotes):
+    """Sends its votes of its own round again, but not what let it enter the round."""
 
     def reason_for_round(self) -> TimeoutCertificate | None:
         return None

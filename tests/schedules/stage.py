@@ -4,15 +4,14 @@ Real replicas run on simulated nodes with memory disks; the oracles of the simul
 schedule stops frames (`allow`), crashes nodes, and puts words into the mouth of a *puppet*: a
 validator whose process is up and greets, and says nothing else by itself.
 
-Mutants are replicas that lack one rule: a subclass, or a part that has `become` another one.
+Mutants are replicas that lack one rule, see `mutants.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from operator import attrgetter
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -22,27 +21,21 @@ from consensus.packets import (
     BatchPacket,
     Packet,
     SignedPacket,
-    WhatDidISay,
-    YouSaid,
     decode_packet,
     encode_packet,
 )
 from consensus.recovery import Recovered, Setup, decode_message, first_writes, recover
 from consensus.replica import Replica
 from ledger import encoding, layout
-from ledger.applications.records import NAME, VERSION, Records, make_record
+from ledger.applications.records import Records, make_record
 from ledger.batch import Batch, make_batch
 from ledger.block import BlockHeader, TransactionLeaf, parse_header, parse_leaf
 from ledger.encoding import encode
 from ledger.errors import Fault
 from ledger.execution import parse_block_entry
-from ledger.genesis import EpochRecord, Genesis, Member
-from ledger.keys import Signer, scheme_named
-from ledger.limits import Limits
 from ledger.statement import Slot, Statement
 from ledger.store import Reader, Write
 from ledger.transaction import Operation, Transaction, make_transaction
-from ledger.validators import QuorumRule, Validator, ValidatorSet
 from sim.agenda import MS, Agenda
 from sim.chain_oracle import ChainOracle, certified_height
 from sim.network import Network
@@ -51,18 +44,14 @@ from sim.oracles import Findings, HealthOracle, VoteOracle
 from sim.scenario import Pace, Weather
 from sim.trace import Trace
 from sim.watcher import Machine, Watcher
+from tests.schedules.machines import ForgetfulNode, Puppet
+from tests.schedules.mutants import Kind
+from tests.schedules.network import make_network
 from tests.sim.protocols import plugin
 
 Allow = Callable[[int, int, Packet], bool]
 """(sender, receiver, packet) -> whether it arrives."""
-Kind = type[Replica]
 SLICE_MS = 2
-
-
-def become(part: Any, kind: type[Any]) -> None:
-    """Let a part of a replica live on as one of another kind, which lacks a rule."""
-    assert issubclass(kind, type(part))
-    part.__class__ = kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,28 +62,6 @@ class Sent:
     sender: int
     peer: int | None
     packet: Packet
-
-
-@dataclass
-class Puppet:
-    """A validator that a schedule speaks for: by itself it only answers greetings."""
-
-    me: int
-    memory: tuple[Any, Any] = ((), None)
-    """(statements, checkpoint) that it claims to have heard from whoever asks."""
-    heard: list[tuple[int, Packet]] = field(default_factory=list)
-    """(sender, packet), in order."""
-
-    def step(self, now: Now, event: HostEvent) -> Step:
-        step = Step()
-        if isinstance(event, FrameArrived):
-            _, packet = decode_packet(event.channel, event.payload)
-            self.heard.append((event.peer, packet))
-            if isinstance(packet, WhatDidISay):
-                answer = YouSaid(packet.salt, *self.memory)
-                payload = encode_packet(answer, 0)
-                step.outputs.append(SendFrame(event.peer, answer.CHANNEL, payload))
-        return step
 
 
 @dataclass
@@ -114,15 +81,6 @@ class _Ear:
         step = self.machine.step(now, event)
         self.stage.stepped(self.me, event, step)
         return step
-
-
-class _ForgetfulNode(Node):
-    """A machine whose disk keeps nothing in a crash that was not synced."""
-
-    def crash(self) -> None:
-        if self.is_up:
-            self.disk.crash(keep=0)
-        super().crash()
 
 
 class Stage(Watcher):
@@ -184,7 +142,7 @@ class Stage(Watcher):
                 VoteOracle(self.findings, self.message_of),
                 HealthOracle(self.findings, frozenset(self._puppets)),
             )
-        return _ForgetfulNode(
+        return ForgetfulNode(
             index,
             self.agenda,
             self.network,
@@ -439,60 +397,3 @@ class Stage(Watcher):
 
 
 _place_shape = encoding.row(*[encoding.uint()] * 4)
-
-
-def make_network(
-    nodes: int,
-    protocol: str,
-    limits: Mapping[str, int],
-    parameters: Mapping[str, int],
-    scheme_name: str,
-) -> tuple[Genesis, list[Signer], list[Signer]]:
-    """(genesis, validators' signers by index, two members' signers) of a test network."""
-    scheme = scheme_named(scheme_name)
-
-    def signer(name: str) -> Signer:
-        return scheme.signer(hashlib.sha256(name.encode()).digest())
-
-    validators = [signer(f"validator {index}") for index in range(nodes)]
-    members = [signer(f"member {number}") for number in range(2)]
-    records = tuple(
-        Validator(f"v{index}", key.public_key, hashlib.sha256(key.public_key).digest(), b"none")
-        for index, key in enumerate(validators)
-    )
-    epoch = EpochRecord(
-        number=0,
-        protocol=protocol,
-        protocol_version=1,
-        parameters=tuple(sorted(parameters.items())),
-        validators=ValidatorSet(records, QuorumRule.BYZANTINE),
-        first_height=1,
-        previous_block=bytes(32),
-    )
-    genesis = Genesis(
-        name="stage",
-        epoch=epoch,
-        limits=replace(Limits(), **limits),
-        applications=((NAME, VERSION),),
-        members=tuple(
-            Member(f"m{number}", key.public_key, ("submitter",))
-            for number, key in enumerate(members)
-        ),
-        approvals=0,
-        policy="members",
-        scheme=scheme_name,
-        test_network=True,
-    )
-    return genesis, validators, members
-
-
-def lacking(part: str, kind: type[Any], base: Kind = Replica) -> Kind:
-    """A replica one part of which, named by its path, is of a kind that lacks a rule."""
-
-    class Mutant(base):  # type: ignore[valid-type, misc]
-        def __init__(self, setup: Setup, recovered: Recovered) -> None:
-            super().__init__(setup, recovered)
-            become(attrgetter(part)(self), kind)
-
-    Mutant.__name__ = kind.__name__
-    return Mutant

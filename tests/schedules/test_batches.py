@@ -19,7 +19,8 @@ from ledger import layout
 from ledger.batch import Batch, parse_batch
 from ledger.store import Reader
 from ledger.value import Value
-from tests.schedules.stage import Kind, Stage, lacking
+from tests.schedules.mutants import Kind, lacking
+from tests.schedules.stage import Stage
 
 POOL = "_spreading.pool"
 

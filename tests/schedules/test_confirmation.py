@@ -23,7 +23,8 @@ from ledger.block import BlockHeader
 from ledger.execution import Execution, Executor, _TransactionState
 from ledger.store import Write
 from ledger.transaction import Transaction
-from tests.schedules.stage import Kind, Stage, lacking
+from tests.schedules.mutants import Kind, lacking
+from tests.schedules.stage import Stage
 from tests.sim.protocols import NAMES
 
 CONFIRMATION = "_confirmation"

@@ -16,7 +16,8 @@ from ledger import layout
 from ledger.encoding import decode
 from ledger.statement import Slot
 from ledger.store import Write
-from tests.schedules.stage import Kind, Stage, lacking
+from tests.schedules.mutants import Kind, lacking
+from tests.schedules.stage import Stage
 from tests.sim.protocols import NAMES
 
 GUARD = "_ordering._guard"

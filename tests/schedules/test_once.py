@@ -14,7 +14,8 @@ from ledger.encoding import encode
 from ledger.execution import Executor, _TransactionState
 from ledger.store import Overlay, Reader
 from ledger.transaction import DOMAIN, Operation, Transaction, parse_transaction
-from tests.schedules.stage import Kind, Stage, lacking
+from tests.schedules.mutants import Kind, lacking
+from tests.schedules.stage import Stage
 
 EXECUTOR = "_confirmation._executor"
 

@@ -30,7 +30,8 @@ from ledger.certified import checkpoint_text
 from ledger.statement import Statement
 from ledger.store import Write
 from storage.memory import MemoryDisk
-from tests.schedules.stage import Kind, Stage, lacking
+from tests.schedules.mutants import Kind, lacking
+from tests.schedules.stage import Stage
 
 GREETING = "_greeting"
 SPEECH = (SignedPacket, CheckpointSignature, BatchPacket)

@@ -19,7 +19,8 @@ from consensus.protocols.tendermint_messages import PREVOTE, Precommit, Prevote,
 from consensus.replica import Replica
 from consensus.tally import Tally
 from tests.consensus import mutants_jolteon, mutants_tendermint
-from tests.schedules.stage import Kind, Stage
+from tests.schedules.mutants import Kind
+from tests.schedules.stage import Stage
 from tests.sim.protocols import NAMES
 
 # --- every retry says again what was said, and why ------------------------------------------------

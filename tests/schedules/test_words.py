@@ -19,7 +19,8 @@ from ledger.certificate import TimeoutCertificate
 from ledger.encoding import encode
 from ledger.errors import PeerFault
 from ledger.statement import Slot, Statement
-from tests.schedules.stage import Kind, Stage, lacking
+from tests.schedules.mutants import Kind, lacking
+from tests.schedules.stage import Stage
 from tests.sim.protocols import NAMES
 
 NOWHERE = bytes(32)

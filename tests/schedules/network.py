@@ -1,0 +1,58 @@
+"""The test networks of schedules: keys, validators and members that follow from their numbers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ledger.applications.records import NAME, VERSION
+from ledger.genesis import EpochRecord, Genesis, Member
+from ledger.keys import Signer, scheme_named
+from ledger.limits import Limits
+from ledger.validators import QuorumRule, Validator, ValidatorSet
+
+
+def make_network(
+    nodes: int,
+    protocol: str,
+    limits: Mapping[str, int],
+    parameters: Mapping[str, int],
+    scheme_name: str,
+) -> tuple[Genesis, list[Signer], list[Signer]]:
+    """(genesis, validators' signers by index, two members' signers) of a test network."""
+    scheme = scheme_named(scheme_name)
+
+    def signer(name: str) -> Signer:
+        return scheme.signer(hashlib.sha256(name.encode()).digest())
+
+    validators = [signer(f"validator {index}") for index in range(nodes)]
+    members = [signer(f"member {number}") for number in range(2)]
+    records = tuple(
+        Validator(f"v{index}", key.public_key, hashlib.sha256(key.public_key).digest(), b"none")
+        for index, key in enumerate(validators)
+    )
+    epoch = EpochRecord(
+        number=0,
+        protocol=protocol,
+        protocol_version=1,
+        parameters=tuple(sorted(parameters.items())),
+        validators=ValidatorSet(records, QuorumRule.BYZANTINE),
+        first_height=1,
+        previous_block=bytes(32),
+    )
+    genesis = Genesis(
+        name="stage",
+        epoch=epoch,
+        limits=replace(Limits(), **limits),
+        applications=((NAME, VERSION),),
+        members=tuple(
+            Member(f"m{number}", key.public_key, ("submitter",))
+            for number, key in enumerate(members)
+        ),
+        approvals=0,
+        policy="members",
+        scheme=scheme_name,
+        test_network=True,
+    )
+    return genesis, validators, members

@@ -89,9 +89,9 @@ class Confirmation:
         head = recovered.head
         if recovered.note is not None:
             self.note = (recovered.certified, recovered.note)
-        if head.height > recovered.certified:
-            self.certifier.executed(head.height, head.size, head.root())
-            self._uncertified[head.height] = (Root(head.value, head.slot, head.height), head.tip)
+        for log in recovered.logs:
+            self.certifier.executed(log.root.height, log.size, log.hash)
+            self._uncertified[log.root.height] = (log.root, log.tip)
         own = recovered.checkpoint
         if own is not None and own.height > recovered.certified and self._setup.me is not None:
             self.certifier.own = own

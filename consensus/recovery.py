@@ -10,14 +10,14 @@ from consensus.interface import Consensus, DecisionProof, Message, Root, Signed
 from consensus.io import Channel
 from consensus.jobs import split_stored_batch
 from consensus.packets import DecisionPacket, decode_packet, encode_packet
-from ledger import encoding, layout
+from ledger import encoding, layout, merkle
 from ledger.applications.interface import Application
 from ledger.batch import Batch, parse_batch
 from ledger.block import parse_header
-from ledger.chain import Tip
+from ledger.chain import Tip, tip_of
 from ledger.encoding import encode
 from ledger.errors import DecodeFault, Fault, StorageError
-from ledger.execution import Head, genesis_head, parse_head
+from ledger.execution import Head, genesis_head, parse_block_entry, parse_head
 from ledger.genesis import Genesis
 from ledger.keys import Scheme, Signer, scheme_named
 from ledger.statement import Slot
@@ -57,11 +57,25 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class ExecutedLog:
+    """The log at the end of an executed block that no certificate covers yet."""
+
+    root: Root
+    tip: Tip
+    size: int
+    hash: bytes
+    """RFC 9162 root of its first `size` leaves."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recovered:
     """What the store remembers."""
 
     head: Head
     """As executed."""
+    logs: tuple[ExecutedLog, ...]
+    """Of the last blocks executed above the certified height, oldest first: peers may hold a
+    certificate of any of them."""
     certified: int
     note: bytes | None
     """The certificate at that height: whoever is behind still asks for it."""
@@ -136,6 +150,7 @@ def _recover(reader: Reader, setup: Setup) -> Recovered:
     ordered = _ordered(reader, setup, head.height)
     return Recovered(
         head=head,
+        logs=_logs(reader, setup, head, certified),
         certified=certified,
         note=reader.get(layout.height_key(layout.CERT, certified)),
         decided=root,
@@ -164,6 +179,34 @@ def _decided(reader: Reader, head: Head) -> tuple[int, Tip, Root]:
         ordinal = 0
     # Executed beyond the decisions: a certified range was being caught up with.
     return ordinal + 1, head.tip, Root(head.value, head.slot, head.height)
+
+
+def _logs(reader: Reader, setup: Setup, head: Head, certified: int) -> tuple[ExecutedLog, ...]:
+    found = []
+    for height in range(max(certified, head.height - setup.genesis.limits.run_ahead), head.height):
+        raw_header = reader.get(layout.height_key(layout.HEADER, height + 1))
+        raw_entry = reader.get(layout.height_key(layout.BLOCK, height + 1))
+        if raw_header is None or raw_entry is None:
+            raise DecodeFault("block.missing", f"the executed block {height + 1} is not stored")
+        header = parse_header(raw_header)
+        first, leaves = parse_block_entry(raw_entry)
+        size = first + len(leaves)
+        root = Root(header.value, header.slot, header.height)
+        found.append(ExecutedLog(root, tip_of(header), size, _root_at(reader, size)))
+    return tuple(found)
+
+
+def _root_at(reader: Reader, size: int) -> bytes:
+    """The root of the log's first leaves, from its stored tiles."""
+    tiles = merkle.TileReader(
+        lambda level, index: reader.get(layout.tile_key(level, index)) or b"", size
+    )
+    subtrees, start = [], 0
+    for level in reversed(range(size.bit_length())):
+        if size >> level & 1:
+            subtrees.append(tiles.hash_at(level, start >> level))
+            start += 1 << level
+    return merkle.Frontier(size, tuple(subtrees)).root()
 
 
 def _decisions(reader: Reader) -> tuple[Decision, ...]:

@@ -39,6 +39,8 @@ ANNOUNCE_MS = 1_000
 GIVE_UP_MS = 30_000
 CHECKS_MAX = 256
 """Batches of one peer whose checks run at once."""
+PAST_MAX = 10_000
+"""Batches remembered as past: minutes of the busiest network."""
 SEQUENCE_STEP = 1_000
 """Sequence numbers reserved by one synced write."""
 
@@ -72,6 +74,10 @@ class Spreading:
         """Whether this node makes batches; None until it knows that it forgot none."""
         self._timer_runs = False
         self._announced_ms = 0
+        self._borrowed: dict[bytes, None] = {}
+        """Batches held in memory alone, since the store may have them as part of a block."""
+        self._past: dict[bytes, None] = {}
+        """Batches that can be ordered no more, the latest: news of them is none."""
         self._news: list[bytes] = []
         """Batches that came and that nobody was told of yet."""
         self._open: dict[bytes, None] = {}
@@ -172,13 +178,17 @@ class Spreading:
     def _hold(self, batch: Batch, signature: bytes) -> None:
         # Written before the synced vote that depends on it, by the order of the writes.
         self.pool.hold(batch, signature, self._outbox.now.monotonic_ms, self.certified_height)
-        self._outbox.write(
-            [
-                (layout.BATCH + batch.digest, stored_batch(batch.raw, signature)),
-                (layout.aged_key(batch.height, batch.digest), b""),
-            ],
-            sync=False,
-        )
+        if self._is_past(batch):
+            # It may be part of a stored block: dropping it later must leave the block its body.
+            self._borrowed[batch.digest] = None
+        else:
+            self._outbox.write(
+                [
+                    (layout.BATCH + batch.digest, stored_batch(batch.raw, signature)),
+                    (layout.aged_key(batch.height, batch.digest), b""),
+                ],
+                sync=False,
+            )
         self._changed()
 
     # --- peers ---
@@ -210,12 +220,30 @@ class Spreading:
         done = digest in self.pool.ordered and digest not in self.pool.wanted
         if digest in self.pool.held or done:
             return
+        if self._is_past(result) and digest not in self.pool.named:
+            self._let_pass(digest)
+            return
         self._hold(result, signature)
         self.pool.heard_from(result.creator, (digest,), self._outbox.now.monotonic_ms)
         if self._setup.me is not None:
             if not self._news:
                 self._outbox.start_timer(HAVE_TIMER, HAVE_DELAY_MS)
             self._news.append(digest)
+
+    def _let_pass(self, digest: bytes) -> None:
+        """Ask no more for a batch whose time is over, whoever announces it."""
+        self.pool.wanted.pop(digest, None)
+        self.pool.holders.pop(digest, None)
+        self._past[digest] = None
+        if len(self._past) > PAST_MAX:
+            del self._past[next(iter(self._past))]
+
+    def _is_past(self, batch: Batch) -> bool:
+        """Whether a batch is executed, or can be ordered no more: perhaps executed long ago."""
+        order = self.pool.ordered.get(batch.digest)
+        if order is not None:
+            return order[1] <= self.executed_height
+        return batch.height + self._setup.genesis.limits.batch_window <= self.decided_height
 
     def on_have_timer(self) -> None:
         """Tell everyone which batches came in the last moments."""
@@ -224,7 +252,8 @@ class Spreading:
             self._outbox.send_all(Have(tuple(news[start : start + DIGESTS_MAX])))
 
     def on_have(self, peer: int, packet: Have) -> None:
-        self.pool.heard_from(peer, packet.digests, self._outbox.now.monotonic_ms)
+        news = [digest for digest in packet.digests if digest not in self._past]
+        self.pool.heard_from(peer, news, self._outbox.now.monotonic_ms)
         self._changed()
 
     def on_want(self, peer: int, packet: WantBatches) -> None:
@@ -256,6 +285,8 @@ class Spreading:
     def want(self, digests: list[bytes], first: int) -> None:
         """A value names these missing batches: ask its proposer at once."""
         news = [digest for digest in digests if digest not in self.pool.wanted]
+        for digest in digests:
+            self._past.pop(digest, None)
         self.pool.want(digests, self._outbox.now.monotonic_ms)
         if news and first in self._outbox.connected:
             self._outbox.send(first, WantBatches(tuple(news[:64])))
@@ -293,6 +324,10 @@ class Spreading:
     def _drop_stale(self) -> None:
         for batch in self.pool.drop_stale(self.decided_height):
             self._open.pop(batch.digest, None)
+            self._let_pass(batch.digest)
+            if batch.digest in self._borrowed:
+                del self._borrowed[batch.digest]
+                continue
             self._outbox.write(
                 [
                     (layout.BATCH + batch.digest, None),

@@ -128,6 +128,11 @@ class Stage(Watcher):
             nodes, self.agenda, Random(f"{seed} network"), weather=Weather(1_000, 0)
         )
         self.findings = Findings(lambda: self.agenda.now_ms)
+        self._judges = (
+            ChainOracle(self.genesis, self.findings),
+            VoteOracle(self.findings, self.message_of),
+            HealthOracle(self.findings, frozenset(puppets)),
+        )
         self.nodes = [self._make_node(index, seed) for index in range(nodes)]
         self.network.attach(list(self.nodes))
         for node in self.nodes:
@@ -136,12 +141,6 @@ class Stage(Watcher):
                 node.boot()
 
     def _make_node(self, index: int, seed: int) -> Node:
-        if not hasattr(self, "_judges"):
-            self._judges = (
-                ChainOracle(self.genesis, self.findings),
-                VoteOracle(self.findings, self.message_of),
-                HealthOracle(self.findings, frozenset(self._puppets)),
-            )
         return ForgetfulNode(
             index,
             self.agenda,

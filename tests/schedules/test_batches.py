@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import pytest
+import hashlib
 
 from consensus import dissemination
 from consensus.dissemination import Dissemination
 from consensus.packets import BatchPacket, Have, Packet, SignedPacket, WantBatches
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import NIL, NO_ROUND, Prevote, Proposal
-from consensus.recovery import Recovered, Setup
 from consensus.replica import Replica
-from consensus.spreading import PATIENCE_MS, Spreading
+from consensus.spreading import Spreading
 from consensus.values import Judgement, Values
 from ledger import layout
 from ledger.batch import Batch, parse_batch
-from ledger.store import Reader
 from ledger.value import Value
 from tests.schedules.mutants import Kind, lacking
 from tests.schedules.stage import Stage
@@ -46,6 +42,13 @@ class DropsForGood(Dissemination):
         stale = super().drop_stale(height)
         self.waiting.clear()
         return stale
+
+
+class TakesOldBatches(Spreading):
+    """Holds a batch again that was executed so long ago that nothing here remembers it."""
+
+    def _is_past(self, batch: Batch) -> bool:
+        return False
 
 
 def ages(stage: Stage, index: int) -> list[int]:
@@ -88,7 +91,8 @@ def test_a_batch_that_was_not_ordered_in_time_is_made_anew_and_confirmed_once() 
     assert stage.broken == ()
 
     assert play(lacking(POOL, DropsForGood)).ids(0).count(late.id) == 0
-    assert max(ages(play(lacking(POOL, OrdersAnyAge)), 0)) > 2
+    ageless = lacking("_spreading", TakesOldBatches, lacking(POOL, OrdersAnyAge))
+    assert max(ages(play(ageless), 0)) > 2
 
 
 def test_what_expired_while_its_batch_waited_is_not_batched_again() -> None:
@@ -108,6 +112,30 @@ def test_what_expired_while_its_batch_waited_is_not_batched_again() -> None:
     assert not stage.replica(1).is_pending(late.id)
     assert len(stage.said(BatchPacket, sender=1)) == 1
     assert late.id not in stage.ids(0)
+
+
+def test_an_old_batch_that_comes_again_does_not_take_the_block_with_it() -> None:
+    # Held again, it would be dropped again as stale, and with it what the stored block names.
+    def play(kind: Kind) -> tuple[bool, bool]:
+        """(whether node 1 still has the batch, whether a new node can get all blocks from it)."""
+        stage = Stage("solo", kind=kind, limits={"batch_window": 2}, down=(3,))
+        stage.run_ms(200)
+        for nonce in range(8):
+            stage.submit(1, stage.transaction(nonce))
+            assert stage.until(lambda n=nonce: stage.all_certified(n + 1, 0, 1, 2))
+        old = stage.said(BatchPacket, sender=1)[0].packet
+        assert isinstance(old, BatchPacket)
+        for node in (0, 1, 2):
+            stage.inject(2, node, old)
+        stage.submit(1, stage.transaction(99))
+        stage.run_ms(2_000)
+        key = layout.BATCH + hashlib.sha256(old.batch).digest()
+        has_batch = stage.nodes[1].engine.get(key) is not None
+        stage.boot(3)
+        return has_batch, stage.until(lambda: stage.all_certified(9), limit_ms=5_000)
+
+    assert play(Replica) == (True, True)
+    assert play(lacking("_spreading", TakesOldBatches)) == (False, False)
 
 
 # --- missing --------------------------------------------------------------------------------------
@@ -191,6 +219,37 @@ def test_a_node_that_decided_without_the_batches_gets_them_from_who_executed_the
     assert stage.broken == ()
 
 
+class NeverGivesUp(Dissemination):
+    """Asks for a named batch until it comes."""
+
+    __slots__ = ()
+
+    def give_up(self, now_ms: int, after_ms: int, needed: frozenset[bytes]) -> None:
+        """Keep asking."""
+
+
+def test_a_named_batch_that_nobody_has_costs_one_round_and_is_given_up() -> None:
+    def play(kind: Kind) -> tuple[bool, int]:
+        """(whether the others order something, requests for the batch long after that)."""
+        stage = Stage("tendermint", kind=kind, puppets=(1,))
+        stage.run_ms(200)
+        value = Value(stage.genesis.epoch.id, b"", (1, 0), 1, 1_700_000_000_000, (bytes(32),))
+        for node in (0, 2, 3):
+            stage.inject(1, node, stage.sign(1, Proposal(value, 0, NO_ROUND, None)))
+        wish = stage.transaction(0)
+        stage.submit(0, wish)
+        is_ordered = stage.until(lambda: stage.holds(wish), limit_ms=5_000)
+        stage.run_ms(40_000)
+        since = len(stage.sent_log)
+        stage.run_ms(10_000)
+        return is_ordered, len(stage.said(WantBatches, since=since))
+
+    assert play(Replica) == (True, 0)
+    is_ordered, requests = play(lacking(POOL, NeverGivesUp))
+    assert is_ordered
+    assert requests > 0
+
+
 # --- too many -------------------------------------------------------------------------------------
 
 
@@ -254,86 +313,3 @@ def test_a_named_batch_is_taken_however_many_its_creator_has() -> None:
 
     assert len(play(Replica)) == 1
     assert play(lacking(POOL, NamesNothing)) == []
-
-
-def test_a_full_mempool_refuses_clearly_and_takes_again_later(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(dissemination, "MEMPOOL_TRANSACTIONS_MAX", 2)
-    stage = Stage("solo")
-    wishes = [stage.transaction(nonce) for nonce in range(3)]
-    stage.run_ms(200)
-
-    request = stage.submit(1, *wishes)
-    stage.run_ms(500)
-    reasons = [admission.reason for admission in stage.answers[request].admissions]
-    again = stage.submit(1, wishes[2])
-
-    assert stage.until(lambda: stage.holds(wishes[2]))
-    assert reasons == ["", "", "mempool.full"]
-    assert stage.answers[again].admissions[0].reason == ""
-
-
-class ForgetsNumbers(Stage):
-    """Nodes that count their batches from the beginning after every start."""
-
-    def remember(self, reader: Reader, setup: Setup) -> Recovered:
-        return replace(super().remember(reader, setup), sequence=0)
-
-
-def test_a_creator_uses_no_sequence_number_twice_after_a_crash() -> None:
-    def play(kind: type[Stage]) -> tuple[str, ...]:
-        stage = kind("tendermint")
-        stage.run_ms(200)
-        for nonce in range(3):
-            stage.submit(1, stage.transaction(nonce))
-            stage.run_ms(20)
-            stage.crash(1)
-            stage.boot(1)
-            stage.run_ms(300)
-        assert len(stage.said(BatchPacket, sender=1)) >= 3
-        return stage.broken
-
-    assert play(Stage) == ()
-    assert play(ForgetsNumbers) == ("P14",)
-
-
-class InsistsOnQuorum(Dissemination):
-    """Names a batch only once a quorum says to hold it."""
-
-    __slots__ = ()
-
-    def select(
-        self, excluded: frozenset[bytes], height: int, now_ms: int, patience_ms: int
-    ) -> tuple[bytes, ...]:
-        return super().select(excluded, height, now_ms, now_ms + 1)
-
-
-class AsksNobody(Dissemination):
-    """Names a batch at once."""
-
-    __slots__ = ()
-
-    def select(
-        self, excluded: frozenset[bytes], height: int, now_ms: int, patience_ms: int
-    ) -> tuple[bytes, ...]:
-        return super().select(excluded, height, now_ms, 0)
-
-
-def test_a_leader_waits_for_a_quorum_of_holders_and_not_for_ever() -> None:
-    def play(kind: Kind) -> int:
-        """How long a confirmation takes where the leader hears of no holder."""
-        stage = Stage("solo", kind=kind)
-        stage.allow = lambda sender, receiver, packet: (
-            not (receiver == 0 and isinstance(packet, Have))
-        )
-        wish = stage.transaction(0)
-        stage.run_ms(200)
-        begun_ms = stage.agenda.now_ms
-        stage.submit(0, wish)
-        stage.until(lambda: stage.holds(wish), limit_ms=5_000)
-        return stage.agenda.now_ms - begun_ms
-
-    assert PATIENCE_MS <= play(Replica) < 3 * PATIENCE_MS
-    assert play(lacking(POOL, AsksNobody)) < PATIENCE_MS
-    assert play(lacking(POOL, InsistsOnQuorum)) == 5_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from consensus.confirmation import Confirmation
 from consensus.greeting import Greeting
 from consensus.interface import Now
-from consensus.io import Answer, FrameArrived, PeerUp, SendFrame, Started
+from consensus.io import Answer, Channel, FrameArrived, PeerUp, SendFrame, Started
 from consensus.packets import (
     BatchPacket,
     Blocks,
@@ -26,9 +27,10 @@ from consensus.packets import (
 from consensus.recovery import Recovered, Setup, first_writes
 from consensus.replica import Replica
 from ledger import layout
+from ledger.batch import parse_batch
 from ledger.certified import checkpoint_text
 from ledger.statement import Statement
-from ledger.store import Write
+from ledger.store import Reader, Write
 from storage.memory import MemoryDisk
 from tests.schedules.mutants import Kind, lacking
 from tests.schedules.stage import Stage
@@ -76,14 +78,9 @@ def own_words(stage: Stage, index: int, since: int = 0) -> list[Packet]:
     return [
         packet
         for packet in said
-        if not isinstance(packet, BatchPacket) or packet_creator(packet) == index
+        if not isinstance(packet, BatchPacket)
+        or parse_batch(packet.batch, stage.genesis.limits).creator == index
     ]
-
-
-def packet_creator(packet: BatchPacket) -> int:
-    """Who made a batch."""
-    # (version, network, epoch id, creator, ...): two digests with a header of two bytes each.
-    return packet.batch[2 + 34 + 34]
 
 
 def test_a_validator_signs_nothing_after_a_restart_until_a_quorum_has_answered() -> None:
@@ -161,6 +158,43 @@ def test_what_is_executed_before_the_answers_came_is_signed_when_they_are_there(
     assert play(Replica) == (0, True)
     assert play(SignsEarly)[0] > 0
     assert play(lacking("_confirmation", SignsWhatComes)) == (0, False)
+
+
+class ForgetsLogs(Stage):
+    """Nodes that start again with the log as it is, and not as it was a few blocks ago."""
+
+    def remember(self, reader: Reader, setup: Setup) -> Recovered:
+        recovered = super().remember(reader, setup)
+        return replace(recovered, logs=recovered.logs[-1:])
+
+
+def test_a_certificate_of_a_block_below_the_executed_one_counts_after_a_restart() -> None:
+    # D is down.  Node 2 has executed block 3 and heard of no certificate; the others have one of
+    # block 2, and have run as far ahead of it as they may: what they sign again is block 5.
+    def play(kind: type[Stage]) -> bool:
+        stage = kind("solo", down=(3,), limits={"run_ahead": 3})
+
+        def arrives(sender: int, receiver: int, packet: Packet) -> bool:
+            if receiver == 2:
+                return packet.CHANNEL is not Channel.CHECKPOINT
+            return not (
+                sender == 2 and isinstance(packet, CheckpointSignature) and packet.height > 2
+            )
+
+        stage.allow = arrives
+        stage.run_ms(200)
+        for nonce in range(6):
+            stage.submit(0, stage.transaction(nonce))
+            stage.run_ms(300)
+        heights = [(stage.replica(n).status().executed, stage.certified(n)) for n in range(3)]
+        assert heights == [(5, 2), (5, 2), (3, 0)]
+        stage.crash(0, 1, 2)
+        stage.boot(0, 1, 2)
+        stage.allow = None
+        return stage.until(lambda: stage.all_certified(5, 0, 1, 2), limit_ms=20_000)
+
+    assert play(Stage)
+    assert not play(ForgetsLogs)
 
 
 # --- disks ----------------------------------------------------------------------------------------

@@ -1,0 +1,102 @@
+"""Making batches and naming them: full mempools, numbers used twice, leaders that wait."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from consensus import dissemination
+from consensus.dissemination import Dissemination
+from consensus.packets import BatchPacket, Have
+from consensus.recovery import Recovered, Setup
+from consensus.replica import Replica
+from consensus.spreading import PATIENCE_MS
+from ledger.store import Reader
+from tests.schedules.mutants import Kind, lacking
+from tests.schedules.stage import Stage
+
+POOL = "_spreading.pool"
+
+
+def test_a_full_mempool_refuses_clearly_and_takes_again_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dissemination, "MEMPOOL_TRANSACTIONS_MAX", 2)
+    stage = Stage("solo")
+    wishes = [stage.transaction(nonce) for nonce in range(3)]
+    stage.run_ms(200)
+
+    request = stage.submit(1, *wishes)
+    stage.run_ms(500)
+    reasons = [admission.reason for admission in stage.answers[request].admissions]
+    again = stage.submit(1, wishes[2])
+
+    assert stage.until(lambda: stage.holds(wishes[2]))
+    assert reasons == ["", "", "mempool.full"]
+    assert stage.answers[again].admissions[0].reason == ""
+
+
+class ForgetsNumbers(Stage):
+    """Nodes that count their batches from the beginning after every start."""
+
+    def remember(self, reader: Reader, setup: Setup) -> Recovered:
+        return replace(super().remember(reader, setup), sequence=0)
+
+
+def test_a_creator_uses_no_sequence_number_twice_after_a_crash() -> None:
+    def play(kind: type[Stage]) -> tuple[str, ...]:
+        stage = kind("tendermint")
+        stage.run_ms(200)
+        for nonce in range(3):
+            stage.submit(1, stage.transaction(nonce))
+            stage.run_ms(20)
+            stage.crash(1)
+            stage.boot(1)
+            stage.run_ms(300)
+        assert len(stage.said(BatchPacket, sender=1)) >= 3
+        return stage.broken
+
+    assert play(Stage) == ()
+    assert play(ForgetsNumbers) == ("P14",)
+
+
+class InsistsOnQuorum(Dissemination):
+    """Names a batch only once a quorum says to hold it."""
+
+    __slots__ = ()
+
+    def select(
+        self, excluded: frozenset[bytes], height: int, now_ms: int, patience_ms: int
+    ) -> tuple[bytes, ...]:
+        return super().select(excluded, height, now_ms, now_ms + 1)
+
+
+class AsksNobody(Dissemination):
+    """Names a batch at once."""
+
+    __slots__ = ()
+
+    def select(
+        self, excluded: frozenset[bytes], height: int, now_ms: int, patience_ms: int
+    ) -> tuple[bytes, ...]:
+        return super().select(excluded, height, now_ms, 0)
+
+
+def test_a_leader_waits_for_a_quorum_of_holders_and_not_for_ever() -> None:
+    def play(kind: Kind) -> int:
+        """How long a confirmation takes where the leader hears of no holder."""
+        stage = Stage("solo", kind=kind)
+        stage.allow = lambda sender, receiver, packet: (
+            not (receiver == 0 and isinstance(packet, Have))
+        )
+        wish = stage.transaction(0)
+        stage.run_ms(200)
+        begun_ms = stage.agenda.now_ms
+        stage.submit(0, wish)
+        stage.until(lambda: stage.holds(wish), limit_ms=5_000)
+        return stage.agenda.now_ms - begun_ms
+
+    assert PATIENCE_MS <= play(Replica) < 3 * PATIENCE_MS
+    assert play(lacking(POOL, AsksNobody)) < PATIENCE_MS
+    assert play(lacking(POOL, InsistsOnQuorum)) == 5_000

@@ -33,6 +33,8 @@ class Outbox:
         self.connected: dict[int, None] = {}
         """Peers with a live link, in the order in which they came."""
         self._step = Step()
+        self._put_off: list[Write] = []
+        """What the next synced batch begins with."""
         self._jobs: dict[int, Callable[[Any], None]] = {}
         self._next_job = 0
 
@@ -41,12 +43,27 @@ class Outbox:
         self._step = Step()
 
     def finish(self) -> Step:
+        if self._step.sync and self._put_off:
+            self._step.writes[:0] = self._put_off
+            self._put_off = []
         return self._step
 
     def write(self, writes: Iterable[Write], *, sync: bool) -> None:
         """Add to the step's batch; sync where it holds a promise."""
         self._step.writes.extend(writes)
         self._step.sync = self._step.sync or sync
+
+    def put_off(self, writes: Iterable[Write]) -> None:
+        """Write this in one batch with the next promise, which may rest on it.
+
+        Written before, it could be lost where that promise is kept: a disk that loses power or
+        fails keeps unsynced batches in any order.
+        """
+        self._put_off.extend(writes)
+
+    def flush(self) -> None:
+        """Let what was put off wait no longer for a promise."""
+        self._step.sync = self._step.sync or bool(self._put_off)
 
     def send(self, peer: int, packet: Packet) -> None:
         payload = encode_packet(packet, self.epoch)

@@ -304,6 +304,7 @@ class Replica:
 
     def _tick(self) -> None:
         self._ticks += 1
+        self._outbox.flush()
         if not self._is_open():
             self._settled_ticks += 1
         self._spreading.on_tick(self._ordering.needed_batches())

@@ -176,18 +176,16 @@ class Spreading:
         self._outbox.send_all(BatchPacket(batch.raw, signature))
 
     def _hold(self, batch: Batch, signature: bytes) -> None:
-        # Written before the synced vote that depends on it, by the order of the writes.
         self.pool.hold(batch, signature, self._outbox.now.monotonic_ms, self.certified_height)
         if self._is_past(batch):
             # It may be part of a stored block: dropping it later must leave the block its body.
             self._borrowed[batch.digest] = None
         else:
-            self._outbox.write(
+            self._outbox.put_off(
                 [
                     (layout.BATCH + batch.digest, stored_batch(batch.raw, signature)),
                     (layout.aged_key(batch.height, batch.digest), b""),
-                ],
-                sync=False,
+                ]
             )
         self._changed()
 

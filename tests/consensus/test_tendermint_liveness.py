@@ -78,6 +78,26 @@ def one_ahead(protocol: type[Tendermint]) -> PluginReport:
     return stage.heal()
 
 
+def split_over_rounds(protocol: type[Tendermint]) -> PluginReport:
+    """A is in round 2, B in round 1, C in round 0 and the fourth dead; A and B start again, so that
+    nobody can prove any more why they left the earlier rounds."""
+    plan = {
+        "prevote 0": "ABCZ",
+        "precommit 0": "A<BCZ B<ACZ Z<ABC",
+        "prevote 1": "ABZ",
+        "precommit 1": "A<BZ",
+    }
+    stage = Stage(protocol, "", plan, PluginScenario(protocol))
+    stage.until_round(2, "A")
+    stage.crash(3)
+    for seat in (0, 1):
+        stage.crash(seat)
+        stage.restart(seat)
+    stage.run_ms(10)
+    assert [stage.plugin(name).round for name in "ABC"] == [2, 1, 0]
+    return stage.heal()
+
+
 def all_lost_once(protocol: type[Tendermint]) -> PluginReport:
     """L3: everything that was said before the network heals is lost."""
     return Stage(protocol, "", {}, PluginScenario(protocol)).heal()
@@ -106,6 +126,7 @@ SCHEDULES: list[tuple[Play, type[Tendermint]]] = [
     (two_locks_and_a_restart, mutants.ForgetsValidValue),
     (left_behind, mutants.NeverSkips),
     (one_ahead, mutants.NeverSaysWhy),
+    (split_over_rounds, mutants.NeverSendsEarlierVotes),
     (all_lost_once, mutants.NeverSendsAgain),
     (slow_links, mutants.NeverGrows),
     (dead_proposer, mutants.MisreadsLine58),

@@ -36,7 +36,11 @@ class Puppet:
 class ForgetfulNode(Node):
     """A machine whose disk keeps nothing in a crash that was not synced."""
 
+    keeps_last = False
+    """Whether it keeps the last batch all the same, and only that."""
+
     def crash(self) -> None:
         if self.is_up:
-            self.disk.crash(keep=0)
+            count = self.disk.unsynced_count
+            self.disk.crash(keep=[count - 1] if self.keeps_last and count else 0)
         super().crash()

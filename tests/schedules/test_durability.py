@@ -164,6 +164,43 @@ def test_a_failed_write_releases_nothing_and_ends_the_node() -> None:
         assert not stage.nodes[1].is_up
 
 
+class WritesAtOnce(Outbox):
+    """Writes a batch before the promise that rests on it, instead of with it."""
+
+    def put_off(self, writes: list[Write]) -> None:  # type: ignore[override]
+        self.write(writes, sync=False)
+
+
+def test_a_disk_that_fails_keeps_no_promise_without_what_it_rests_on() -> None:
+    # The write with the sequencer's statement fails, and turns out to be on the disk; of what was
+    # written shortly before it, nothing is.  Nobody else has the batch.
+    def play(kind: Kind) -> bool:
+        stage = Stage("solo", kind=kind)
+        stage.nodes[0].keeps_last = True
+        statement = layout.signed_key("sequence", (2,))
+
+        def fail(node: int, event: HostEvent, step: Step) -> None:
+            if not stage.crashes and statement in [key for key, _ in step.writes]:
+                stage.nodes[0].crash_at(Boundary.FAILING)
+
+        stage.on_step = fail
+        stage.run_ms(200)
+        stage.submit(0, stage.transaction(0))
+        assert stage.until(lambda: stage.all_certified(1))
+        stage.allow = lambda sender, receiver, packet: not isinstance(packet, BatchPacket)
+        stage.submit(0, stage.transaction(1))
+        assert stage.until(lambda: stage.crashes == [0])
+        assert stage.nodes[0].engine.get(statement) is not None
+        stage.allow = None
+        stage.boot(0)
+        stage.run_ms(100)
+        stage.submit(0, stage.transaction(1))
+        return stage.until(lambda: stage.holds(stage.transaction(1)), limit_ms=10_000)
+
+    assert play(Replica)
+    assert not play(lacking("_outbox", WritesAtOnce))
+
+
 # --- nothing leaves before it is durable ----------------------------------------------------------
 
 

@@ -1,10 +1,9 @@
 """One simulated node: a replica, its disk, its timers and its jobs, as `consensus/io` has it.
 
 The writes of a step go to the disk in one atomic batch; the disk takes what waits in one write, and
-only when that has ended do the outputs of its steps leave, in step order.  Jobs run once the step
-that started them is durable: those that must follow one another do, the others at any moment before
-their result arrives, each with a delay of its own.  A crash loses everything that was not on the
-disk, between any two of these.
+only when that has ended do the outputs of its steps leave, in step order.  Jobs (`sim/works.py`)
+run once the step that started them is durable.  A crash loses everything that was not on the disk,
+between any two of these.
 """
 
 from __future__ import annotations
@@ -12,17 +11,14 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from random import Random
-from typing import Any
 
-from consensus.interface import Now
+from consensus.interface import Now, Timer
 from consensus.io import (
     Answer,
     Confirmed,
     Halt,
     HostEvent,
-    JobDone,
     Loop,
     Looped,
     Output,
@@ -39,27 +35,21 @@ from consensus.io import (
 from ledger.errors import LedgerError, StorageError
 from ledger.store import Write
 from sim.agenda import MS, Agenda
+from sim.clock import WallClock
 from sim.network import Network
 from sim.scenario import Pace
 from sim.trace import Trace
 from sim.watcher import Boundary, Machine, Open, Watcher
+from sim.works import Works
 from storage.memory import Accident, MemoryDisk
 
-EPOCH_MS = 1_700_000_000_000
-"""What the clocks on the wall show when a world begins."""
 _LOOP_US_MAX = 50
 _TIMER_LATE_US_MAX = 500
+_EVENT_US = 20
+"""What one event costs a process, which only counts where the process is slow."""
 _BUGS = (AssertionError, LedgerError, ArithmeticError, LookupError, TypeError, ValueError,
          AttributeError, RuntimeError)  # fmt: skip
 """What a mistake in the machine under test looks like; each becomes a finding of the run."""
-
-
-@dataclass(slots=True)
-class _Work:
-    """A job that waits for the jobs before it."""
-
-    number: int
-    job: Any
 
 
 class Node:
@@ -76,18 +66,23 @@ class Node:
         pace: Pace,
         open_machine: Open,
         watchers: tuple[Watcher, ...],
+        on_protocol_timer: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_protocol_timer` is called when a timer of the plugin rings."""
         self.index = index
         self.disk = MemoryDisk()
         self.engine = self.disk.open()
-        self.skew_ms = 0
-        """By how much its clock on the wall is wrong."""
+        self.clock = WallClock()
         self.sync_factor = 1
         """By how much its disk is slower than its pace."""
         self.job_factor = 1
+        self.factor = 1
+        """By how much everything it does takes longer."""
         self.backlog_max = 0
         """The most steps that ever waited for the disk."""
         self.has_failed = False
+        self.was_robbed = False
+        """Whether it ever lost its disk, or got back an earlier one."""
         self._agenda = agenda
         self._network = network
         self._trace = trace
@@ -95,6 +90,7 @@ class Node:
         self._pace = pace
         self._open = open_machine
         self._watchers = watchers
+        self._on_protocol_timer = on_protocol_timer
         self._life = 0
         self._machine: Machine | None = None
         self._forget()
@@ -107,9 +103,15 @@ class Node:
         self._writing: list[Step] = []
         self._timers: dict[Hashable, int] = {}
         self._timers_started = 0
-        self._works: deque[_Work] = deque()
+        self._works: Works | None = None
         self._loop_us = 0
+        self._busy_us = 0
+        """Until when a slow process is occupied with what came before."""
         self._held: list[HostEvent] | None = None
+        self._has_written = False
+        """Whether a write ended while the process was paused."""
+        self._rung: list[tuple[Hashable, int]] = []
+        """Timers that came due while the process was paused."""
         self._doom = Boundary.NOWHERE
 
     # --- life -------------------------------------------------------------------------------------
@@ -131,7 +133,8 @@ class Node:
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits here: no write, no job, no timer."""
-        return not (self._waiting or self._writing or self._works or self._timers)
+        is_working = self._works is not None and self._works.is_busy
+        return not (self._waiting or self._writing or is_working or self._timers)
 
     @property
     def timers(self) -> tuple[Hashable, ...]:
@@ -147,6 +150,15 @@ class Node:
             watcher.booted(self.index, self.engine)
         # A monotonic clock begins anywhere at each start of a machine.
         self._clock_us = self._draw.randrange(1 << 40) - self._agenda.now_us
+        self._works = Works(
+            self._agenda,
+            self._draw,
+            self.engine,
+            self._job_us,
+            self.receive,
+            _BUGS,
+            self._fail,
+        )
         try:
             self._machine = self._open(self.index, self.engine)
         except _BUGS as error:
@@ -160,6 +172,8 @@ class Node:
         if not self.is_up:
             return
         self._trace.add(b"crash", self.index, self._agenda.now_us)
+        if self._works is not None:
+            self._works.is_over = True
         self._forget()
         self.disk.crash(keep=self._draw)
         self.engine = self.disk.open()
@@ -181,6 +195,7 @@ class Node:
     def restore(self, backup: list[Write]) -> None:
         """End the process and put a disk in its place that holds only this."""
         self.crash()
+        self.was_robbed = True
         self._trace.writes(backup, self.index, self._agenda.now_us)
         self.disk = MemoryDisk()
         self.engine = self.disk.open()
@@ -196,8 +211,14 @@ class Node:
     def resume(self) -> None:
         """Let a paused process see what it missed."""
         held, self._held = self._held, None
+        rung, self._rung = self._rung, []
+        has_written, self._has_written = self._has_written, False
+        if has_written:
+            self._agenda.after(self._below(MS), self._written, self._life)
         for event in held or ():
             self.receive(event)
+        for timer, number in rung:  # Whether each still runs, what came before has decided.
+            self._agenda.after(self._below(MS), self._ring, self._life, timer, number)
         if self.is_up:
             self._network.connect_soon(self.index)
 
@@ -215,15 +236,34 @@ class Node:
     # --- events -----------------------------------------------------------------------------------
 
     def receive(self, event: HostEvent) -> None:
-        """One event happens to the machine, now or when it wakes."""
+        """One event happens to the machine: now, when it wakes, or when it comes to it."""
         if self._machine is None:
             return
         if self._held is not None:
             self._held.append(event)
             return
         now_us = self._agenda.now_us
+        if self.factor > 1 or self._busy_us > now_us:
+            takes_us = _EVENT_US * self.factor if self.factor > 1 else 1
+            self._busy_us = max(self._busy_us, now_us) + takes_us
+            self._agenda.at(self._busy_us, self._come_to, self._life, event)
+            return
+        self._handle(event)
+
+    def _come_to(self, life: int, event: HostEvent) -> None:
+        if life != self._life:
+            return
+        if self._held is not None:
+            self._held.append(event)
+        else:
+            self._handle(event)
+
+    def _handle(self, event: HostEvent) -> None:
+        if self._machine is None:
+            return
+        now_us = self._agenda.now_us
         self._trace.event(event, self.index, now_us)
-        now = Now((now_us + self._clock_us) // MS, EPOCH_MS + now_us // MS + self.skew_ms)
+        now = Now((now_us + self._clock_us) // MS, self.clock.shows_ms(now_us // MS))
         try:
             step = self._machine.step(now, event)
         except _BUGS as error:
@@ -250,16 +290,16 @@ class Node:
         count = len(waiting) if self._draw.random() < 0.5 else self._draw.randint(1, len(waiting))
         self._writing = [waiting.popleft() for _ in range(count)]
         if any(step.sync for step in self._writing):
-            mean_us = self._pace.sync_us * self.sync_factor
+            mean_us = self._pace.sync_us * self.sync_factor * self.factor
         else:
-            mean_us = self._pace.write_us
+            mean_us = self._pace.write_us * self.factor
         self._agenda.after(self._about(mean_us), self._written, life)
 
     def _written(self, life: int) -> None:
         if life != self._life:
             return
         if self._held is not None:  # A stopped process does not see that its write has ended.
-            self._agenda.after(MS, self._written, life)
+            self._has_written = True
             return
         doom = self._doom
         if doom is Boundary.BEFORE:
@@ -306,8 +346,9 @@ class Node:
                     self._start_timer(timer, delay_ms)
                 case StopTimer(timer):
                     self._timers.pop(timer, None)
-                case StartJob(number, job):
-                    self._start_job(_Work(number, job))
+                case StartJob():
+                    assert self._works is not None
+                    self._works.start(output)
                 case Answer():
                     for watcher in self._watchers:
                         watcher.answered(self.index, output)
@@ -333,55 +374,22 @@ class Node:
 
     def _ring(self, life: int, timer: Hashable, number: int) -> None:
         if life == self._life and self._timers.get(timer) == number:
-            if self._held is None:
-                del self._timers[timer]
-                self.receive(TimerRang(timer))
-            else:  # Whether it still runs when the process wakes, that process decides.
-                self._agenda.after(MS, self._ring, life, timer, number)
+            if self._held is not None:
+                self._rung.append((timer, number))
+                return
+            del self._timers[timer]
+            if isinstance(timer, Timer):
+                self._on_protocol_timer()
+            self.receive(TimerRang(timer))
 
     def submit(self, request: int, transactions: tuple[bytes, ...]) -> None:
         """A client's request reaches the node."""
         self.receive(Submitted(request, transactions))
 
-    # --- jobs -------------------------------------------------------------------------------------
-
-    def _start_job(self, work: _Work) -> None:
-        if work.job.sequential:
-            self._works.append(work)
-            if len(self._works) == 1:
-                self._run_first()
-        elif self._draw.random() < 0.5:
-            self._agenda.after(self._job_us(), self._run_late, self._life, work)
-        else:
-            self._run(work, self._later)
-
-    def _run(self, work: _Work, end: Callable[[int, HostEvent], None]) -> None:
-        """Compute a result now and let it arrive after a while."""
-        try:
-            event = JobDone(work.number, work.job.run(self.engine))
-        except _BUGS as error:
-            self._fail(error)
-            return
-        self._agenda.after(self._job_us(), end, self._life, event)
-
-    def _run_first(self) -> None:
-        self._run(self._works[0], self._end_first)
-
-    def _end_first(self, life: int, event: HostEvent) -> None:
-        if life != self._life:
-            return
-        self._works.popleft()
-        if self._works:
-            self._run_first()
-        self._later(life, event)
-
-    def _run_late(self, life: int, work: _Work) -> None:
-        """Compute a result only after a while, upon what is on the disk by then."""
-        if life == self._life:
-            self._run(work, self._later)
+    # --- how long things take ---------------------------------------------------------------------
 
     def _job_us(self) -> int:
-        return self._about(self._pace.job_us * self.job_factor)
+        return self._about(self._pace.job_us * self.job_factor * self.factor)
 
     def _about(self, mean_us: int) -> int:
         """A time with this mean: mostly near half of it, at times three times as long."""

@@ -98,15 +98,14 @@ class PluginWorld(PluginNetwork):
 
     def run(self) -> PluginReport:
         """Play to the end: everything decided within the bound, then silence, or a violation."""
-        scenario, agenda = self.scenario, self.agenda
-        while agenda.now_ms < scenario.end_ms and len(agenda) and not self._is_broken():
+        agenda, due_ms, end_ms = self.agenda, self.scenario.due_ms, self.scenario.end_ms
+        while agenda.now_ms < end_ms and len(agenda) and not self._is_broken():
             agenda.run_until(agenda.now_us + SLICE_MS * MS)
             if not self._is_finished():
                 self._finished_ms = None
             elif self._finished_ms is None:
                 self._finished_ms = agenda.now_ms
-            late = agenda.now_ms >= scenario.stable_ms + scenario.bound_ms
-            if late and self._finished_ms is None:
+            if agenda.now_ms >= due_ms and self._finished_ms is None:
                 self._not_live()
         if not self._is_broken():
             if self._finished_ms is None:

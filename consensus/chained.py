@@ -52,9 +52,9 @@ class Chained(Consensus):
         # timer that runs at the end of the chaos is not longer than all of it, and one more start.
         # When it fires, timeouts and the certificate of entry go out again; two messages later
         # everybody is in the highest view, even where a tc had been lost.  From there on a turn of
-        # all n leaders holds as many honest ones in a row as a decision takes (three in Jolteon); a silent
-        # leader costs its own view and the one before, whose votes it was to collect.  A view that
-        # does not fail takes a proposal, votes, and perhaps values that must be fetched first.
+        # all n leaders holds as many honest ones in a row as a decision takes (Jolteon: three); a
+        # silent leader costs its own view and the one before, whose votes it was to collect.  A
+        # view that does not fail takes a proposal, votes, and perhaps values to fetch before that.
         # Where the first timeout is shorter than such a view, it must double past that, too.
         view_ms = 6 * delay_ms
         longest_ms = max(parameters["timeout_max_ms"], view_ms)

@@ -28,6 +28,7 @@ from ledger.validators import QuorumRule, Validator, ValidatorSet
 from sim.agenda import MS
 from sim.chain_oracle import ChainOracle, certified_height
 from sim.faults import replay_command
+from sim.inspector import SharedInspector
 from sim.liveness import Patience, core, declared_bound_ms, excuse
 from sim.network import IN_FLIGHT_MAX
 from sim.node import Node
@@ -146,6 +147,7 @@ class Run:
             self.findings,
         )
         self._protocol = protocol
+        self._inspector = SharedInspector(self.genesis, scheme_named(SCHEME), protocol)
         self._wrap = wrap
         self._recovered_ms = 0
         self._excused = ""
@@ -170,6 +172,7 @@ class Run:
             self.signers[index],
             self._protocol,
             (Records(),),
+            self._inspector,
         )
         replica: Machine = Replica(setup, self.remember(reader, setup))
         return self._wrap(index, replica) if self._wrap else replica

@@ -313,8 +313,8 @@ class Replica:
         self._ordering.on_tick()
         self._confirmation.go_on()
         if self._ticks % STATUS_TICKS == 0:
+            self._greeting.ask_again()
             for peer in self._outbox.connected:
-                self._greeting.ask(peer)
                 self._spreading.announce(peer)
             self._confirmation.send_own()
             self._outbox.send_all(self._status(reply=True))

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from consensus.interface import Consensus
 from ledger.genesis import Genesis
 from ledger.validators import ValidatorSet
+from p2p.topology import Topology
 from sim.agenda import MS
 from sim.network import TAIL_MS_MAX
 from sim.regions import latency_ms, placed
+from sim.relay import topology_named
 from sim.scenario import Scenario
 from sim.world import World
 
@@ -23,6 +25,8 @@ _CLIENT_MS = 8_000
 _REPLICA_MS = 15_000
 """What a replica takes beside its protocol: links and restarts, batches that are asked for, ranges
 that are asked of the wrong peer first."""
+_PULL_MS = 50
+"""What gossip takes on top where a message is offered first and then asked for."""
 _MEANS = 8
 """An exponentially distributed time exceeds so many times its mean once in three thousand."""
 
@@ -65,7 +69,23 @@ def _delay_ms(scenario: Scenario) -> int:
     places = placed(scenario.regions, scenario.nodes) if scenario.regions else ()
     farthest_ms = max((latency_ms(a, b) for a in set(places) for b in set(places)), default=0)
     tail_ms = TAIL_MS_MAX if calm.tail_us else 0
-    return 1 + (calm.delay_us + _MEANS * mean_us) // MS + farthest_ms + tail_ms
+    hop_ms = 1 + (calm.delay_us + _MEANS * mean_us) // MS + farthest_ms + tail_ms
+    topology = topology_named(scenario.topology, scenario.nodes, scenario.seed)
+    return hop_ms if topology.is_full else (hop_ms + _PULL_MS) * _hops_max(topology)
+
+
+def _hops_max(topology: Topology) -> int:
+    """The longest of the shortest ways between two nodes."""
+    longest = 0
+    for start in range(topology.size):
+        hops, edge = {start: 0}, [start]
+        for node in edge:
+            for other in topology.neighbours[node]:
+                if other not in hops:
+                    hops[other] = hops[node] + 1
+                    edge.append(other)
+        longest = max(longest, *hops.values())
+    return longest
 
 
 def core(world: World, quorum: int) -> frozenset[int]:

@@ -13,43 +13,30 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from random import Random
 
-from consensus.interface import Now, Timer
-from consensus.io import (
-    Answer,
-    Confirmed,
-    Halt,
-    HostEvent,
-    Loop,
-    Looped,
-    Output,
-    Report,
-    SendFrame,
-    Started,
-    StartJob,
-    StartTimer,
-    Step,
-    StopTimer,
-    Submitted,
-    TimerRang,
-)
+from consensus.interface import Now
+from consensus.io import FrameArrived, HostEvent, Output, PeerDown, PeerUp, Started, Step, Submitted
 from ledger.errors import LedgerError, StorageError
 from ledger.store import Write
 from sim.agenda import MS, Agenda
 from sim.clock import WallClock
 from sim.network import Network
+from sim.outlet import Outlet
+from sim.relay import Relay
 from sim.scenario import Pace
 from sim.trace import Trace
-from sim.watcher import Boundary, Machine, Open, Watcher
+from sim.watcher import Boundary, Hooks, Machine, Open, Watcher
 from sim.works import Works
 from storage.memory import Accident, MemoryDisk
 
-_LOOP_US_MAX = 50
-_TIMER_LATE_US_MAX = 500
 _EVENT_US = 20
 """What one event costs a process, which only counts where the process is slow."""
 _BUGS = (AssertionError, LedgerError, ArithmeticError, LookupError, TypeError, ValueError,
          AttributeError, RuntimeError)  # fmt: skip
 """What a mistake in the machine under test looks like; each becomes a finding of the run."""
+
+
+MakeRelay = Callable[[int, Callable[[HostEvent], None]], Relay]
+"""Makes the relay of node `index` for one life; the second argument takes what it delivers."""
 
 
 class Node:
@@ -67,8 +54,10 @@ class Node:
         open_machine: Open,
         watchers: tuple[Watcher, ...],
         on_protocol_timer: Callable[[], None] = lambda: None,
+        make_relay: MakeRelay | None = None,
     ) -> None:
-        """`on_protocol_timer` is called when a timer of the plugin rings."""
+        """`on_protocol_timer` is called when a timer of the plugin rings; `make_relay` makes what
+        passes messages on, where not everybody is linked to everybody."""
         self.index = index
         self.disk = MemoryDisk()
         self.engine = self.disk.open()
@@ -90,6 +79,8 @@ class Node:
         self._pace = pace
         self._open = open_machine
         self._watchers = watchers
+        self._hooks = Hooks(watchers)
+        self._make_relay = make_relay
         self._on_protocol_timer = on_protocol_timer
         self._life = 0
         self._machine: Machine | None = None
@@ -101,17 +92,13 @@ class Node:
         self._machine = None
         self._waiting: deque[Step] = deque()
         self._writing: list[Step] = []
-        self._timers: dict[Hashable, int] = {}
-        self._timers_started = 0
-        self._works: Works | None = None
-        self._loop_us = 0
+        self._outlet: Outlet | None = None
+        self._relay: Relay | None = None
         self._busy_us = 0
         """Until when a slow process is occupied with what came before."""
         self._held: list[HostEvent] | None = None
         self._has_written = False
         """Whether a write ended while the process was paused."""
-        self._rung: list[tuple[Hashable, int]] = []
-        """Timers that came due while the process was paused."""
         self._doom = Boundary.NOWHERE
 
     # --- life -------------------------------------------------------------------------------------
@@ -133,13 +120,14 @@ class Node:
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits here: no write, no job, no timer."""
-        is_working = self._works is not None and self._works.is_busy
-        return not (self._waiting or self._writing or is_working or self._timers)
+        outlet = self._outlet
+        is_working = outlet is not None and (outlet.works.is_busy or bool(outlet.timers))
+        return not (self._waiting or self._writing or is_working)
 
     @property
     def timers(self) -> tuple[Hashable, ...]:
         """The timers that run, in the order of their first start."""
-        return tuple(self._timers)
+        return tuple(self._outlet.timers) if self._outlet is not None else ()
 
     def boot(self) -> None:
         """Start the process from what the disk holds."""
@@ -150,30 +138,36 @@ class Node:
             watcher.booted(self.index, self.engine)
         # A monotonic clock begins anywhere at each start of a machine.
         self._clock_us = self._draw.randrange(1 << 40) - self._agenda.now_us
-        self._works = Works(
-            self._agenda,
-            self._draw,
-            self.engine,
-            self._job_us,
-            self.receive,
-            _BUGS,
-            self._fail,
-        )
+        self._open_outlet()
         try:
             self._machine = self._open(self.index, self.engine)
         except _BUGS as error:
             self._fail(error)
             return
-        self.receive(Started(self._draw.getrandbits(62)))
+        self._take(Started(self._draw.getrandbits(62)))
         self._network.connect_soon(self.index)
+
+    def _open_outlet(self) -> None:
+        """What the new process computes, says and passes on."""
+        agenda, network = self._agenda, self._network
+        if self._make_relay is not None:
+            self._relay = self._make_relay(self.index, self._take)
+        works = Works(agenda, self._draw, self.engine, self._job_us, self._take, _BUGS, self._fail)
+        self._outlet = Outlet(
+            self.index, agenda, network, self._draw, self._hooks, works, self._relay,
+            engine=self.engine, deliver=self._take, stop=self._stop,
+            on_protocol_timer=self._on_protocol_timer,
+        )  # fmt: skip
 
     def crash(self) -> None:
         """End the process now, and lose the writes that were not synced."""
         if not self.is_up:
             return
         self._trace.add(b"crash", self.index, self._agenda.now_us)
-        if self._works is not None:
-            self._works.is_over = True
+        if self._outlet is not None:
+            self._outlet.end()
+        if self._relay is not None:
+            self._relay.is_over = True
         self._forget()
         self.disk.crash(keep=self._draw)
         self.engine = self.disk.open()
@@ -205,20 +199,20 @@ class Node:
 
     def pause(self) -> None:
         """Stop the process as SIGSTOP does: the world goes on, and is seen all at once later."""
-        if self.is_up and self._held is None:
+        if self._outlet is not None and self._held is None:
             self._held = []
+            self._outlet.is_paused = True
 
     def resume(self) -> None:
         """Let a paused process see what it missed."""
         held, self._held = self._held, None
-        rung, self._rung = self._rung, []
         has_written, self._has_written = self._has_written, False
         if has_written:
             self._agenda.after(self._below(MS), self._written, self._life)
         for event in held or ():
             self.receive(event)
-        for timer, number in rung:  # Whether each still runs, what came before has decided.
-            self._agenda.after(self._below(MS), self._ring, self._life, timer, number)
+        if self._outlet is not None:
+            self._outlet.resume()
         if self.is_up:
             self._network.connect_soon(self.index)
 
@@ -239,6 +233,14 @@ class Node:
         """One event happens to the machine: now, when it wakes, or when it comes to it."""
         if self._machine is None:
             return
+        if self._held is not None:
+            self._held.append(event)
+        elif self._relay is not None and isinstance(event, FrameArrived | PeerUp | PeerDown):
+            self._relay.receive(event)
+        else:
+            self._take(event)
+
+    def _take(self, event: HostEvent) -> None:
         if self._held is not None:
             self._held.append(event)
             return
@@ -276,6 +278,10 @@ class Node:
         self.backlog_max = max(self.backlog_max, len(self._waiting))
         if not self._writing:
             self._write_next()
+
+    def _release(self, outputs: list[Output]) -> None:
+        if self._outlet is not None:
+            self._outlet.release(outputs)
 
     # --- the disk ---------------------------------------------------------------------------------
 
@@ -315,8 +321,8 @@ class Node:
             self.crash()
             return
         self._trace.writes(writes, self.index, self._agenda.now_us)
-        for watcher in self._watchers:
-            watcher.written(self.index, writes, self.engine)
+        for written in self._hooks.written:
+            written(self.index, writes, self.engine)
         outputs = [output for step in self._writing for output in step.outputs]
         if doom is not Boundary.NOWHERE:
             leaving = 0 if doom is Boundary.AFTER else self._draw.randint(0, len(outputs))
@@ -327,60 +333,6 @@ class Node:
         if self._life == life:
             self._writing = []
             self._write_next()
-
-    # --- outputs ----------------------------------------------------------------------------------
-
-    def _release(self, outputs: list[Output]) -> None:
-        """Let the outputs of durable steps take effect, in order."""
-        for output in outputs:
-            match output:
-                case SendFrame():
-                    for watcher in self._watchers:
-                        watcher.sent(self.index, output)
-                    self._network.send(self.index, output.peer, output.channel, output.payload)
-                case Loop(content):
-                    now_us = self._agenda.now_us
-                    self._loop_us = max(self._loop_us + 1, now_us + self._below(_LOOP_US_MAX))
-                    self._agenda.at(self._loop_us, self._later, self._life, Looped(content))
-                case StartTimer(timer, delay_ms):
-                    self._start_timer(timer, delay_ms)
-                case StopTimer(timer):
-                    self._timers.pop(timer, None)
-                case StartJob():
-                    assert self._works is not None
-                    self._works.start(output)
-                case Answer():
-                    for watcher in self._watchers:
-                        watcher.answered(self.index, output)
-                case Confirmed(height):
-                    for watcher in self._watchers:
-                        watcher.confirmed(self.index, height, self.engine)
-                case Report():
-                    for watcher in self._watchers:
-                        watcher.reported(self.index, output)
-                case Halt(reason):
-                    self._stop(f"halted: {reason}")
-                    return
-
-    def _later(self, life: int, event: HostEvent) -> None:
-        if life == self._life:
-            self.receive(event)
-
-    def _start_timer(self, timer: Hashable, delay_ms: int) -> None:
-        self._timers_started += 1
-        self._timers[timer] = self._timers_started
-        delay_us = delay_ms * MS + self._below(_TIMER_LATE_US_MAX)
-        self._agenda.after(delay_us, self._ring, self._life, timer, self._timers_started)
-
-    def _ring(self, life: int, timer: Hashable, number: int) -> None:
-        if life == self._life and self._timers.get(timer) == number:
-            if self._held is not None:
-                self._rung.append((timer, number))
-                return
-            del self._timers[timer]
-            if isinstance(timer, Timer):
-                self._on_protocol_timer()
-            self.receive(TimerRang(timer))
 
     def submit(self, request: int, transactions: tuple[bytes, ...]) -> None:
         """A client's request reaches the node."""

@@ -160,6 +160,7 @@ class Run:
             lambda node: watchers if node in liars else (*judges, *watchers),
             leader=lambda: votes.proposer,
             first_writes=first_writes(self.genesis),
+            transport_keys=[v.transport_key for v in self.genesis.epoch.validators.members],
         )
         self.honest = [node for node in self.world.nodes if node.index not in liars]
         """The nodes that are judged."""

@@ -6,15 +6,17 @@ one stream a concern, so that a change in one leaves the others as they were.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
+from consensus.io import HostEvent
 from ledger.store import Write
 from sim.agenda import MS, Agenda
 from sim.injector import Injector
 from sim.network import Network
 from sim.node import Node
 from sim.regions import latency_ms, placed
+from sim.relay import Relay, topology_named
 from sim.scenario import Scenario
 from sim.trace import Trace
 from sim.watcher import Open, Watcher
@@ -30,11 +32,13 @@ class World:
         self.scenario = scenario
         self.trace = Trace()
         self.agenda = Agenda(self.stream("ties"))
+        self.topology = topology_named(scenario.topology, scenario.nodes, scenario.seed)
         self.network = Network(
             scenario.nodes,
             self.agenda,
             self.stream("network"),
             weather=scenario.weather,
+            neighbours=self.topology.neighbours,
             distance_us=_distances_us(scenario),
         )
         self.nodes: list[Node] = []
@@ -50,9 +54,14 @@ class World:
         *,
         leader: Callable[[], int],
         first_writes: list[Write],
+        transport_keys: Sequence[bytes],
     ) -> None:
         """Make the nodes and plan their start, every incident, and the end of all of them."""
         scenario = self.scenario
+
+        def make_relay(index: int, deliver: Callable[[HostEvent], None]) -> Relay:
+            return Relay(index, self.topology, transport_keys, self.agenda, self.network, deliver)
+
         self.nodes += [
             Node(
                 index,
@@ -64,6 +73,7 @@ class World:
                 open_machine=open_machine,
                 watchers=watchers_of(index),
                 on_protocol_timer=self._protocol_timer_rang,
+                make_relay=None if self.topology.is_full else make_relay,
             )
             for index in range(scenario.nodes)
         ]

@@ -85,6 +85,7 @@ class Ordering:
         guard: Guard,
         spreading: Spreading,
         decide: Callable[[Decide], None],
+        accuse: Callable[[Signed, Signed], None],
         may_run_ahead: Callable[[], bool],
     ) -> None:
         self._setup = setup
@@ -93,6 +94,7 @@ class Ordering:
         self._guard = guard
         self._spreading = spreading
         self._decide = decide
+        self._accuse = accuse
         self._may_run_ahead = may_run_ahead
         self._kinds: dict[int, type[Message]] = {m.KIND: m for m in setup.protocol.MESSAGES}
         self._checked: OrderedDict[tuple[bytes, bytes, bytes], None] = OrderedDict()
@@ -391,14 +393,6 @@ class Ordering:
             if value.slot <= last.slot:
                 del self._validating[digest]
 
-    def _accuse(self, effect: Accuse) -> None:
-        self._outbox.report(
-            "accused",
-            culprit=effect.first.sender,
-            first=effect.first.message.statement(),
-            second=effect.second.message.statement(),
-        )
-
     def _note(self, effect: Note) -> None:
         self._outbox.report(effect.name, **dict(effect.fields))
 
@@ -431,6 +425,6 @@ _CARRY_OUT: dict[type, Callable[[Ordering, Any], None]] = {
     Validate: Ordering._validate,
     Fetch: Ordering._fetch,
     Decide: lambda ordering, effect: ordering._decide(effect),
-    Accuse: Ordering._accuse,
+    Accuse: lambda ordering, effect: ordering._accuse(effect.first, effect.second),
     Note: Ordering._note,
 }

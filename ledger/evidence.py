@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
 
-from ledger import encoding, merkle
-from ledger.certified import NOTE_BYTES_MAX, TreeHead
+from ledger import encoding, layout, merkle
+from ledger.certified import NOTE_BYTES_MAX, TreeHead, stated_head
 from ledger.encoding import encode
 from ledger.errors import DecodeFault, ProofFault
 from ledger.genesis import EpochRecord, Genesis
@@ -34,6 +34,7 @@ from ledger.light import LightClient
 from ledger.limits import VALIDATORS_MAX
 from ledger.receipt import HANDOVERS_MAX, Handover, handover_shape, handovers_of
 from ledger.statement import Slot, Statement, phase_shape, value_shape
+from ledger.store import Reader, prefix_stop
 
 VERSION = 1
 DOMAIN = b"ledger evidence\x00"
@@ -152,6 +153,33 @@ def make_equivocation(
     """The piece of two (value, signature); nothing is checked."""
     first, second = sorted(said)
     return Equivocation(epoch, validator, phase, slot, first, second)
+
+
+def find_fork(genesis: Genesis, own: bytes, other: bytes, hash_at: merkle.HashAt) -> Fork | None:
+    """The piece that two notes of epoch 0 make, where the own certified log is not the shorter.
+
+    hash_at gives the own log's complete subtrees.  None where the own log extends the other, or is
+    shorter: then whoever has the other one can tell.  No signature is checked.  Raises DecodeFault
+    or ProofFault for a note that is none of this network.
+    """
+    mine, theirs = (stated_head(note, genesis.origin) for note in (own, other))
+    if theirs.size > mine.size:
+        return None
+    root = merkle.root_at(theirs.size, hash_at)
+    if root == theirs.root:
+        return None
+    if theirs.size == mine.size:
+        first, second = (own, other) if mine.root < theirs.root else (other, own)
+        return Fork(genesis.epoch.id, first, second, b"", ())
+    path = merkle.consistency_path(theirs.size, mine.size, hash_at)
+    return Fork(genesis.epoch.id, other, own, root, path)
+
+
+def stored_evidence(reader: Reader, network: bytes) -> bytes | None:
+    """The file of all evidence that a node's store holds, or None where it holds none."""
+    stop = prefix_stop(layout.EVIDENCE)
+    pieces = [piece for _, piece in reader.scan(layout.EVIDENCE, stop)]
+    return encode_evidence(network, pieces) if pieces else None
 
 
 def encode_evidence(network: bytes, pieces: Iterable[bytes]) -> bytes:

@@ -100,7 +100,7 @@ class Evidence:
         self._busy: dict[int, None] = {}
         """Peers for whose sake something is being checked: one thing each."""
         for key, raw in recovered.evidence:
-            self._remember(key, self._judge.check_piece(parse_piece(raw)))
+            self._remember(key, self._judge.check_raw(raw))
 
     def _remember(self, key: bytes, conviction: Conviction) -> None:
         self._kept[key] = None

@@ -246,6 +246,10 @@ class Judge:
             raise ProofFault("evidence.network", "the evidence is of another network")
         return tuple(self.check_piece(piece) for piece in pieces)
 
+    def check_raw(self, piece: bytes) -> Conviction:
+        """What one encoded piece proves.  Raises ProofFault or DecodeFault unless it holds."""
+        return self.check_piece(parse_piece(piece))
+
     def check_piece(self, piece: Piece) -> Conviction:
         """What one piece proves.  Raises ProofFault or DecodeFault unless it holds."""
         epoch, _ = self._client.epochs(piece.handovers)[-1]

@@ -104,6 +104,10 @@ class Scenario:
     """After which, from then on, every sound transaction is confirmed at every node."""
     quiet_ms: int = 20_000
     """How long the idle network is watched at the end."""
+    twins: tuple[int, ...] = ()
+    """Validators that run twice under one key, see `sim.adversary`."""
+    sides: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    """(from when in ms, for each validator which of the twins, 0 or 1, it sees), ascending."""
 
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads back to an equal scenario."""
@@ -115,6 +119,8 @@ def from_json(text: str) -> Scenario:
     try:
         fields: dict[str, Any] = json.loads(text)
         fields["faults"] = tuple(fields["faults"])
+        fields["twins"] = tuple(fields.get("twins", ()))
+        fields["sides"] = tuple((at, tuple(sides)) for at, sides in fields.get("sides", ()))
         for name in ("parameters", "limits"):
             fields[name] = tuple((str(word), int(number)) for word, number in fields[name])
         for name in ("weather", "calm"):

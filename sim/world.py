@@ -10,6 +10,7 @@ from collections.abc import Callable
 from random import Random
 
 from ledger.store import Write
+from sim.adversary import TwinNetwork
 from sim.agenda import MS, Agenda
 from sim.faults import Injector
 from sim.network import Network
@@ -32,6 +33,8 @@ class World:
         self.network = Network(
             scenario.nodes, self.agenda, self.stream("network"), weather=scenario.weather
         )
+        if scenario.twins:
+            self.network = TwinNetwork(scenario, self.agenda, self.stream("network"))
         self.nodes: list[Node] = []
 
     def stream(self, concern: str) -> Random:
@@ -59,7 +62,7 @@ class World:
                 open_machine=open_machine,
                 watchers=watchers_of(index),
             )
-            for index in range(scenario.nodes)
+            for index in range(scenario.nodes + len(scenario.twins))
         ]
         self.network.attach(list(self.nodes))
         draw = self.stream("world")

@@ -20,7 +20,7 @@ from sim.run import Run
 from sim.scenario import Load, Scenario
 from sim.watcher import Watcher
 
-MEET_MS = 4_000
+MEET_MS = 12_000
 """After so long the halves meet."""
 WATCHED_MS = 20_000
 """For so long they are watched from then on."""

@@ -1,6 +1,7 @@
 """Evidence at a node: what shows that validators broke a rule is stored, at most so much of it.
 
-Two values from one validator come from the plugin, which accuses, and from batches.  A fork shows
+Two values of one validator come from the plugin, which accuses, and from whatever else is signed:
+statements, batches, certificates.  A fork shows
 when a certificate reaches a node whose own certified log is at least as long and begins otherwise:
 that node has the proof at hand.  Since more validators than the fault model allows have lied, it
 stores the proof, tells everyone, and stops; so does whoever it tells.  It does not start again:
@@ -15,13 +16,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from consensus.interface import Signed
+from consensus.interface import AnyCertificate, Signed
 from consensus.io import Job
 from consensus.outbox import Outbox
 from consensus.packets import ForkFound
 from consensus.recovery import Recovered, Setup
 from ledger import batch, layout, merkle
 from ledger.batch import Batch
+from ledger.certificate import Certificate
 from ledger.certified import stated_head
 from ledger.errors import DecodeFault, Fault
 from ledger.evidence import (
@@ -42,8 +44,8 @@ EQUIVOCATIONS_MAX = 16
 """Kept of one validator: one proves as much as a thousand."""
 FORKS_MAX = 4
 """Kept in all: the first stops the node."""
-BATCHES_MAX = 4_096
-"""Latest batches whose creator and sequence number are remembered."""
+HEARD_MAX = 20_000
+"""Latest statements that are remembered: some megabytes, and a minute of a busy network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,8 @@ class Evidence:
         self._kept: dict[bytes, None] = {}
         self._count: dict[int, int] = {}
         self._forks: list[Conviction] = []
-        self._batches: dict[tuple[int, int], tuple[bytes, bytes]] = {}
-        """(creator, sequence) -> (digest, signature) of the batch that came first."""
+        self._heard: dict[tuple[int, str, Slot], tuple[bytes, bytes]] = {}
+        """(validator, phase, slot) -> (value, signature) that came first, of the latest."""
         self._busy: dict[int, None] = {}
         """Peers for whose sake something is being checked: one thing each."""
         for key, raw in recovered.evidence:
@@ -127,14 +129,34 @@ class Evidence:
             said = (value, first.signature), (other, second.signature)
             self._equivocated(first.sender, phase, slot, *said)
 
+    def on_statement(
+        self, validator: int, phase: str, slot: Slot, value: bytes, signature: bytes
+    ) -> None:
+        """A checked statement came, by itself or in a certificate: is it another than before?
+
+        Who tells each half of the network something else is found so: the votes reach one half
+        each, but a certificate of one half carries the signature to the other.
+        """
+        said = value, signature
+        known = self._heard.setdefault((validator, phase, slot), said)
+        if known[0] != value:
+            self._equivocated(validator, phase, slot, known, said)
+        if len(self._heard) > HEARD_MAX:
+            del self._heard[next(iter(self._heard))]
+
+    def on_certificate(self, certificate: AnyCertificate) -> None:
+        """A checked certificate came: it holds a statement of each signer."""
+        phase, slot = certificate.phase, certificate.slot
+        if isinstance(certificate, Certificate):
+            for index, signature in certificate.signatures:
+                self.on_statement(index, phase, slot, certificate.value, signature)
+        else:
+            for index, value, signature in certificate.entries:
+                self.on_statement(index, phase, slot, value, signature)
+
     def on_batch(self, held: Batch, signature: bytes) -> None:
-        """A checked batch came: has its creator signed another one under this number?"""
-        said = held.digest, signature
-        known = self._batches.setdefault((held.creator, held.sequence), said)
-        if known[0] != held.digest:
-            self._equivocated(held.creator, batch.PHASE, (held.sequence,), known, said)
-        if len(self._batches) > BATCHES_MAX:
-            del self._batches[next(iter(self._batches))]
+        """A checked batch came: its creator signs one under each number."""
+        self.on_statement(held.creator, batch.PHASE, (held.sequence,), held.digest, signature)
 
     def _equivocated(
         self, validator: int, phase: str, slot: Slot, *said: tuple[bytes, bytes]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from consensus.dissemination import Dissemination
+from consensus.evidence import Evidence
 from consensus.guard import Guard
 from consensus.interface import (
     Accuse,
@@ -86,7 +87,7 @@ class Ordering:
         guard: Guard,
         spreading: Spreading,
         decide: Callable[[Decide], None],
-        accuse: Callable[[Signed, Signed], None],
+        evidence: Evidence,
         may_run_ahead: Callable[[], bool],
     ) -> None:
         self._setup = setup
@@ -95,7 +96,7 @@ class Ordering:
         self._guard = guard
         self._spreading = spreading
         self._decide = decide
-        self._accuse = accuse
+        self._evidence = evidence
         self._may_run_ahead = may_run_ahead
         self._kinds: dict[int, type[Message]] = {m.KIND: m for m in setup.protocol.MESSAGES}
         self._checked: OrderedDict[tuple[bytes, bytes, bytes], None] = OrderedDict()
@@ -171,6 +172,7 @@ class Ordering:
         seen = self.highest.setdefault(packet.sender, {})
         if phase not in seen or slot > seen[phase][0]:
             seen[phase] = (slot, value, packet.signature)
+        self._evidence.on_statement(packet.sender, phase, slot, value, packet.signature)
         self._learn(message.values())
         self._queue(Received(Signed(packet.sender, message, packet.signature)))
 
@@ -272,6 +274,7 @@ class Ordering:
             self._verify,
             quorum=quorum,
         )
+        self._evidence.on_certificate(certificate)
 
     def _verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
         index = (key, message, signature)
@@ -433,6 +436,6 @@ _CARRY_OUT: dict[type, Callable[[Ordering, Any], None]] = {
     Validate: Ordering._validate,
     Fetch: Ordering._fetch,
     Decide: lambda ordering, effect: ordering._decide(effect),
-    Accuse: lambda ordering, effect: ordering._accuse(effect.first, effect.second),
+    Accuse: lambda ordering, effect: ordering._evidence.accuse(effect.first, effect.second),
     Note: Ordering._note,
 }

@@ -95,7 +95,7 @@ class Replica:
             guard,
             self._spreading,
             self._decide,
-            self._evidence.accuse,
+            self._evidence,
             self._may_run_ahead,
         )
         self._confirmation = Confirmation(

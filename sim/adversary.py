@@ -1,4 +1,7 @@
-"""Byzantine validators among whole replicas: twins, and how they are linked with the others.
+"""Byzantine validators among whole replicas: attackers, and twins that pass for one validator.
+
+An attacker is an honest replica whose plugin's words are changed on their way out
+(`consensus.byzantine`), with a guard that signs anything.
 
 A validator with a twin runs twice (Bano et al., "Twins: BFT Systems Made Robust", 2021): two honest
 replicas, each with a disk of its own, under one key.  Each of the others is linked with one of the
@@ -15,9 +18,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
 
+from consensus.byzantine import ATTACKS, attacked
+from consensus.byzantine.guard import LooseGuard
 from consensus.interface import Now
 from consensus.io import Channel, FrameArrived, HostEvent, PeerDown, PeerUp, Step
 from consensus.packets import YouSaid, decode_packet, encode_packet
+from consensus.recovery import Setup
 from ledger.errors import UserError
 from sim.agenda import MS, Agenda
 from sim.network import Network, Station
@@ -36,23 +42,50 @@ def validator_at(scenario: Scenario, station: int) -> int:
 
 
 def byzantine_stations(scenario: Scenario) -> frozenset[int]:
-    """The stations that are not judged: both of every validator with a twin."""
+    """The stations that are not judged: those of every validator that attacks or has a twin."""
     count = scenario.nodes + len(scenario.twins)
-    liars = set(scenario.twins)
+    liars = {*scenario.twins, *(who for who, _ in scenario.attacks)}
     return frozenset(place for place in range(count) if validator_at(scenario, place) in liars)
+
+
+def armed(scenario: Scenario, setup: Setup) -> Setup:
+    """The setup of a validator as the scenario has it: honest, or with an attacker behind it."""
+    attack = next((what for who, what in scenario.attacks if who == setup.me), None)
+    if attack is None:
+        return setup
+    return replace(
+        setup, protocol=attacked(setup.protocol, attack, scenario.seed), guard=LooseGuard
+    )
+
+
+def with_attackers(scenario: Scenario, count: int) -> Scenario:
+    """The scenario with so many validators that attack, each by one or two ways drawn for it."""
+    draw = Random(f"{scenario.seed} attackers")
+    chosen = _suspects(scenario, draw)[:count]
+    names = list(ATTACKS)
+    return replace(
+        scenario,
+        attacks=tuple(
+            (who, "+".join(draw.sample(names, draw.choice((1, 1, 2))))) for who in sorted(chosen)
+        ),
+    )
+
+
+def _suspects(scenario: Scenario, draw: Random) -> list[int]:
+    """Every validator in a drawn order; one that loses its disk counts as faulty, and is first."""
+    robbed = {n for incident in scenario.incidents if incident.kind in _ROBBERIES
+              for n in incident.nodes}  # fmt: skip
+    others = [index for index in range(scenario.nodes) if index not in robbed]
+    return sorted(robbed) + draw.sample(others, len(others))
 
 
 def with_twins(scenario: Scenario, count: int, *, interval_ms: int = 1_500) -> Scenario:
     """The scenario with so many validators that have twins, and sides that change as time goes.
 
-    Whom it befalls and who is linked with whom is drawn from the scenario's seed.  A validator that
-    loses its disk counts as faulty already, and is taken first.
+    Whom it befalls and who is linked with whom is drawn from the scenario's seed.
     """
     draw = Random(f"{scenario.seed} adversary")
-    robbed = {n for incident in scenario.incidents if incident.kind in _ROBBERIES
-              for n in incident.nodes}  # fmt: skip
-    others = [index for index in range(scenario.nodes) if index not in robbed]
-    chosen = (sorted(robbed) + draw.sample(others, len(others)))[:count]
+    chosen = _suspects(scenario, draw)[:count]
     times = range(0, scenario.stable_ms + interval_ms, interval_ms)
     sides = tuple(
         (time_ms, tuple(draw.randrange(2) for _ in range(scenario.nodes))) for time_ms in times

@@ -24,7 +24,7 @@ from ledger.keys import Signer, scheme_named
 from ledger.limits import Limits
 from ledger.store import Reader
 from ledger.validators import QuorumRule, Validator, ValidatorSet
-from sim.adversary import Shameless, byzantine_stations, validator_at
+from sim.adversary import Shameless, armed, byzantine_stations, validator_at
 from sim.agenda import MS
 from sim.chain_oracle import ChainOracle, certified_height
 from sim.culprits import EvidenceOracle
@@ -165,6 +165,7 @@ class Run:
             self._protocol,
             (Records(),),
         )
+        setup = armed(self.scenario, setup)
         replica: Machine = Replica(setup, self.remember(reader, setup))
         if index in self.liars:
             replica = Shameless(replica)

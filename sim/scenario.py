@@ -104,6 +104,8 @@ class Scenario:
     """After which, from then on, every sound transaction is confirmed at every node."""
     quiet_ms: int = 20_000
     """How long the idle network is watched at the end."""
+    attacks: tuple[tuple[int, str], ...] = ()
+    """(validator, what it does instead of the protocol, as `consensus.byzantine` names it)."""
     twins: tuple[int, ...] = ()
     """Validators that run twice under one key, see `sim.adversary`."""
     sides: tuple[tuple[int, tuple[int, ...]], ...] = ()
@@ -119,6 +121,7 @@ def from_json(text: str) -> Scenario:
     try:
         fields: dict[str, Any] = json.loads(text)
         fields["faults"] = tuple(fields["faults"])
+        fields["attacks"] = tuple((int(who), str(what)) for who, what in fields.get("attacks", ()))
         fields["twins"] = tuple(fields.get("twins", ()))
         fields["sides"] = tuple((at, tuple(sides)) for at, sides in fields.get("sides", ()))
         for name in ("parameters", "limits"):

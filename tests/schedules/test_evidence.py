@@ -7,14 +7,34 @@ from functools import partial
 
 import pytest
 
+from consensus import evidence
 from consensus.evidence import EQUIVOCATIONS_MAX, Evidence
 from consensus.interface import Message
-from consensus.packets import BatchPacket, CheckpointCertified, ForkFound, Packet, Status
+from consensus.packets import (
+    BatchPacket,
+    CertificatePacket,
+    CheckpointCertified,
+    ForkFound,
+    Packet,
+    Status,
+)
 from consensus.protocols.tendermint_messages import Prevote
 from consensus.replica import Replica
-from ledger import layout
+from ledger import layout, merkle
+from ledger.certificate import Certificate
 from ledger.certified import CheckpointCertificate, checkpoint_text, stated_head
-from ledger.evidence import Conviction, Equivocation, Fork, Judge, parse_piece, stored_evidence
+from ledger.errors import ProofFault
+from ledger.evidence import (
+    Conviction,
+    Equivocation,
+    Fork,
+    Judge,
+    find_fork,
+    parse_piece,
+    stored_evidence,
+)
+from ledger.genesis import Genesis
+from tests.ledger.mutants_evidence import AccusesTheRestarted
 from tests.schedules.mutants import Kind, lacking
 from tests.schedules.stage import Stage
 
@@ -116,6 +136,33 @@ def test_two_batches_under_one_number_are_two_values() -> None:
     assert convictions(stage, 2) == ()
 
 
+def split_votes(kind: Kind = Replica) -> Stage:
+    """A liar tells each half something else; a certificate carries its word to the other half."""
+    stage = Stage("tendermint", puppets=(3,), kind=kind)
+    stage.run_ms(200)
+    votes = [(node, stage.sign(node, Prevote(1, 0, X))) for node in (0, 1, 3)]
+    stage.inject(3, 2, stage.sign(3, Prevote(1, 0, Y)))
+    signatures = tuple((node, packet.signature) for node, packet in votes)
+    certificate = Certificate("prevote", (1, 0), X, signatures)
+    stage.inject(0, 2, CertificatePacket.of(certificate))
+    stage.run_ms(100)
+    return stage
+
+
+class HearsOnlyThePlugin(Evidence):
+    """Keeps what plugins accuse of, and looks at nothing else."""
+
+    def on_certificate(self, certificate: object) -> None:
+        return
+
+
+def test_who_tells_each_half_something_else_is_found_by_a_certificate() -> None:
+    (found,) = convictions(split_votes(), 2)
+
+    assert found.culprits == (3,)
+    assert convictions(split_votes(lacking("_evidence", HearsOnlyThePlugin)), 2) == ()
+
+
 # --- forks ----------------------------------------------------------------------------------------
 
 
@@ -191,18 +238,51 @@ def test_forks_of_equal_height_meet_by_the_root_that_a_status_names() -> None:
     assert len(stage.said(CheckpointCertified, sender=0, since=before)) == 1
 
 
-def test_certificates_of_the_own_past_prove_nothing() -> None:
+def old_certificates() -> Stage:
+    """Validators that were behind show the certificates that they have."""
     stage = certified_stage()
     for height in (1, 2, 3):
         size, root = head_of(stage, 0, height)
         for signers in ((1, 2, 3), (0, 1, 2)):
             packet = CheckpointCertified(height, certificate(stage, size, root, signers))
             stage.inject(1, 0, packet)
+            stage.run_ms(100)
     stage.run_ms(1_000)
+    return stage
+
+
+def test_certificates_of_the_own_past_prove_nothing() -> None:
+    stage = old_certificates()
 
     assert convictions(stage, 0) == ()
     assert not stage.stopped
     assert not stage.broken
+
+
+def accusing_find_fork(
+    genesis: Genesis, own: bytes, other: bytes, hash_at: merkle.HashAt
+) -> Fork | None:
+    """E6: a shorter log, as of whoever was behind, passes for another past."""
+    found = find_fork(genesis, own, other, hash_at)
+    mine, theirs = (stated_head(note, genesis.origin) for note in (own, other))
+    if found is not None or theirs.size >= mine.size:
+        return found
+    path = merkle.consistency_path(theirs.size, mine.size, hash_at)
+    return Fork(genesis.epoch.id, other, own, theirs.root, path)
+
+
+def test_a_node_that_accuses_whoever_was_behind_stops_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """E6, on whole replicas: what it stored proves nothing to anyone else."""
+    monkeypatch.setattr(evidence, "find_fork", accusing_find_fork)
+    monkeypatch.setattr(evidence, "Judge", AccusesTheRestarted)
+
+    stage = old_certificates()
+
+    assert "has forked" in stage.stopped[0]
+    with pytest.raises(ProofFault, match=r"evidence\.consistent"):
+        convictions(stage, 0)
 
 
 def forged_packets(stage: Stage) -> list[Packet]:

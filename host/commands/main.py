@@ -23,6 +23,8 @@ COMMANDS = {
     "submit": "Submit a file's digest, or many operations, and wait for confirmation.",
     "get": "Show a transaction, or the provenance statements about an identifier.",
     "receipt": "Write a transaction's receipt to a file.",
+    "evidence": "Collect what nodes hold against validators in a file.",
+    "fork": "Fork a simulated ledger on purpose, and write the evidence.",
     "verify": "Check a receipt, or evidence against validators, without any node.",
     "audit": "Re-hash and re-verify everything in a stopped home.",
     "keys": "Make and show member keys.",

@@ -7,9 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from ledger.evidence import DOMAIN, EVIDENCE_BYTES_MAX, encode_evidence
+from host.home import read_genesis, read_private
+from host.network import api_urls
+from ledger import layout
+from ledger.evidence import DOMAIN, EVIDENCE_BYTES_MAX, encode_evidence, make_equivocation
 from ledger.genesis import to_json
-from tests.host.program import call, run
+from ledger.keys import scheme_named
+from ledger.statement import Statement
+from storage.home import open_store
+from tests.host.program import call, run, running_cluster
 from tests.ledger.accused import GENESIS, OTHER, bad_pieces, equivocation, fork
 from tests.ledger.builders import make_genesis
 
@@ -77,3 +83,74 @@ def test_verify_says_in_one_line_what_is_wrong_with_evidence(folder: Path) -> No
         done = call("verify", folder / file, option, folder / genesis, *more)
         assert done.code == code
         assert words in done.error_line()
+
+
+# --- the show: a fork on purpose ------------------------------------------------------------------
+
+
+def test_a_fork_on_purpose_is_proved_to_a_process_that_has_only_the_genesis(
+    tmp_path: Path,
+) -> None:
+    done = run("fork", "--protocol", "jolteon", "--nodes", 4, "-o", "forked", cwd=tmp_path).check()
+
+    assert done.out.startswith("the ledger forked at height ")
+    command = done.out.splitlines()[-1].removeprefix("check it: python node.py ")
+    told = run(*command.split(), "--json", cwd=tmp_path).check().document
+    assert len(told["culprits"]) == 2
+    assert f"  named     {', '.join(told['culprits'])}" in done.out.splitlines()
+    assert any(piece["kind"] == "fork" for piece in told["evidence"])
+
+
+def test_a_fork_is_told_as_json_and_is_the_same_each_time(tmp_path: Path) -> None:
+    one, two = (
+        call("fork", "--protocol", "tendermint", "--seed", 3, "-o", tmp_path / "f", "--json")
+        for _ in range(2)
+    )
+
+    assert one.check().out == two.check().out
+    assert one.document["named"] == one.document["culprits"]
+    assert len(one.document["stopped"]) == 2
+
+
+# --- what nodes hold ------------------------------------------------------------------------------
+
+
+def test_evidence_is_collected_from_the_homes_of_a_network(tmp_path: Path) -> None:
+    network = tmp_path / "net"
+    call("init", network, "--protocol", "tendermint").check()
+    output = tmp_path / "found.evidence"
+
+    nothing = call("evidence", "--network", network, "-o", output).check()
+    assert nothing.out.startswith("nothing is held against any validator")
+    assert not output.exists()
+
+    genesis = read_genesis(network / "genesis.json")
+    key = scheme_named("ed25519").signer(read_private(network / "node2" / "consensus.key"))
+    said = []
+    for value in (b"x" * 32, b"y" * 32):
+        statement = Statement(genesis.network, genesis.epoch.id, "prevote", (1, 0), value)
+        said.append((value, key.sign(statement.signed_bytes())))
+    piece = make_equivocation(genesis.epoch.id, 2, "prevote", (1, 0), *said)
+    with open_store(network / "node0", network=genesis.network) as store:
+        key_of_piece = layout.equivocation_key(2, "prevote", (1, 0))
+        store.write([(key_of_piece, piece.encode())], sync=True)
+
+    done = call("evidence", "--network", network, "-o", output, "--json").check()
+    assert done.document == {"pieces": 1, "culprits": ["validator2"], "file": str(output)}
+    verified = call("verify", output, "--genesis", network / "genesis.json").check()
+    assert "  culprits     validator2" in verified.out.splitlines()
+
+
+def test_evidence_is_asked_of_running_nodes(tmp_path: Path) -> None:
+    call("init", tmp_path / "net", "--protocol", "tendermint").check()
+    with running_cluster(tmp_path / "net"):
+        urls = [word for url in api_urls(tmp_path / "net") for word in ("--api", url)]
+        asked = call("evidence", "--network", tmp_path / "net", *urls, "-o", tmp_path / "e")
+        in_use = call("evidence", "--network", tmp_path / "net", "-o", tmp_path / "e")
+    gone = call("evidence", "--network", tmp_path / "net", *urls, "-o", tmp_path / "e")
+
+    assert asked.check().out.startswith("nothing is held against any validator")
+    assert in_use.code == 2
+    assert "in use" in in_use.error_line()
+    assert gone.code == 3
+    assert "does not answer" in gone.error_line()

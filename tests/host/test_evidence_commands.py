@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from ledger.genesis import to_json
 from ledger.keys import scheme_named
 from ledger.statement import Statement
 from storage.home import open_store
-from tests.host.program import call, run, running_cluster
+from tests.host.program import ROOT, call, run, running_cluster
 from tests.ledger.accused import GENESIS, OTHER, bad_pieces, equivocation, fork
 from tests.ledger.builders import make_genesis
 
@@ -154,3 +155,24 @@ def test_evidence_is_asked_of_running_nodes(tmp_path: Path) -> None:
     assert "in use" in in_use.error_line()
     assert gone.code == 3
     assert "does not answer" in gone.error_line()
+
+
+# --- the document ---------------------------------------------------------------------------------
+
+DOCUMENT = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+
+
+def test_the_commands_of_the_document_do_what_it_shows(tmp_path: Path) -> None:
+    """In its order, with its words; names, sizes and hashes may be others."""
+    commands = re.findall(r"^    python node\.py (.*)$", DOCUMENT, re.MULTILINE)
+    shown = re.findall(r"```text\n(.*?)```", DOCUMENT, re.DOTALL)
+
+    told = [run(*command.split(), cwd=tmp_path).check().out for command in commands]
+
+    assert len(told) == len(shown) == 2
+    assert [_words(text) for text in told] == [_words(text) for text in shown]
+
+
+def _words(text: str) -> list[str]:
+    """The first words of each line, and of several alike one."""
+    return list(dict.fromkeys(line[:15].rstrip(" 0123456789") for line in text.splitlines()))

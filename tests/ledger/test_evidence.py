@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 
 import msgpack
 import pytest
@@ -21,6 +23,9 @@ from ledger.evidence import (
     parse_evidence,
     parse_piece,
 )
+from ledger.keys import scheme_named
+from ledger.statement import DOMAIN as STATEMENT_DOMAIN
+from ledger.statement import Statement
 from tests.ledger.accused import (
     COMMON,
     EPOCH,
@@ -45,6 +50,7 @@ from tests.ledger.mutants_evidence import (
 )
 from tests.ledger.test_handover import handed_over
 
+FORMAT = Path(__file__).parents[2] / "docs" / "format.md"
 JUDGE = Judge(GENESIS)
 BAD = bad_pieces()
 GOOD: dict[str, Piece] = {
@@ -238,6 +244,24 @@ def test_nothing_of_the_moment_or_the_place_is_in_a_piece() -> None:
         "epoch", "handovers", "validator", "phase", "slot", "first", "second", "root", "path",
     }  # fmt: skip
     assert len(COMMON) == 9
+
+
+def test_the_example_of_the_format_is_right() -> None:
+    text = "".join(FORMAT.read_text(encoding="utf-8").partition("## 11. Evidence")[2].split())
+    signer = scheme_named("ed25519").signer(bytes(32))
+    network, epoch = b"\x07" * 32, b"\x08" * 32
+    said = []
+    for value in (b"\x01" * 32, b"\x02" * 32):
+        message = Statement(network, epoch, "prevote", (7, 1), value).signed_bytes()
+        said.append((value, signer.sign(message)))
+    piece = make_equivocation(epoch, 0, "prevote", (7, 1), *said).encode()
+    file = encode_evidence(network, [piece])
+
+    statement = Statement(network, epoch, "prevote", (7, 1), said[0][0]).signed_bytes()
+    assert f"statement1{statement.removeprefix(STATEMENT_DOMAIN).hex()}signature1" in text
+    assert f"signature1{said[0][1].hex()}signature2{said[1][1].hex()}piece" in text
+    assert f"piece{len(piece)}bytes,SHA-256{sha256(piece).hexdigest()}" in text
+    assert f"file{len(file)}bytes,SHA-256{sha256(file).hexdigest()}" in text
 
 
 # --- judges that lack a rule ----------------------------------------------------------------------

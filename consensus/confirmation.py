@@ -30,7 +30,12 @@ from consensus.values import Judgement
 from ledger import layout
 from ledger.batch import Batch
 from ledger.block import BlockHeader
-from ledger.certified import CheckpointCertificate, checkpoint_text, parse_certificate
+from ledger.certified import (
+    CheckpointCertificate,
+    checkpoint_text,
+    parse_certificate,
+    stated_head,
+)
 from ledger.chain import Tip, next_header, tip_of
 from ledger.errors import PeerFault
 from ledger.execution import Execution, Executor
@@ -73,6 +78,8 @@ class Confirmation:
         self.certifier = Certifier(self._validators.quorum, recovered.certified)
         self.note: tuple[int, bytes] | None = None
         """(height, note) of the latest certificate here."""
+        self.root = b""
+        """Of the log that it certifies."""
         self.may_sign = False
         """Whether this validator has learned that it forgot nothing it ever signed."""
         self._queue: deque[_Entry] = deque()
@@ -89,6 +96,7 @@ class Confirmation:
         head = recovered.head
         if recovered.note is not None:
             self.note = (recovered.certified, recovered.note)
+            self.root = stated_head(recovered.note, self._setup.genesis.origin).root
         for log in recovered.logs:
             self.certifier.executed(log.root.height, log.size, log.hash)
             self._uncertified[log.root.height] = (log.root, log.tip)
@@ -119,7 +127,7 @@ class Confirmation:
         for value in effect.values:
             verdict = ordering.values.judge(value, self._spreading.pool, self._outbox.now.wall_ms)
             if verdict is Judgement.NEVER:
-                self._outbox.halt(
+                self._part_ways(
                     f"a quorum decided the value {value.digest.hex()}, which is invalid here: "
                     "too many validators are faulty, or this node is"
                 )
@@ -306,7 +314,7 @@ class Confirmation:
         for height, (size, root) in self.certifier.logs.items():
             if size == certificate.size:
                 if root != certificate.root:
-                    self._outbox.halt(f"execution diverged at height {height}: see the certificate")
+                    self._part_ways(f"execution diverged at height {height}: see the certificate")
                 else:
                     self._install(height, certificate)
                 return 0
@@ -316,16 +324,22 @@ class Confirmation:
         """Make a certificate where a quorum signed what was executed here."""
         divergence = self.certifier.divergence()
         if divergence is not None:
-            self._outbox.halt(divergence)
+            self._part_ways(divergence)
             return
         found = self.certifier.certificate()
         if found is not None:
             self._install(*found)
 
+    def _part_ways(self, reason: str) -> None:
+        """Stop loudly, but show the others the own certificate first: if it contradicts theirs,
+        whoever has the longer log holds the evidence."""
+        last_words = [] if self.note is None else [CheckpointCertified(*self.note)]
+        self._outbox.stop(reason, last_words=last_words)
+
     def _install(self, height: int, certificate: CheckpointCertificate) -> None:
         note = certificate.note(self._setup.genesis.origin, self._validators)
         root, tip = self._uncertified[height]
-        self.note = (height, note)
+        self.note, self.root = (height, note), certificate.root
         writes: list[Write] = [
             (layout.height_key(layout.CERT, height), note),
             (layout.CERTIFIED, height.to_bytes(8, "big")),

@@ -128,6 +128,12 @@ class Scenario:
     then on no longer than the protocol's declared bound passes without progress."""
     quiet_ms: int = 20_000
     """How long the idle network is watched at the end."""
+    attacks: tuple[tuple[int, str], ...] = ()
+    """(validator, what it does instead of the protocol, as `consensus.byzantine` names it)."""
+    twins: tuple[int, ...] = ()
+    """Validators that run twice under one key, see `sim.adversary`."""
+    sides: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    """(from when in ms, for each validator which of the twins, 0 or 1, it sees), ascending."""
 
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads back to an equal scenario."""
@@ -139,6 +145,9 @@ def from_json(text: str) -> Scenario:
     try:
         fields: dict[str, Any] = json.loads(text)
         fields["faults"] = tuple(fields["faults"])
+        fields["attacks"] = tuple((int(who), str(what)) for who, what in fields.get("attacks", ()))
+        fields["twins"] = tuple(fields.get("twins", ()))
+        fields["sides"] = tuple((at, tuple(sides)) for at, sides in fields.get("sides", ()))
         for name in ("parameters", "limits"):
             fields[name] = tuple((str(word), int(number)) for word, number in fields[name])
         for name in ("weather", "calm"):

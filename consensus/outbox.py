@@ -21,6 +21,12 @@ from consensus.io import (
 from consensus.packets import Packet, encode_packet
 from ledger.store import Write
 
+FEW_ABOVE = 8
+"""With more peers than this, what everybody tells everybody goes to a few at a time: at a hundred
+validators it would be most of the traffic."""
+FEW = 6
+"""How many those are; who they are moves on each time."""
+
 
 class Outbox:
     """Collects one step at a time; the only thing that the parts of a replica share."""
@@ -35,6 +41,8 @@ class Outbox:
         self._step = Step()
         self._put_off: list[Write] = []
         """What the next synced batch begins with."""
+        self._turn = me or 0
+        """Whose turn it is among the peers that are told a few at a time."""
         self._jobs: dict[int, Callable[[Any], None]] = {}
         self._next_job = 0
 
@@ -73,6 +81,24 @@ class Outbox:
         """To every other validator."""
         payload = encode_packet(packet, self.epoch)
         self._step.outputs.append(SendFrame(None, packet.CHANNEL, payload))
+
+    def send_some(self, packet: Packet) -> None:
+        """To every other validator in a small network, in a large one to the next few peers."""
+        if len(self.connected) <= FEW_ABOVE:
+            self.send_all(packet)
+            return
+        payload = encode_packet(packet, self.epoch)
+        for peer in self.next_few():
+            self._step.outputs.append(SendFrame(peer, packet.CHANNEL, payload))
+
+    def next_few(self) -> list[int]:
+        """The peers whose turn it is: all in a small network."""
+        peers = list(self.connected)
+        if len(peers) <= FEW_ABOVE:
+            return peers
+        start = self._turn % len(peers)
+        self._turn = start + FEW
+        return (peers + peers)[start : start + FEW]
 
     def start_timer(self, timer: Hashable, delay_ms: int) -> None:
         self._step.outputs.append(StartTimer(timer, delay_ms))

@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consensus.certifier import Certifier
+from consensus.certifier import COLLECTING_MS, Certifier, collectors
 from consensus.guard import Guard
+from consensus.inspector import Inspector
 from consensus.interface import Decide, Root
 from consensus.io import Confirmed
 from consensus.jobs import CertifiedBlock, CertifiedRange, ExecuteBlock, stored_batch
@@ -66,6 +67,7 @@ class Confirmation:
     ) -> None:
         genesis = setup.genesis
         self._setup = setup
+        self._inspector = Inspector.of(setup)
         self._outbox = outbox
         self._guard = guard
         self._spreading = spreading
@@ -86,6 +88,8 @@ class Confirmation:
         self._uncertified: dict[int, tuple[Root, Tip]] = {}
         """height -> the root and the tip it leads to, of blocks decided or executed here."""
         self._decisions: deque[Decision] = deque()
+        self._signed_ms = -COLLECTING_MS
+        """When collectors got the own latest signature; long ago where nobody collects."""
         self._running = False
         self._catching_up: deque[CertifiedBlock] = deque()
         self._range: CertifiedRange | None = None
@@ -260,7 +264,19 @@ class Confirmation:
         self._outbox.write(writes, sync=True)
         self.certifier.own = signed
         self._count_own()
-        self.send_own()
+        self._send_first()
+
+    def _send_first(self) -> None:
+        """Send a new signature to whoever collects it: everyone, or a few in a large network."""
+        chosen = collectors(self._validators, self.head.height)
+        packet = self._own_packet()
+        if not chosen or packet is None:
+            self.send_own()
+            return
+        self._signed_ms = self._outbox.now.monotonic_ms
+        for collector in chosen:
+            if collector != self._setup.me:
+                self._outbox.send(collector, packet)
 
     def _own_packet(self) -> CheckpointSignature | None:
         own, me = self.certifier.own, self._setup.me
@@ -276,7 +292,8 @@ class Confirmation:
     def send_own(self) -> None:
         """Send the own latest signature to everyone, until a certificate covers it."""
         packet = self._own_packet()
-        if packet is not None:
+        waits_ms = self._outbox.now.monotonic_ms - self._signed_ms
+        if packet is not None and waits_ms >= COLLECTING_MS:
             self._outbox.send_all(packet)
 
     # --- certified ---
@@ -309,14 +326,13 @@ class Confirmation:
         """Use a certificate for the own log; the height it claims if that is ahead, else 0."""
         if packet.height <= self.certifier.certified:
             return 0
-        certificate = parse_certificate(packet.note, self._setup.genesis.origin, self._validators)
-        certificate.check(self._setup.genesis.origin, self._validators, self._setup.scheme.verify)
+        certificate = self._inspector.checkpoint(packet.note)
         for height, (size, root) in self.certifier.logs.items():
             if size == certificate.size:
                 if root != certificate.root:
                     self._part_ways(f"execution diverged at height {height}: see the certificate")
                 else:
-                    self._install(height, certificate)
+                    self._install(height, certificate, packet.note)
                 return 0
         return packet.height if certificate.size > self.head.size else 0
 
@@ -328,7 +344,10 @@ class Confirmation:
             return
         found = self.certifier.certificate()
         if found is not None:
-            self._install(*found)
+            note = found[1].note(self._setup.genesis.origin, self._validators)
+            self._install(*found, note)
+            if self.note is not None and self._setup.me in collectors(self._validators, found[0]):
+                self._outbox.send_all(CheckpointCertified(*self.note))
 
     def _part_ways(self, reason: str) -> None:
         """Stop loudly, but show the others the own certificate first: if it contradicts theirs,
@@ -336,8 +355,7 @@ class Confirmation:
         last_words = [] if self.note is None else [CheckpointCertified(*self.note)]
         self._outbox.stop(reason, last_words=last_words)
 
-    def _install(self, height: int, certificate: CheckpointCertificate) -> None:
-        note = certificate.note(self._setup.genesis.origin, self._validators)
+    def _install(self, height: int, certificate: CheckpointCertificate, note: bytes) -> None:
         root, tip = self._uncertified[height]
         self.note, self.root = (height, note), certificate.root
         writes: list[Write] = [
@@ -407,5 +425,5 @@ class Confirmation:
         if log != (certificate.size, certificate.root):
             self._outbox.halt(f"execution diverged at height {height}: the certified log differs")
             return
-        self._install(height, certificate)
+        self._install(height, certificate, checked.note)
         self._outbox.report("caught up", height=height)

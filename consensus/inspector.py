@@ -13,6 +13,7 @@ from consensus.interface import AnyCertificate, Consensus, Message
 from consensus.io import Channel
 from consensus.packets import Packet, SignedPacket, decode_packet
 from ledger import encoding
+from ledger.certified import CheckpointCertificate, parse_certificate
 from ledger.errors import DecodeFault, PeerFault
 from ledger.genesis import Genesis
 from ledger.keys import Scheme
@@ -32,6 +33,7 @@ class Inspector:
 
     def __init__(self, genesis: Genesis, scheme: Scheme, protocol: type[Consensus]) -> None:
         self._network = genesis.network
+        self._origin = genesis.origin
         self._epoch = genesis.epoch
         self._scheme = scheme
         self._protocol = protocol
@@ -65,6 +67,13 @@ class Inspector:
         key = self._epoch.validators.consensus_key(sender)
         if not self._verify(key, statement.signed_bytes(), signature):
             raise PeerFault("message.signature", f"of validator {sender}")
+
+    def checkpoint(self, note: bytes) -> CheckpointCertificate:
+        """The checkpoint certificate that a note carries, its signatures right.  Raises Fault."""
+        origin, validators = self._origin, self._epoch.validators
+        certificate = parse_certificate(note, origin, validators)
+        certificate.check(origin, validators, self._scheme.verify)
+        return certificate
 
     def check_certificate(self, certificate: AnyCertificate) -> None:
         """Raise Fault unless exactly a quorum has signed what it says."""

@@ -8,7 +8,7 @@ and batches), `Ordering` (the plugin), `Confirmation` (executions and certificat
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -73,8 +73,10 @@ class Replica:
 
     def __init__(self, setup: Setup, recovered: Recovered) -> None:
         genesis = setup.genesis
-        self._setup = setup
         self._inspector = Inspector.of(setup)
+        # One for all parts, so that none checks again what another has found right.
+        setup = replace(setup, inspector=self._inspector)
+        self._setup = setup
         self._outbox = Outbox(genesis.epoch.number, setup.me)
         executor = Executor(genesis, setup.applications)
         assert setup.guard is Guard or genesis.test_network, "a loose guard is for test networks"
@@ -342,10 +344,10 @@ class Replica:
         self._confirmation.go_on()
         if self._ticks % STATUS_TICKS == 0:
             self._greeting.ask_again()
-            for peer in self._outbox.connected:
+            for peer in self._outbox.next_few():
                 self._spreading.announce(peer)
+                self._outbox.send(peer, self._status(reply=True))
             self._confirmation.send_own()
-            self._outbox.send_all(self._status(reply=True))
         self._ask_for_blocks()
 
 

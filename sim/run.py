@@ -237,11 +237,13 @@ class Run:
         scenario, now_ms = self.scenario, self.world.agenda.now_ms
         if scenario.bound_ms is not None:
             return now_ms >= scenario.stable_ms + scenario.bound_ms
+        if now_ms < scenario.stable_ms:
+            return False
         heights = [certified_height(node.engine) for node in self.honest]
         waiting = len(self.clients.wishes) - self.clients.confirmed_count
         is_idle = not waiting and len(set(heights)) == 1
         progress = (*heights, self.clients.confirmed_count)
-        return now_ms >= scenario.stable_ms and self.patience.is_out(now_ms, progress, is_idle)
+        return self.patience.is_out(now_ms, progress, is_idle)
 
     def _complain(self) -> None:
         """P10, unless it is P11: what never ends is the reason."""

@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -19,6 +20,8 @@ from consensus.registry import protocol_named
 from host.progress import Bar
 from ledger.errors import UserError
 from sim.faults import FAULTS, draw_scenario
+from sim.regions import REGIONS, latency_ms
+from sim.relay import topology_named
 from sim.run import SimReport, run
 from sim.scenario import Scenario, from_json
 
@@ -46,6 +49,10 @@ NONE = "none"
     metavar="JSON|FILE",
     help="Run exactly this scenario, as a violation prints it.",
 )
+@click.option("--topology", metavar="NAME", help="full, ring, random-K, or pairs: '0-1 1-2 2-3'.")
+@click.option(
+    "--regions", metavar="world|NAME,NAME,...", help=f"Where validators are: {', '.join(REGIONS)}."
+)
 @click.option("--jobs", type=click.IntRange(1), help="Processes; one a core unless given.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print JSON; nothing of the machine is in it."
@@ -57,6 +64,8 @@ def command(
     seeds: int,
     faults: str | None,
     scenario_text: str | None,
+    topology: str | None,
+    regions: str | None,
     jobs: int | None,
     as_json: bool,
 ) -> int:
@@ -73,6 +82,7 @@ def command(
             draw_scenario(number, protocol, nodes, faults=kinds)
             for number in range(seed, seed + seeds)
         ]
+    scenarios = [_elsewhere(scenario, topology, regions) for scenario in scenarios]
     protocol_named(scenarios[0].protocol)
     reports: dict[int, SimReport] = {}
     with Bar("simulating", len(scenarios), hidden=as_json) as bar:
@@ -116,6 +126,19 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     os._exit(1)
+
+
+def _elsewhere(scenario: Scenario, topology: str | None, regions: str | None) -> Scenario:
+    """A scenario with other links, or in other places.  Raises UserError."""
+    if topology is not None:
+        topology_named(topology, scenario.nodes, scenario.seed)
+        scenario = replace(scenario, topology=topology)
+    if regions is not None:
+        places = REGIONS if regions == "world" else tuple(regions.split(","))
+        for place in places:
+            latency_ms(place, place)
+        scenario = replace(scenario, regions=places)
+    return scenario
 
 
 def _kinds(text: str) -> tuple[str, ...]:
@@ -183,6 +206,7 @@ def _show_one(report: SimReport) -> None:
         "confirmed": f"{report.confirmed} of {report.wishes}",
         "latency": f"median {median} ms, 95th percentile {high} ms, longest {longest} ms",
         "recovered": f"{report.recovered_ms} ms after the last fault",
+        **({"excused": report.excused} if report.excused else {}),
         "sent": f"{sum(report.frames.values())} frames, {sum(report.bytes.values())} bytes",
         "events": f"{report.event_count} in {report.virtual_ms} virtual ms",
         "trace hash": report.trace_hash,

@@ -40,6 +40,8 @@ def test_sim_prints_a_violation_with_the_command_that_shows_it_again(
     ("arguments", "words"),
     [
         (["--faults", "nonsense"], "unknown fault nonsense"),
+        (["--topology", "0-1"], "not connected"),
+        (["--regions", "nowhere"], "unknown region nowhere"),
         (["--protocol", "nonsense"], "there is no protocol nonsense"),
         (["--scenario", "{}"], "not a scenario"),
         (["--scenario", "/nonsense"], "cannot read"),
@@ -50,3 +52,19 @@ def test_sim_refuses_nonsense_in_one_line(
 ) -> None:
     assert main.run(["sim", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_sim_runs_over_few_links_around_the_world(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--protocol", "solo", "--faults", "none", "--topology", "ring", "--regions"]
+
+    assert main.run(["sim", *arguments, "world"]) == 0
+    far = capsys.readouterr().out
+    assert main.run(["sim", *arguments, "tokyo"]) == 0
+    near = capsys.readouterr().out
+
+    assert "no violation" in far
+    assert median_ms(far) > median_ms(near) + 30
+
+
+def median_ms(shown: str) -> int:
+    return int(shown.partition("latency    median ")[2].partition(" ms")[0])

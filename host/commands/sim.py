@@ -111,7 +111,7 @@ def run_all(scenarios: list[Scenario], jobs: int) -> Iterator[SimReport]:
     if len(scenarios) == 1 or jobs == 1:
         yield from map(run_one, scenarios)
         return
-    with ProcessPoolExecutor(min(jobs, len(scenarios)), initializer=_begin_process) as pool:
+    with ProcessPoolExecutor(min(jobs, len(scenarios)), initializer=begin_process) as pool:
         try:
             for done in as_completed([pool.submit(run_one, scenario) for scenario in scenarios]):
                 yield done.result()
@@ -119,7 +119,7 @@ def run_all(scenarios: list[Scenario], jobs: int) -> Iterator[SimReport]:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin_process() -> None:
+def begin_process() -> None:
     """Ctrl-C is the parent's to handle; a process whose parent is gone ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()

@@ -42,6 +42,14 @@ class Station(Protocol):
         """Hand over what came over a link, or befell it."""
 
 
+class Postmark(Protocol):
+    """What a recorder is told of every frame, as the bytes that cross the link."""
+
+    def posted(self, source: int, dest: int, data: bytes) -> None: ...
+    def lost(self, source: int, dest: int, data: bytes) -> None: ...
+    def arrived(self, source: int, dest: int, data: bytes) -> None: ...
+
+
 @dataclass(slots=True)
 class _Link:
     """One direction of a connection."""
@@ -76,6 +84,7 @@ class Network:
         self.dropped = 0
         """Frames lost by the weather, a cut, a break or a full link."""
         self.in_flight_max = 0
+        self.recorder: Postmark | None = None
         self._agenda = agenda
         self._draw = draw
         self._stations: list[Station] = []
@@ -101,6 +110,8 @@ class Network:
             self._send_one(source, dest, data)
 
     def _send_one(self, source: int, dest: int, data: bytes) -> None:
+        if self.recorder is not None:
+            self.recorder.posted(source, dest, data)
         pair = self._pair(source, dest)
         link = self._links[source][dest]
         weather, draw = self.weather, self._draw
@@ -110,6 +121,8 @@ class Network:
             self._replay(link, pair, data)
         if not pair.is_connected or self._cuts[source][dest] or is_lost or is_full:
             self.dropped += 1
+            if self.recorder is not None:
+                self.recorder.lost(source, dest, data)
             return
         self._carry(link, pair, data)
         if weather.duplicate and draw.randrange(1000) < weather.duplicate:
@@ -140,7 +153,11 @@ class Network:
             link.remembered[draw.randrange(REMEMBERED_MAX)] = data
 
     def _arrive(self, link: _Link, pair: _Pair, generation: int, data: bytes) -> None:
-        if pair.generation != generation:
+        is_void = pair.generation != generation
+        if self.recorder is not None:
+            tell = self.recorder.lost if is_void else self.recorder.arrived
+            tell(link.source, link.dest, data)
+        if is_void:
             self.dropped += 1
             return
         link.in_flight -= 1

@@ -335,6 +335,8 @@ class Node:
         if life == self._life and self._timers.get(timer) == number:
             if self._held is None:
                 del self._timers[timer]
+                for watcher in self._watchers:
+                    watcher.rang(self.index, timer)
                 self.receive(TimerRang(timer))
             else:  # Whether it still runs when the process wakes, that process decides.
                 self._agenda.after(MS, self._ring, life, timer, number)

@@ -53,6 +53,7 @@ from sim.agenda import Agenda
 from sim.plugin_oracles import PluginOracles
 from sim.plugin_scenario import MS, PluginScenario
 from sim.plugin_trace import traced
+from sim.record_plugins import PluginRecorder
 from sim.trace import Trace
 
 EPOCH_MS = 1_700_000_000_000
@@ -78,6 +79,7 @@ class Surroundings(Protocol):
     oracles: PluginOracles
     context: Context
     events: int
+    recorder: PluginRecorder | None
 
     def transmit(self, index: int, to: int | None, packet: Packet) -> None: ...
     def has_decided(self, index: int, first: int) -> None: ...
@@ -194,6 +196,7 @@ class Life(ABC):
         except _BUGS as error:
             self._fail(error)
             return
+        self._record_life("booted")
         self.take(Start())
         self.wake()
 
@@ -205,17 +208,25 @@ class Life(ABC):
             self._doom = boundary
             return
         self._world.trace.add(b"crash", self.index, self._world.agenda.now_us)
+        self._record_life("crashed")
         self._forget()
 
     def pause(self) -> None:
         if self.plugin is not None and self._paused is None:
             self._paused = []
+            self._record_life("paused")
 
     def resume(self) -> None:
         """See at once everything that happened during the pause."""
         paused, self._paused = self._paused, None
+        if paused is not None:
+            self._record_life("resumed")
         for action in paused or ():
             action()
+
+    def _record_life(self, what: str) -> None:
+        if self._world.recorder is not None:
+            self._world.recorder.lived(self.index, what)
 
     def later(self, delay_us: int, action: Callable[..., None], *arguments: Any) -> None:
         """Act after a delay, unless this life ends before."""
@@ -243,10 +254,13 @@ class Life(ABC):
         now_ms = now_us // MS
         now = Now(now_ms + self._clock_ms, EPOCH_MS + now_ms + self._skew_ms)
         try:
-            step = self._carry_out(plugin.step(now, event))
+            effects = plugin.step(now, event)
+            step = self._carry_out(effects)
         except _BUGS as error:
             self._fail(error)
             return
+        if world.recorder is not None:
+            world.recorder.stepped(self.index, event, effects)
         if not (step.is_promise or self._waiting or self._writing):
             self._release(step.outputs)
             return
@@ -264,6 +278,8 @@ class Life(ABC):
 
     def deliver(self, sender: int, packet: Packet) -> None:
         """A packet of validator `sender` arrives; what is wrong in it never reaches the plugin."""
+        if self._world.recorder is not None:
+            self._world.recorder.arrived(self.index, sender, packet)
         if self.plugin is None:
             return
         if self._paused is not None:

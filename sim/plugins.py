@@ -30,6 +30,7 @@ from sim.plugin_scenario import (
     draw_duel,
     draw_scenario,
 )
+from sim.record_plugins import PluginRecorder
 from sim.trace import Trace
 
 __all__ = [
@@ -54,16 +55,16 @@ EVENTS_MAX = 2_000_000
 """Steps after which a run counts as one that never falls silent."""
 
 
-def run(scenario: PluginScenario) -> PluginReport:
-    """Play a scenario to its end."""
-    return PluginWorld(scenario).run()
+def run(scenario: PluginScenario, recorder: PluginRecorder | None = None) -> PluginReport:
+    """Play a scenario to its end, and let a recorder see it."""
+    return PluginWorld(scenario, recorder).run()
 
 
 class PluginWorld(PluginNetwork):
     """Seats on their network, and the clients; what replicas tell one another beside."""
 
-    def __init__(self, scenario: PluginScenario) -> None:
-        super().__init__(scenario)
+    def __init__(self, scenario: PluginScenario, recorder: PluginRecorder | None = None) -> None:
+        super().__init__(scenario, recorder)
         self.trace = Trace()
         self.events = 0
         self.seats += [
@@ -74,6 +75,8 @@ class PluginWorld(PluginNetwork):
         self._to_submit = scenario.payloads
         self._ticking: dict[int, None] = {}
         self._finished_ms: int | None = None
+        if recorder is not None:
+            recorder.begin(self)
         self._plan()
 
     # --- the run ----------------------------------------------------------------------------------
@@ -187,6 +190,8 @@ class PluginWorld(PluginNetwork):
         for ordinal in range(first, seat.durable):
             value = seat.log[ordinal]
             self.oracles.decided(seat.validator, ordinal, value)
+            if self.recorder is not None:
+                self.recorder.decided(index, ordinal, value)
             if value.payload and self.scenario.exchange_ms:
                 self._share(seat, ordinal, value.digest)
         self._tick_all()

@@ -6,7 +6,7 @@ shows to oracles and clients.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from enum import IntEnum
 from typing import Protocol
 
@@ -54,6 +54,9 @@ class Watcher:
 
     def written(self, node: int, writes: list[Write], reader: Reader) -> None:
         """These writes are on a node's disk."""
+
+    def rang(self, node: int, timer: Hashable) -> None:
+        """A node's timer rings."""
 
     def sent(self, node: int, output: SendFrame) -> None:
         """A frame left a node."""

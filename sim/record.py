@@ -196,11 +196,6 @@ class Notebook:
         )
         return len(self.sayings) - 1
 
-    def has_said(self, line: int, message: Message) -> bool:
-        """Whether this message left this line before."""
-        phase, slot, _ = message.statement()
-        return (line, phase, slot, describe(self.names, message)) in self._said
-
     def happened(
         self,
         line: int | None,
@@ -212,7 +207,8 @@ class Notebook:
         fields: tuple[tuple[str, str], ...] = (),
     ) -> None:
         """Something happened at a validator, or to the run."""
-        self.facts.append(Fact(self.now_us(), line, kind, words, value, is_routine, fields))
+        told = self.names.put_into(words)
+        self.facts.append(Fact(self.now_us(), line, kind, told, value, is_routine, fields))
 
     def heard(self, line: int, sender: int, message: Message) -> None:
         """A validator took a signed message in: perhaps that makes a quorum."""
@@ -227,14 +223,14 @@ class Notebook:
         before = len(signers), len(voters)
         signers[sender] = None
         voters[sender] = None
-        who = ", ".join(f"v{signer}" for signer in sorted(signers))
+        who = " ".join(f"v{signer}" for signer in sorted(signers))
         if (before[0], len(signers)) == (quorum - 1, quorum):
             self._held[line, phase, slot, value] = None
-            what = f" for {self.names.of(value)}" if self.names.is_name(value) else ""
-            words = f"has {phase} {slot_text(slot)}{what} from a quorum: {who}"
+            what = f" {self.names.of(value)}" if self.names.is_name(value) else ""
+            words = f"has a quorum of {phase} {slot_text(slot)}{what}: {who}"
             self.happened(line, "quorum", words, self.names.number(value))
         elif (before[1], len(voters)) == (quorum - 1, quorum):
-            words = f"has {phase} {slot_text(slot)} from a quorum, not for one value"
+            words = f"has a quorum of {phase} {slot_text(slot)}, not for one value"
             self.happened(line, "quorum", words, is_routine=True)
 
     def holds(self, line: int, certificate: AnyCertificate) -> None:
@@ -255,16 +251,16 @@ class Notebook:
         words = " ".join([name, *(f"{key} {value}" for key, value in told.items())])
         self.happened(line, kind, words, number, fields=tuple(told.items()))
 
-    def decided(self, line: int, ordinal: int, value: Value, *, is_adopted: bool = False) -> None:
-        """A value is durably decided, as number `ordinal` from 0; told once for each line."""
-        if ordinal < self._decided.get(line, 0):
+    def decided(
+        self, line: int, number: int, value: Value, *, place: str = "number", how: str = "decided"
+    ) -> None:
+        """A value is durably decided in this place of the order; told once for each line."""
+        if number < self._decided.get(line, 0):
             return
-        self._decided[line] = ordinal + 1
-        number = self.names.learn(value)
-        what = f"{ordinal + 1}: value {self.names.of(value.digest)} of v{value.proposer}"
-        how = "took over decision" if is_adopted else "decided number"
-        fields = (("number", str(ordinal + 1)),)
-        self.happened(line, "decided", f"{how} {what}", number, fields=fields)
+        self._decided[line] = number + 1
+        name = self.names.learn(value)
+        words = f"{how} {self.names.of(value.digest)} as {place} {number}"
+        self.happened(line, "decided", words, name, fields=((place, str(number)),))
 
     def post(self, saying: int, receiver: int) -> int:
         """A copy goes to a receiver; the number of its passage."""

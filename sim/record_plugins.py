@@ -27,6 +27,7 @@ from consensus.interface import (
     TimerFired,
     Verdict,
 )
+from ledger.statement import Slot
 from ledger.value import Value
 from sim.plugin_scenario import MS, PluginScenario
 from sim.record import Fate, Line, Notebook, Recording, Span
@@ -55,6 +56,8 @@ class PluginRecorder:
         self._pending: dict[tuple[int, int, int], deque[int]] = {}
         """By packet, sender and receiver: copies that are under way, oldest first."""
         self._last: dict[tuple[int, int, int], int] = {}
+        self._stated: dict[tuple[int, str, Slot, bytes], None] = {}
+        """(seat, phase, slot, value) of every statement that a step has made."""
         self._violations = 0
 
     def begin(self, world: PluginWorld) -> None:
@@ -80,7 +83,7 @@ class PluginRecorder:
     def lived(self, seat: int, what: str) -> None:
         """A seat booted, crashed, paused or resumed."""
         self._look()
-        self._book.happened(seat, what, f"{self._book.lines[seat].name} {what}")
+        self._book.happened(seat, what, what)
 
     def said(self, seat: int, packet: Packet) -> None:
         """A packet leaves a seat, for one validator or for all."""
@@ -132,12 +135,7 @@ class PluginRecorder:
         """A plugin took an event, and this came of it."""
         self._look()
         book = self._book
-        speaks = any(
-            isinstance(effect, Broadcast | Send)
-            and isinstance(effect.what, Message)
-            and not self._book.has_said(seat, effect.what)
-            for effect in effects
-        )
+        speaks = self._speaks(seat, effects)
         if isinstance(event, Received):
             book.heard(seat, event.signed.sender, event.signed.message)
         elif isinstance(event, CertificateReceived):
@@ -176,10 +174,19 @@ class PluginRecorder:
         """What a certificate covers is decided, whether this seat saw why or not."""
         known = self._world.seats[seat]
         for ordinal in range(known.certified):
-            self._book.decided(seat, ordinal, known.log[ordinal], is_adopted=True)
-        self._book.happened(
-            seat, "certified", f"holds a certificate for the first {known.certified} decisions"
-        )
+            self._book.decided(seat, ordinal, known.log[ordinal], how="took over")
+        self._book.happened(seat, "certified", f"certified {known.certified} decisions")
+
+    def _speaks(self, seat: int, effects: list[Effect]) -> bool:
+        """Whether a step makes a statement that this seat never made."""
+        statements = [
+            (seat, *effect.what.statement())
+            for effect in effects
+            if isinstance(effect, Broadcast | Send) and isinstance(effect.what, Message)
+        ]
+        is_new = any(statement not in self._stated for statement in statements)
+        self._stated.update(dict.fromkeys(statements))
+        return is_new
 
     def _seat_of(self, validator: int) -> int:
         return next(seat.index for seat in self._world.seats if seat.validator == validator)

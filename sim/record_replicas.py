@@ -38,6 +38,14 @@ from sim.scenario import Incident, Scenario
 from sim.watcher import Watcher
 
 _CHECKPOINT = layout.SIGNED + b"checkpoint\x00"
+_FAULTS = {
+    "partition": "partition: {} | others",
+    "one-way": "one-way: {} not heard",
+    "isolate": "isolated: {}",
+    "leader": "leader cut off",
+    "ring": "ring: each hears a majority",
+}
+"""Words for faults whose kind alone says too little."""
 _OWN = frozenset({"executed", "certified", "dropped batch", "voted", "proposed"})
 """Reports that say what is seen elsewhere, or that no chart needs."""
 
@@ -197,7 +205,7 @@ class ReplicaRecorder(Watcher):
         told = dict(report.fields)
         if report.name == "decided":
             value = self._undisclosed.pop((node, told["slot"]))
-            self._book.decided(node, told["height"] - 1, value)
+            self._book.decided(node, told["height"], value, place="block")
         elif report.name == "accused":
             phase, slot, _ = told["first"]
             words = f"accused v{told['culprit']} of two in {phase} {slot_text(slot)}"
@@ -232,7 +240,7 @@ class ReplicaRecorder(Watcher):
 
     def _happened(self, node: int, kind: str, words: str) -> None:
         self._look()
-        self._book.happened(node, kind, f"v{node} {words}")
+        self._book.happened(node, kind, words)
 
     def _look(self) -> None:
         """Write down what the oracles have found since."""
@@ -263,6 +271,8 @@ def _unpack(data: bytes) -> Any:
 
 
 def _span(incident: Incident) -> Span:
-    who = ", ".join(f"v{node}" for node in incident.nodes)
-    words = f"{incident.kind}{' ' + who if who else ''}"
-    return Span(incident.kind, incident.at_ms * MS, incident.until_ms * MS, incident.nodes, words)
+    """A planned fault; whom the leader's befalls shows only when it begins."""
+    nodes = () if incident.kind in ("leader", "ring") else incident.nodes
+    who = " ".join(f"v{node}" for node in nodes)
+    words = _FAULTS.get(incident.kind, incident.kind + " {}").format(who)
+    return Span(incident.kind, incident.at_ms * MS, incident.until_ms * MS, nodes, words)

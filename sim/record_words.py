@@ -23,11 +23,13 @@ class Names:
         self.values: list[str] = []
         """What each value is, in words."""
         self._numbers: dict[bytes, int] = {}
+        self._heads: dict[str, int] = {}
 
     def learn(self, value: Value) -> int:
         """The number of a value, from 0; a new one is named now."""
         if value.digest not in self._numbers:
             self._numbers[value.digest] = len(self.values)
+            self._heads[value.digest.hex()[:_NAME_HEX]] = len(self.values)
             payload = ", ".join(one.hex()[:_NAME_HEX] for one in value.payload) or "nothing"
             parent = f", on top of {self.of(value.parent)}" if value.parent else ""
             self.values.append(
@@ -50,6 +52,15 @@ class Names:
             return "nil"
         number = self._numbers.get(digest)
         return f"#{number + 1}" if number is not None else digest.hex()[:_NAME_HEX]
+
+    def put_into(self, words: str) -> str:
+        """The words with the short name of a value wherever its digest begins one."""
+        parts = words.split(" ")
+        for place, part in enumerate(parts):
+            number = self._heads.get(part[:_NAME_HEX]) if len(part) >= _NAME_HEX else None
+            if number is not None:
+                parts[place] = f"#{number + 1}{part[_NAME_HEX:]}"
+        return " ".join(parts)
 
     def told(self, value: object) -> str:
         """Anything that a field may hold, in words."""

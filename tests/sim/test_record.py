@@ -89,7 +89,9 @@ def test_a_fork_is_recorded_with_both_values_and_the_violation() -> None:
 
     decided = [fact for fact in recording.facts if fact.kind == "decided"]
     assert {(fact.line, fact.value) for fact in decided} == {(0, 0), (2, 2), (4, 2), (1, 2)}
-    assert recording.violations[0].words.startswith("agreement is violated: validator 2 decided")
+    assert recording.violations[0].words.startswith(
+        "agreement is violated: validator 2 decided value #3"
+    )
     (lock,) = [fact for fact in recording.facts if (fact.kind, fact.line) == ("locked", 1)][:1]
     assert (lock.value, dict(lock.fields)["round"]) == (0, "0")
     assert [line.role for line in recording.lines] == ["", "", "", "twin", "twin"]
@@ -116,7 +118,7 @@ def test_a_quorum_is_told_when_its_last_vote_is_heard_and_once() -> None:
         and passage.fate is Fate.ARRIVED
         and not recording.sayings[passage.saying].is_again
     ]
-    assert first.words == "has prevote 1/0 for #1 from a quorum: v0, v1, v3"
+    assert first.words == "has a quorum of prevote 1/0 #1: v0 v1 v3"
     assert first.at_us == max(time for time in votes if time is not None)
     assert len({fact.words for fact in told}) == len(told)
 

@@ -7,22 +7,29 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from consensus.registry import protocol_named
+from host.commands import sim_plugins
+from host.picture import show_chart, write_page
 from host.progress import Bar
 from ledger.errors import UserError
 from sim.faults import FAULTS, draw_scenario
+from sim.record import Recording
+from sim.record_replicas import record
 from sim.run import SimReport, run
 from sim.scenario import Scenario, from_json
 
 NONE = "none"
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
 @click.command(
@@ -46,6 +53,13 @@ NONE = "none"
     metavar="JSON|FILE",
     help="Run exactly this scenario, as a violation prints it.",
 )
+@click.option(
+    "--plugins", is_flag=True, help="Bare plugins instead of whole replicas: the protocol alone."
+)
+@click.option("--chart", "as_chart", is_flag=True, help="Draw the run, one line an event.")
+@click.option(
+    "--html", "page_file", metavar="FILE", help="Write a page with the run's space-time diagram."
+)
 @click.option("--jobs", type=click.IntRange(1), help="Processes; one a core unless given.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print JSON; nothing of the machine is in it."
@@ -57,6 +71,9 @@ def command(
     seeds: int,
     faults: str | None,
     scenario_text: str | None,
+    plugins: bool,
+    as_chart: bool,
+    page_file: str | None,
     jobs: int | None,
     as_json: bool,
 ) -> int:
@@ -65,26 +82,87 @@ def command(
     Agreement, order, exactly-once and durability are checked at every step.  The same seed gives
     the same trace hash on every machine.
     """
-    if scenario_text is not None:
-        scenarios = [from_json(_text_of(scenario_text))]
+    is_drawn = as_chart or page_file is not None
+    if is_drawn and seeds > 1:
+        raise UserError("--chart and --html show one run: leave out --seeds")
+    if as_chart and as_json:
+        raise UserError("--chart is for people and --json for programs: leave out one")
+    if plugins and scenario_text is not None:
+        raise UserError("--scenario is of whole replicas: leave out --plugins")
+    kinds = None if faults is None else _kinds(faults)
+    workers = jobs or os.cpu_count() or 1
+    recording: Recording | None = None
+    if plugins:
+        numbers = range(seed, seed + seeds)
+        is_sound, recording = _run_plugins(
+            protocol, nodes, kinds, numbers, workers, is_drawn=is_drawn, as_json=as_json
+        )
     else:
-        kinds = None if faults is None else _kinds(faults)
-        scenarios = [
-            draw_scenario(number, protocol, nodes, faults=kinds)
-            for number in range(seed, seed + seeds)
-        ]
-    protocol_named(scenarios[0].protocol)
+        if scenario_text is not None:
+            scenarios = [from_json(_text_of(scenario_text))]
+        else:
+            scenarios = [
+                draw_scenario(number, protocol, nodes, faults=kinds)
+                for number in range(seed, seed + seeds)
+            ]
+        is_sound, recording = _run_replicas(scenarios, workers, is_drawn=is_drawn, as_json=as_json)
+    if recording is not None:
+        if as_chart:
+            show_chart(recording)
+        if page_file is not None:
+            write_page(recording, page_file)
+    return 0 if is_sound else 1
+
+
+def _run_replicas(
+    scenarios: list[Scenario], workers: int, *, is_drawn: bool, as_json: bool
+) -> tuple[bool, Recording | None]:
+    """Whether all runs of whole replicas are sound; the recording of the one that is drawn."""
+    plugin = protocol_named(scenarios[0].protocol)
     reports: dict[int, SimReport] = {}
-    with Bar("simulating", len(scenarios), hidden=as_json) as bar:
-        for report in run_all(scenarios, jobs or os.cpu_count() or 1):
-            reports[report.seed] = report
-            bar.advance()
+    recording = None
+    if is_drawn:
+        report, recording = record(scenarios[0], plugin)
+        reports[report.seed] = report
+    else:
+        with Bar("simulating", len(scenarios), hidden=as_json) as bar:
+            for report in run_all(scenarios, workers):
+                reports[report.seed] = report
+                bar.advance()
     ordered = [reports[scenario.seed] for scenario in scenarios]
     if as_json:
         click.echo(json.dumps(_document(ordered), sort_keys=True))
     else:
         _show(ordered)
-    return 0 if all(report.is_sound for report in ordered) else 1
+    return all(report.is_sound for report in ordered), recording
+
+
+def _run_plugins(
+    protocol: str,
+    nodes: int,
+    kinds: tuple[str, ...] | None,
+    seeds: range,
+    workers: int,
+    *,
+    is_drawn: bool,
+    as_json: bool,
+) -> tuple[bool, Recording | None]:
+    """Whether all runs of bare plugins are sound; the recording of the one that is drawn."""
+    scenario = sim_plugins.draw(protocol, seeds[0], nodes, kinds)
+    found: dict[int, dict[str, Any]] = {}
+    recording = None
+    if is_drawn:
+        report, recording = sim_plugins.run_recorded(scenario)
+        again = sim_plugins.replay(protocol, seeds[0], nodes, kinds)
+        found[seeds[0]] = sim_plugins.document(report, again)
+    else:
+        work = partial(sim_plugins.run_seed, protocol, nodes=nodes, faults=kinds)
+        with Bar("simulating", len(seeds), hidden=as_json) as bar:
+            for document in run_each(work, list(seeds), workers):
+                found[document["seed"]] = document
+                bar.advance()
+    sim_plugins.show([found[seed] for seed in seeds], as_json=as_json)
+    return all(not document["violations"] for document in found.values()), recording
 
 
 def run_one(scenario: Scenario) -> SimReport:
@@ -94,12 +172,17 @@ def run_one(scenario: Scenario) -> SimReport:
 
 def run_all(scenarios: list[Scenario], jobs: int) -> Iterator[SimReport]:
     """Every report as it comes; in processes of their own where there is more than one."""
-    if len(scenarios) == 1 or jobs == 1:
-        yield from map(run_one, scenarios)
+    return run_each(run_one, scenarios, jobs)
+
+
+def run_each(work: Callable[[Task], Result], tasks: list[Task], jobs: int) -> Iterator[Result]:
+    """Every result as it comes; in processes of their own where there is more than one task."""
+    if len(tasks) == 1 or jobs == 1:
+        yield from map(work, tasks)
         return
-    with ProcessPoolExecutor(min(jobs, len(scenarios)), initializer=_begin_process) as pool:
+    with ProcessPoolExecutor(min(jobs, len(tasks)), initializer=_begin_process) as pool:
         try:
-            for done in as_completed([pool.submit(run_one, scenario) for scenario in scenarios]):
+            for done in as_completed([pool.submit(work, task) for task in tasks]):
                 yield done.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

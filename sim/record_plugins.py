@@ -201,7 +201,7 @@ class PluginRecorder:
 
 
 def _lines(scenario: PluginScenario) -> list[Line]:
-    attacks = dict(getattr(scenario, "attacks", ()))
+    attacks = dict(scenario.attacks)
     lines = []
     for seat, validator in enumerate(scenario.seats):
         role = "twin" if validator in scenario.twins else attacks.get(validator, "")
@@ -214,10 +214,14 @@ def _about(world: PluginWorld) -> tuple[tuple[str, str], ...]:
     names = ("loss", "duplicate", "replay", "split", "withhold", "mutate", "bad")
     rates = [f"{name} {getattr(scenario, name)}" for name in names if getattr(scenario, name)]
     faults = [f"twins of v{validator}" for validator in scenario.twins]
-    faults += [f"{attack} v{validator}" for validator, attack in getattr(scenario, "attacks", ())]
-    faults += [f"{len(scenario.crashes)} crashes"] if scenario.crashes else []
-    faults += [f"{len(scenario.pauses)} pauses"] if scenario.pauses else []
-    faults += [f"{len(scenario.partitions)} partitions"] if scenario.partitions else []
+    faults += [f"v{validator} {attack}" for validator, attack in scenario.attacks]
+    incidents = (
+        ("crashes", len(scenario.crashes)),
+        ("pauses", len(scenario.pauses)),
+        ("partitions", len(scenario.partitions)),
+        ("planned rounds", len(scenario.rounds)),
+    )
+    faults += [f"{name}: {count}" for name, count in incidents if count]
     faults += [f"{', '.join(rates)} per thousand"] if rates else []
     return (
         ("protocol", f"{scenario.protocol.name}, {scenario.nodes} validators, bare plugins"),

@@ -12,7 +12,7 @@ import click
 
 from consensus.registry import protocol_named
 from ledger.errors import UserError
-from sim.plugin_scenario import FAULTS
+from sim.plugin_drawing import FAULTS
 from sim.plugins import PluginReport, PluginScenario, draw_scenario, run
 from sim.record import Recording
 from sim.record_plugins import PluginRecorder
@@ -59,6 +59,7 @@ def document(report: PluginReport, again: str) -> dict[str, Any]:
         "protocol": scenario.protocol.name,
         "nodes": scenario.nodes,
         "twins": scenario.twins,
+        "attacks": scenario.attacks,
         "violations": [
             {"property": one.property, "sentence": one.sentence, "time_ms": one.time_ms}
             for one in report.violations
@@ -104,10 +105,12 @@ def show(documents: list[dict[str, Any]], *, as_json: bool) -> None:
 def _lines_of(document: dict[str, Any]) -> dict[str, str]:
     """What a person wants to know of one run: (name, text)."""
     finished_ms = document["finished_ms"]
+    liars = [f"twins of v{validator}" for validator in document["twins"]]
+    liars += [f"v{validator} {attack}" for validator, attack in document["attacks"]]
     return {
         "protocol": f"{document['protocol']}, {document['nodes']} bare plugins, "
         f"seed {document['seed']}",
-        "twins": ", ".join(f"v{validator}" for validator in document["twins"]) or "none",
+        "liars": ", ".join(liars) or "none",
         "decided": f"{document['decided']} values, "
         + (f"the last after {finished_ms} ms" if finished_ms is not None else "not all in time"),
         "accused": ", ".join(f"v{validator}" for validator in document["accused"]) or "nobody",

@@ -163,6 +163,7 @@ class Notebook:
         label = label_of(self.names, message)
         words = describe(self.names, message)
         if self.lines[line].validator != sender:
+            label += f" of v{sender}"
             words += f"; passed on for v{sender}"
         return self.say(line, phase, label, words, slot, value, type(message).__name__)
 

@@ -7,7 +7,6 @@ and greetings are not.  A statement counts as heard when its frame arrives.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
 from typing import Any
 
 import msgpack
@@ -33,6 +32,7 @@ from sim.agenda import MS
 from sim.oracles import Violation
 from sim.record import Fate, Line, Notebook, Recording, Span
 from sim.record_words import slot_text
+from sim.relay import unwrapped
 from sim.run import Run, SimReport
 from sim.scenario import Incident, Scenario
 from sim.watcher import Watcher
@@ -44,6 +44,8 @@ _FAULTS = {
     "isolate": "isolated: {}",
     "leader": "leader cut off",
     "ring": "ring: each hears a majority",
+    "view-partition": "partition until a view changes: {} | others",
+    "flap": "link of {} comes and goes",
 }
 """Words for faults whose kind alone says too little."""
 _OWN = frozenset({"executed", "certified", "dropped batch", "voted", "proposed"})
@@ -158,10 +160,10 @@ class ReplicaRecorder(Watcher):
             frame = FrameReader().feed(data)[0]
             packet: Packet | None = None
             try:
-                _, packet = decode_packet(Channel(int(frame.channel)), frame.payload)
+                _, packet = decode_packet(Channel(int(frame.channel)), unwrapped(frame.payload))
                 if isinstance(packet, SignedPacket):
                     self._message(packet.kind, packet.body)
-            except DecodeFault:  # An attacker's; its receiver refuses it as well.
+            except DecodeFault:  # Gossip of other kinds, or an attacker's: receivers refuse it.
                 packet = None
             shown = (
                 SignedPacket | CertificatePacket | DecisionPacket
@@ -192,10 +194,9 @@ class ReplicaRecorder(Watcher):
     def failed(self, node: int, reason: str) -> None:
         self._happened(node, "stopped", f"stopped for good: {reason}")
 
-    def rang(self, node: int, timer: Hashable) -> None:
-        if isinstance(timer, Timer):
-            words = f"timeout {timer.name} {slot_text(timer.slot)} ended"
-            self._book.happened(node, "timeout", words, is_routine=timer.name == "retry")
+    def rang(self, node: int, timer: Timer) -> None:
+        words = f"timeout {timer.name} {slot_text(timer.slot)} ended"
+        self._book.happened(node, "timeout", words, is_routine=timer.name == "retry")
 
     def confirmed(self, node: int, height: int, reader: Reader) -> None:
         self._happened(node, "certified", f"confirmed height {height}")

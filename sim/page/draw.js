@@ -4,7 +4,7 @@ const LEFT = 104;
 const AXIS = 62;
 const ARROWS_MAX = 800;
 const BIN = 10;
-const CUTS = new Set(["partition", "one-way", "isolate", "leader", "ring"]);
+const CUTS = new Set(["partition", "view-partition", "one-way", "isolate", "leader", "ring"]);
 const AGAIN = "came again";
 
 function geometry(view) {

@@ -86,10 +86,7 @@ class ReplicaRecorder(Watcher):
         self._found: list[Violation] = run.findings.found
         self._book = Notebook(self._protocol, validators, lambda: agenda.now_us)
         honest = [node.index for node in run.honest]
-        self._book.lines += [
-            Line(f"v{index}", index, "" if index in honest else "attacker")
-            for index in range(self._scenario.nodes)
-        ]
+        self._book.lines += _lines(self._scenario, honest)
         self._book.spans += [_span(incident) for incident in self._scenario.incidents]
         run.world.network.recorder = self
 
@@ -265,6 +262,18 @@ class ReplicaRecorder(Watcher):
             ("again", report.replay),
         )
         return self._book.recording(about)
+
+
+def _lines(scenario: Scenario, honest: list[int]) -> list[Line]:
+    """One line a node; twins come after the validators, in the order of the scenario."""
+    twins: tuple[int, ...] = getattr(scenario, "twins", ())
+    attacks: dict[int, str] = dict(getattr(scenario, "attacks", ()))
+    lines = []
+    for node, validator in enumerate((*range(scenario.nodes), *twins)):
+        role = "" if node in honest else attacks.get(validator, "attacker")
+        name = f"v{validator}" + "'" * (node >= scenario.nodes)
+        lines.append(Line(name, validator, "twin" if validator in twins else role))
+    return lines
 
 
 def _unpack(data: bytes) -> Any:

@@ -32,7 +32,9 @@ class Shown:
 
 def page(recording: Recording) -> str:
     """The page of one run."""
-    return pages(f"A run of {recording.protocol}", [Shown("run", "", recording)])
+    facts = dict(recording.about)
+    title = f"{facts['protocol']}, seed {facts['seed']}".capitalize()
+    return pages(title, [Shown("run", "", recording)])
 
 
 def pages(title: str, runs: Sequence[Shown]) -> str:

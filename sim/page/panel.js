@@ -85,7 +85,7 @@ function drawAbout(view) {
   const facts = Object.fromEntries(view.model.about);
   verdict.textContent = broken.length
     ? `${broken[0].words}, after ${formatTime(broken[0].at)}${broken.length > 1 ? ` (and ${broken.length - 1} more)` : ""}.`
-    : `No property is violated in this run. ${facts.protocol}; seed ${facts.seed}; faults: ${facts.faults}.`;
+    : `No property is violated in this run. Faults: ${facts.faults}.`;
   document.getElementById("broken").hidden = broken.length === 0;
 }
 

@@ -17,6 +17,7 @@ def document(page: Path, fragment: str, *, width: int = 1400) -> str:
     done = subprocess.run(
         [
             CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom",
+            "--virtual-time-budget=3000",
             f"--window-size={width},1000", f"--user-data-dir={page.parent / 'profile'}",
             f"{page.as_uri()}#{fragment}",
         ],

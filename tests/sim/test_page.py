@@ -103,3 +103,53 @@ def test_the_teaching_page_holds_both_runs() -> None:
 
 def test_equal_runs_make_equal_pages() -> None:
     assert page(lock_run(Tendermint)) == page(lock_run(Tendermint))
+
+
+def colours(style: str, theme: str) -> dict[str, str]:
+    """The named colours of a theme; the dark one changes some of the light ones."""
+    light = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", style.split("}", 1)[0]))
+    dark = re.search(r'\[data-theme="dark"\] \{(.*?)\}', style, re.DOTALL)
+    assert dark is not None
+    changed = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", dark[1]))
+    return light if theme == "light" else {**light, **changed}
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of WCAG 2.2."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_text_can_be_read_against_what_is_behind_it(theme: str, forked: Recording) -> None:
+    """Level AA: 4.5 to 1, also for the lines of messages, whose captions have their colour."""
+    style = page(forked).split("<style>")[1].split("</style>")[0]
+    named = colours(style, theme)
+    pairs = [("ink", "ground"), ("soft", "ground"), ("bad", "ground"), ("split-ink", "ground")]
+    pairs += [(f"k{number}", "ground") for number in range(6)]
+    pairs += [("ink", "plate"), ("ink", "actor"), ("bad", "bad-ground"), ("good", "good-ground")]
+    pairs += [("bad", "plate"), ("ground", "bad"), ("ground", "focus"), ("focus", "ground")]
+    ratios = {pair: contrast(named[pair[0]], named[pair[1]]) for pair in pairs}
+    for value, text in re.findall(r"\.(v\d) \{ --value: var\(--v\d\); --on: (#\w{6})", style):
+        ratios[value, text] = contrast(named[value], text)
+
+    assert len(ratios) == len(pairs) + 8
+    assert {pair: ratio for pair, ratio in ratios.items() if ratio < 4.5} == {}
+
+
+def test_everything_that_can_be_pressed_has_a_name(forked: Recording) -> None:
+    text = page(forked)
+
+    buttons = re.findall(r"<button([^>]*)>(.*?)</button>", text.split("<script")[0], re.DOTALL)
+    assert len(buttons) >= 11
+    for attributes, inside in buttons:
+        shown = re.sub(r"<[^>]*>", "", inside)
+        assert re.search(r"[A-Za-z]{2}", shown) or "aria-label" in attributes
+    assert 'role="status" aria-live="polite"' in text
+    assert ":focus-visible" in text

@@ -16,6 +16,52 @@ from tests.sim.browser import CHROMIUM, Texts, document
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
 
+DRIVE = """
+<script>
+const tell = (name, text) => {
+  const told = document.body.appendChild(document.createElement("p"));
+  told.id = `told-${name}`;
+  told.textContent = text;
+};
+window.requestAnimationFrame = (draw) => setTimeout(draw, 1);  // Without a screen frames are few.
+const frame = () => new Promise((done) => setTimeout(done, 20));
+const now = () => document.getElementById("now").textContent;
+const windowWidth = () => document.querySelector("#map .window").getAttribute("width");
+const arrows = () => document.querySelectorAll("#diagram .shaft").length;
+async function press(...keys) {
+  const target = document.activeElement || document.body;
+  for (const key of keys) {
+    target.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+    await frame();
+  }
+}
+(async () => {
+  const diagram = document.getElementById("diagram");
+  diagram.focus();
+  await press("Home"); tell("home", now());
+  await press("ArrowRight", "ArrowRight"); tell("two", now());
+  await press("ArrowLeft"); tell("back", now());
+  await press("End"); tell("end", now());
+  await press("v"); tell("broken", now());
+  tell("wide", windowWidth());
+  await press("+", "+"); tell("narrow", windowWidth());
+  await press("0", "Home");
+  const dot = [...diagram.querySelectorAll("[data-saying-event] .body")][0];
+  dot.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+  await frame();
+  tell("click", now());
+  tell("tip", document.getElementById("tip").textContent);
+  tell("before", arrows());
+  document.querySelector('[data-key="kind:1"]').click();
+  await frame();
+  tell("after", arrows());
+  await press("Home");
+})();
+</script>
+"""
+"""Drives the page by its keys and by pointing, and writes down what it says."""
+
+
 @pytest.fixture(scope="module")
 def lock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pages") / "lock.html"
@@ -52,6 +98,26 @@ def test_a_step_tells_its_event_and_the_state_before_it(lock: Path) -> None:
     before = {name: cells[4] for name, cells in state(texts).items()}
     assert before[validator] == "round 0, #1"
     assert sum(bool(lock) for lock in before.values()) == 1
+
+
+def test_keys_step_zoom_and_hide_and_a_step_tells_what_a_message_says(tmp_path: Path) -> None:
+    path = tmp_path / "keys.html"
+    path.write_text(lock_page() + DRIVE, encoding="utf-8")
+
+    markup = document(path, "")
+    texts = Texts(markup)
+
+    told = {name: text for name, text in texts.texts.items() if name.startswith("told-")}
+    assert told["told-home"].startswith("Event 1 of 57")
+    assert told["told-two"].startswith("Event 3 of 57")
+    assert told["told-back"].startswith("Event 2 of 57")
+    assert told["told-end"].startswith("Event 57 of 57")
+    assert "agreement is violated" in told["told-broken"]
+    assert told["told-click"].startswith("Event 6 of 57")
+    assert "first proposed by v3 in slot 1/0, ordering 11111111" in told["told-tip"]
+    assert float(told["told-wide"]) > 1.4 * float(told["told-narrow"])
+    assert int(told["told-after"]) < int(told["told-before"])
+    assert texts.texts["now"].startswith("Event 1 of ")
 
 
 def test_the_other_run_is_one_choice_away(lock: Path) -> None:

@@ -51,6 +51,14 @@ class Station(Protocol):
         """Hand over what came over a link, or befell it."""
 
 
+class Postmark(Protocol):
+    """What a recorder is told of every frame, as the bytes that cross the link."""
+
+    def posted(self, source: int, dest: int, data: bytes) -> None: ...
+    def lost(self, source: int, dest: int, data: bytes) -> None: ...
+    def arrived(self, source: int, dest: int, data: bytes) -> None: ...
+
+
 @dataclass(slots=True)
 class _Pair:
     """The connection between two nodes."""
@@ -97,6 +105,7 @@ class Network:
         self.dropped = 0
         """Frames lost by the weather, a cut, a break, or a full link or queue."""
         self.in_flight_max = 0
+        self.recorder: Postmark | None = None
         self.queued_us_max = 0
         """The longest that a frame waited for its turn to leave a node."""
         self._agenda = agenda
@@ -161,7 +170,8 @@ class Network:
         links = self._outward[source] if peer is None else (self._links[source, peer],)
         self.frames[channel] += len(links)
         self.bytes[channel] += len(links) * len(data)
-        send_one = self._send_fairly if self._is_fair else self._send_one
+        is_simple = self._is_fair and self.recorder is None
+        send_one = self._send_fairly if is_simple else self._send_one
         for link in links:
             send_one(link, data)
 
@@ -185,6 +195,8 @@ class Network:
         agenda.at(arrival_us, self._arrive, link, pair.generation, data)
 
     def _send_one(self, link: _Link, data: bytes) -> None:
+        if self.recorder is not None:
+            self.recorder.posted(link.source, link.dest, data)
         weather, draw = self._weather, self._draw
         is_lost = weather.loss and draw.random() * 1000 < weather.loss
         is_full = link.in_flight >= IN_FLIGHT_MAX
@@ -196,6 +208,8 @@ class Network:
         leaves_us = self._leaves_us(link.source, data) if is_up else None
         if leaves_us is None or is_lost or is_full:
             self.dropped += 1
+            if self.recorder is not None:
+                self.recorder.lost(link.source, link.dest, data)
             return
         self._carry(link, leaves_us, data)
         if weather.duplicate and draw.random() * 1000 < weather.duplicate:
@@ -253,7 +267,11 @@ class Network:
             link.remembered[draw.randrange(REMEMBERED_MAX)] = data
 
     def _arrive(self, link: _Link, generation: int, data: bytes) -> None:
-        if link.pair.generation != generation:
+        is_void = link.pair.generation != generation
+        if self.recorder is not None:
+            tell = self.recorder.lost if is_void else self.recorder.arrived
+            tell(link.source, link.dest, data)
+        if is_void:
             self.dropped += 1
             return
         link.in_flight -= 1

@@ -129,6 +129,8 @@ class Outlet:
         del self.timers[timer]
         if isinstance(timer, Timer):
             self._on_protocol_timer()
+            for rang in self._hooks.rang:
+                rang(self._index, timer)
         self._deliver(TimerRang(timer))
 
     def _stop_timer(self, output: StopTimer) -> None:

@@ -30,6 +30,7 @@ from sim.plugin_scenario import (
     PluginViolation,
     Round,
 )
+from sim.record_plugins import PluginRecorder
 from sim.trace import Trace
 
 __all__ = [
@@ -60,16 +61,16 @@ OUTNUMBERED_MS = 2_000
 """How long a run goes on after stabilisation that has more liars than the quorum rule bears."""
 
 
-def run(scenario: PluginScenario) -> PluginReport:
-    """Play a scenario to its end."""
-    return PluginWorld(scenario).run()
+def run(scenario: PluginScenario, recorder: PluginRecorder | None = None) -> PluginReport:
+    """Play a scenario to its end, and let a recorder see it."""
+    return PluginWorld(scenario, recorder).run()
 
 
 class PluginWorld(PluginNetwork):
     """Seats on their network, and the clients; what replicas tell one another beside."""
 
-    def __init__(self, scenario: PluginScenario) -> None:
-        super().__init__(scenario)
+    def __init__(self, scenario: PluginScenario, recorder: PluginRecorder | None = None) -> None:
+        super().__init__(scenario, recorder)
         self.trace = Trace()
         self.events = 0
         self.seats += [
@@ -79,6 +80,8 @@ class PluginWorld(PluginNetwork):
         self._to_submit = scenario.payloads
         self._ticking: dict[int, None] = {}
         self._finished_ms: int | None = None
+        if recorder is not None:
+            recorder.begin(self)
         self._plan()
 
     # --- the run ----------------------------------------------------------------------------------
@@ -204,6 +207,8 @@ class PluginWorld(PluginNetwork):
         for ordinal in range(first, seat.durable):
             value = seat.log[ordinal]
             self.oracles.decided(seat.validator, ordinal, value)
+            if self.recorder is not None:
+                self.recorder.decided(index, ordinal, value)
             if value.payload and self.scenario.exchange_ms:
                 self._share(seat, ordinal, value.digest)
         self._tick_all()

@@ -23,7 +23,7 @@ from consensus.packets import RELAYED, WhatDidISay
 from ledger import encoding
 from ledger.errors import Fault, PeerFault
 from ledger.limits import VALIDATORS_MAX
-from p2p.gossip import Gossip, Outgoing
+from p2p.gossip import Gossip, Kind, Outgoing
 from p2p.topology import Topology, from_text, full, random_k, ring
 from sim.agenda import MS, Agenda
 from sim.network import Network
@@ -49,6 +49,21 @@ def topology_named(name: str, size: int, seed: int) -> Topology:
         return random_k(size, int(degree), seed=seed)
     pairs = "\n".join(pair.replace("-", " ") for pair in name.split())
     return from_text(pairs, size=size)
+
+
+def unwrapped(payload: bytes) -> bytes:
+    """The packet in a frame, whether it is relayed or not; whatever it is where there is none.
+
+    Raises DecodeFault for an envelope that is none.
+    """
+    if payload[:1] != bytes((Kind.PUSH,)):
+        return payload
+    if payload[1:2] != _ENVELOPE:
+        return payload[1:]
+    body = payload[2:-_HASH_BYTES]
+    row: Any = encoding.decode(body, _shape, size_max=len(payload), what="envelope")
+    packet: bytes = row[3]
+    return packet
 
 
 class Relay:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Protocol
 
-from consensus.interface import Now
+from consensus.interface import Now, Timer
 from consensus.io import Answer, HostEvent, Report, SendFrame, Step
 from ledger.store import Reader, Write
 
@@ -55,6 +55,9 @@ class Watcher:
     def written(self, node: int, writes: list[Write], reader: Reader) -> None:
         """These writes are on a node's disk."""
 
+    def rang(self, node: int, timer: Timer) -> None:
+        """A timer of a node's plugin rings."""
+
     def sent(self, node: int, output: SendFrame) -> None:
         """A frame left a node."""
 
@@ -75,6 +78,7 @@ class Hooks:
     """The methods of watchers that are called all the time, of those alone that have them."""
 
     def __init__(self, watchers: tuple[Watcher, ...]) -> None:
+        self.rang = _overriding(watchers, "rang")
         self.sent = _overriding(watchers, "sent")
         self.written = _overriding(watchers, "written")
         self.confirmed = _overriding(watchers, "confirmed")

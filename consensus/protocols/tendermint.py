@@ -305,6 +305,7 @@ class Tendermint(State):
         self.valid = Valid(value, polka)  # L42, L43
         if self.stage == Stage.PREVOTE:
             self.lock = Lock(self.round, value)  # L38, L39
+            self.note("locked", round=self.round, value=value.digest)
             self._precommit(value.digest)  # L40, L41
         self.remember()
         return True

@@ -25,7 +25,7 @@ from ledger import batch, layout, merkle
 from ledger.batch import Batch
 from ledger.certificate import Certificate
 from ledger.certified import stated_head
-from ledger.errors import DecodeFault, Fault
+from ledger.errors import DecodeFault, Fault, StorageError
 from ledger.evidence import (
     Conviction,
     Equivocation,
@@ -102,7 +102,14 @@ class Evidence:
         self._busy: dict[int, None] = {}
         """Peers for whose sake something is being checked: one thing each."""
         for key, raw in recovered.evidence:
-            self._remember(key, self._judge.check_raw(raw))
+            self._remember(key, self._stored(raw))
+
+    def _stored(self, raw: bytes) -> Conviction:
+        """What was stored, judged again.  Raises StorageError where it does not hold."""
+        try:
+            return self._judge.check_raw(raw)
+        except Fault as fault:
+            raise StorageError(f"the database is damaged: its evidence: {fault}") from fault
 
     def _remember(self, key: bytes, conviction: Conviction) -> None:
         self._kept[key] = None

@@ -45,7 +45,8 @@ EQUIVOCATIONS_MAX = 16
 FORKS_MAX = 4
 """Kept in all: the first stops the node."""
 HEARD_MAX = 20_000
-"""Latest statements that are remembered: some megabytes, and a minute of a busy network."""
+"""Latest statements that are remembered: some megabytes."""
+CERTIFICATES_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ class Evidence:
         self._forks: list[Conviction] = []
         self._heard: dict[tuple[int, str, Slot], tuple[bytes, bytes]] = {}
         """(validator, phase, slot) -> (value, signature) that came first, of the latest."""
+        self._certificates: dict[AnyCertificate, None] = {}
+        """The latest, each of which comes many times."""
         self._busy: dict[int, None] = {}
         """Peers for whose sake something is being checked: one thing each."""
         for key, raw in recovered.evidence:
@@ -153,6 +156,11 @@ class Evidence:
 
     def on_certificate(self, certificate: AnyCertificate) -> None:
         """A checked certificate came: it holds a statement of each signer."""
+        if certificate in self._certificates:
+            return
+        self._certificates[certificate] = None
+        if len(self._certificates) > CERTIFICATES_MAX:
+            del self._certificates[next(iter(self._certificates))]
         phase, slot = certificate.phase, certificate.slot
         if isinstance(certificate, Certificate):
             for index, signature in certificate.signatures:

@@ -107,7 +107,7 @@ class PluginWorld(PluginNetwork):
         Attackers go on until the network is stable and everything is decided; they could keep the
         others awake for ever.  Where they are too many, only safety and honesty are judged.
         """
-        scenario, agenda = self.scenario, self.agenda
+        scenario, agenda, due_ms = self.scenario, self.agenda, self.scenario.due_ms
         is_live = self.oracles.is_quorum_honest
         end_ms = scenario.end_ms if is_live else scenario.stable_ms + OUTNUMBERED_MS
         while agenda.now_ms < end_ms and len(agenda) and not self._is_broken():
@@ -118,8 +118,7 @@ class PluginWorld(PluginNetwork):
                 self._finished_ms = agenda.now_ms
             if self._finished_ms is not None and agenda.now_ms >= scenario.stable_ms:
                 self._end_attacks()
-            late = agenda.now_ms >= scenario.stable_ms + scenario.bound_ms
-            if late and self._finished_ms is None and is_live:
+            if agenda.now_ms >= due_ms and self._finished_ms is None and is_live:
                 self._not_live()
         if is_live and not self.oracles.violations:
             if self._finished_ms is None:

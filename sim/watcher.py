@@ -69,3 +69,19 @@ class Watcher:
 
     def failed(self, node: int, reason: str) -> None:
         """A node stopped for good, on purpose or by a mistake."""
+
+
+class Hooks:
+    """The methods of watchers that are called all the time, of those alone that have them."""
+
+    def __init__(self, watchers: tuple[Watcher, ...]) -> None:
+        self.sent = _overriding(watchers, "sent")
+        self.written = _overriding(watchers, "written")
+        self.confirmed = _overriding(watchers, "confirmed")
+        self.answered = _overriding(watchers, "answered")
+        self.reported = _overriding(watchers, "reported")
+
+
+def _overriding(watchers: tuple[Watcher, ...], name: str) -> list[Callable[..., None]]:
+    mute = getattr(Watcher, name)
+    return [getattr(each, name) for each in watchers if getattr(type(each), name, None) != mute]

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+from consensus.inspector import decode_message
 from consensus.interface import Consensus, Message, Now
 from consensus.io import Answer, Channel, FrameArrived, HostEvent, Report, SendFrame, Step
 from consensus.packets import (
@@ -24,7 +25,7 @@ from consensus.packets import (
     decode_packet,
     encode_packet,
 )
-from consensus.recovery import Recovered, Setup, decode_message, first_writes, recover
+from consensus.recovery import Recovered, Setup, first_writes, recover
 from consensus.replica import Replica
 from ledger import encoding, layout
 from ledger.applications.records import Records, make_record
@@ -38,6 +39,7 @@ from ledger.store import Reader, Write
 from ledger.transaction import Operation, Transaction, make_transaction
 from sim.agenda import MS, Agenda
 from sim.chain_oracle import ChainOracle, certified_height
+from sim.culprits import EvidenceOracle
 from sim.network import Network
 from sim.node import Node
 from sim.oracles import Findings, HealthOracle, VoteOracle
@@ -132,6 +134,7 @@ class Stage(Watcher):
             ChainOracle(self.genesis, self.findings),
             VoteOracle(self.findings, self.message_of),
             HealthOracle(self.findings, frozenset(puppets)),
+            EvidenceOracle(self.genesis, self.findings, frozenset(puppets)),
         )
         self.nodes = [self._make_node(index, seed) for index in range(nodes)]
         self.network.attach(list(self.nodes))

@@ -124,7 +124,7 @@ class PluginRecorder:
         else:
             if key[:2] not in self._sayings:
                 self.said(self._seat_of(sender), packet)
-            elif key in self._last:
+            else:
                 why = AGAIN
             passage = self._book.post(self._sayings[key[:2]], receiver)
             self._last[key] = passage
@@ -175,7 +175,7 @@ class PluginRecorder:
         known = self._world.seats[seat]
         for ordinal in range(known.certified):
             self._book.decided(seat, ordinal, known.log[ordinal], how="took over")
-        self._book.happened(seat, "certified", f"certified {known.certified} decisions")
+        self._book.happened(seat, "certified", f"certified up to number {known.certified - 1}")
 
     def _speaks(self, seat: int, effects: list[Effect]) -> bool:
         """Whether a step makes a statement that this seat never made."""

@@ -73,7 +73,7 @@ function shades(view, from, until, room) {
     const bounds = ends.map((time) => xOf(view, time)).filter((at) => at >= LEFT && at <= view.width)
       .map((at) => `<line class="edge" x1="${at}" x2="${at}" y1="${AXIS}" y2="${view.height}"/>`);
     parts.push(`<g data-span="${number}">${rows.join("")}${bounds.join("")}</g>`);
-    parts.push(label(room, x + 4, AXIS - 24, span.words, "fault-name", w + 40));
+    parts.push(label(room, x + 4, AXIS - 24, span.words, "fault-name", Math.min(w + 40, view.width - x - 12)));
   });
   return parts.join("");
 }

@@ -5,6 +5,7 @@ const byId = (id) => document.getElementById(id);
 const diagram = byId("diagram");
 const tip = byId("tip");
 const SHOWN_WHOLE = 130;
+const ARROWS_SHOWN = 450;
 const PLAY_MS = 900;
 
 const view = {
@@ -35,8 +36,7 @@ function showRun(number) {
   const broken = view.model.facts.find((one) => one.kind === "violated");
   recount(broken ? broken.at : at ?? view.model.end);
   if (broken) view.step = view.steps.findIndex((index) => view.model.events[index].fact === broken);
-  if (view.steps.length <= SHOWN_WHOLE) showAll();
-  else showStretch();
+  showStretch();
   drawAbout(view);
   drawFilters(view);
   drawLegend(view);
@@ -50,7 +50,9 @@ function showAll() {
 
 // So wide that single messages can be told apart, around the current event.
 function showStretch() {
-  view.zoom = Math.max(view.inner / (view.scale.width * 1.02), (view.inner / view.scale.width) * (view.steps.length / SHOWN_WHOLE));
+  const arrows = view.model.passages.filter((one) => view.repeats || !view.model.sayings[one.saying].again).length;
+  const share = Math.max(1, view.steps.length / SHOWN_WHOLE, arrows / ARROWS_SHOWN);
+  view.zoom = (view.inner / (view.scale.width * 1.02)) * share;
   bringIntoView(true);
 }
 

@@ -55,7 +55,8 @@ def test_recording_bare_plugins_changes_nothing(protocol: type[Consensus]) -> No
 
 @pytest.mark.parametrize("protocol", [Tendermint, Jolteon])
 def test_recording_whole_replicas_changes_nothing(protocol: type[Consensus]) -> None:
-    scenario = draw_replicas(5, protocol.name, 4)
+    drawn = draw_replicas(5, protocol.name, 4)
+    scenario = replace(drawn, load=replace(drawn.load, transactions=8))
 
     report, recording = record(scenario, protocol)
 
@@ -73,7 +74,9 @@ def test_recording_whole_replicas_changes_nothing(protocol: type[Consensus]) -> 
 
 
 def test_every_node_decides_the_same_value_as_each_number() -> None:
-    _, recording = record(draw_replicas(3, "tendermint", 4, faults=()), Tendermint)
+    drawn = draw_replicas(3, "tendermint", 4, faults=())
+    scenario = replace(drawn, load=replace(drawn.load, transactions=8))
+    _, recording = record(scenario, Tendermint)
 
     decided = [
         (fact.fields[0][1], fact.value) for fact in recording.facts if fact.kind == "decided"

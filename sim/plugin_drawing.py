@@ -13,7 +13,7 @@ from random import Random
 from consensus.byzantine import ATTACKS
 from consensus.interface import Consensus
 from ledger.validators import QuorumRule
-from sim.plugin_scenario import Crash, Groups, Partition, Pause, PluginScenario, Round
+from sim.plugin_scenario import Clock, Crash, Groups, Partition, Pause, PluginScenario, Round
 
 FAULTS = (
     "crash",
@@ -25,6 +25,7 @@ FAULTS = (
     "split",
     "pause",
     "byzantine",
+    "clock",
 )
 
 
@@ -38,7 +39,8 @@ def draw_scenario(
 ) -> PluginScenario:
     """A scenario of this seed: rates and lengths are drawn too, since fixed ones find less."""
     draw = Random(f"plugins {seed}")
-    chosen = {fault for fault in faults if draw.random() < 0.6}
+    chosen = {fault for fault in faults if fault != "clock" and draw.random() < 0.6}
+    clocks = Random(f"clocks {seed}")
     tolerated = (nodes - 1) // 3
     byzantine = "byzantine" in chosen and rule is QuorumRule.BYZANTINE and tolerated
     liars = sorted(draw.sample(range(nodes), draw.randint(1, tolerated))) if byzantine else []
@@ -72,6 +74,7 @@ def draw_scenario(
         crashes=_crashes(draw, seats, stable_ms) if "crash" in chosen else (),
         pauses=_pauses(draw, seats, stable_ms) if "pause" in chosen else (),
         partitions=_partitions(draw, seats, stable_ms) if "partition" in chosen else (),
+        clocks=_clocks(clocks, seats, stable_ms) if "clock" in faults else (),
         stable_ms=stable_ms,
     )
 
@@ -226,7 +229,28 @@ def _partitions(draw: Random, seats: int, stable_ms: int) -> tuple[Partition, ..
         at_ms = draw.randrange(stable_ms)
         until_ms = min(stable_ms, at_ms + draw.choice((50, 800, 5_000)))
         partitions.append(Partition(at_ms, until_ms, draw_groups(draw, seats)))
-    return tuple(partitions)
+    return tuple(
+        replace(
+            partition,
+            is_one_way=draw.random() < 0.25,
+            flap_ms=draw.choice((0, 0, 5, 40, 300)),
+            timers=draw.choice((0, 0, 1, 4)),
+        )
+        for partition in partitions
+    )
+
+
+def _clocks(draw: Random, seats: int, stable_ms: int) -> tuple[Clock, ...]:
+    """In every other scenario some clocks step, run fast or run slow."""
+    return tuple(
+        Clock(
+            draw.randrange(seats),
+            draw.randrange(stable_ms),
+            draw.choice((-1, 1)) * draw.choice((0, 600, 10_000, 86_400_000)),
+            draw.choice((500, 900, 1_000, 1_100, 2_000)),
+        )
+        for _ in range(draw.choice((0, 0, 1, 3)))
+    )
 
 
 def draw_groups(draw: Random, seats: int) -> tuple[tuple[int, ...], ...]:

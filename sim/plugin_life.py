@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from consensus.interface import (
+    AnyCertificate,
     Broadcast,
     CancelTimer,
     CertificateReceived,
@@ -56,6 +57,10 @@ _BUGS = (AssertionError, LedgerError, ArithmeticError, LookupError, TypeError, V
 """What a mistake in a plugin looks like; each becomes a finding of the run."""
 
 
+_NOTHING = Step()
+"""What a step leaves that said nothing: never changed."""
+
+
 class Life(ABC):
     """A running plugin and what is durable of it."""
 
@@ -77,6 +82,10 @@ class Life(ABC):
         self._sent: dict[tuple[str, Slot], Signed] = {}
         self._floors: dict[str, Slot] = {}
         self._clock_ms = world.draw.randrange(1 << 30)
+        self._rate = 1_000
+        """How fast its clocks run, per thousand."""
+        self._local_us = self._since_us = 0
+        """What its clock showed when the rate last changed, and when that was."""
         self._skew_ms = world.draw.randint(-200, 200)
         self._life = 0
         self._waiting: deque[Step] = deque()
@@ -180,9 +189,18 @@ class Life(ABC):
         if self._world.recorder is not None:
             self._world.recorder.lived(self.index, what)
 
+    def set_clock(self, step_ms: int, rate: int) -> None:
+        """The clock on the wall leaps, and both clocks run at another rate from now on."""
+        now_us = self._world.agenda.now_us
+        self._local_us += (now_us - self._since_us) * self._rate // 1_000
+        self._since_us = now_us
+        self._skew_ms += step_ms
+        self._rate = rate
+
     def later(self, delay_us: int, action: Callable[..., None], *arguments: Any) -> None:
         """Act after a delay, unless this life ends before."""
-        self._world.agenda.after(delay_us, self._act, self._life, action, arguments)
+        agenda = self._world.agenda
+        agenda.at(agenda.now_us + delay_us, self._act, self._life, action, arguments)
 
     def _act(self, life: int, action: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         if life != self._life:
@@ -203,18 +221,21 @@ class Life(ABC):
         now_us = world.agenda.now_us
         kind, payload = traced(event)
         world.trace.add(kind, self.index, now_us, payload)
-        now_ms = now_us // MS
+        now_ms = (self._local_us + (now_us - self._since_us) * self._rate // 1_000) // MS
         now = Now(now_ms + self._clock_ms, EPOCH_MS + now_ms + self._skew_ms)
         try:
             effects = plugin.step(now, event)
-            step = self._carry_out(effects)
+            step = self._carry_out(effects) if effects else _NOTHING
         except _BUGS as error:
             self._fail(error)
             return
         if world.recorder is not None:
             world.recorder.stepped(self.index, event, effects)
-        if not (step.is_promise or self._waiting or self._writing):
-            self._release(step.outputs)
+        if step is _NOTHING:
+            return
+        if not (self._waiting or self._writing or step.is_promise):
+            if step.outputs:
+                self._release(step.outputs)
             return
         self._waiting.append(step)
         if not self._writing:
@@ -240,8 +261,10 @@ class Life(ABC):
         if self._paused is not None:
             self._paused.append(lambda: self.deliver(sender, packet))
         elif isinstance(packet, Signed):
-            if self._world.has_right_certificates(packet.message.certificates()):
-                self._learn(packet.message.values())
+            certificates, values = packet.message.certificates(), packet.message.values()
+            if not certificates or self._world.has_right_certificates(certificates):
+                if values:
+                    self._learn(values)
                 self.take(Received(packet))
         elif isinstance(packet, bytes):
             self.take(Hint(sender, packet))
@@ -253,11 +276,12 @@ class Life(ABC):
     def _carry_out(self, effects: list[Effect]) -> Step:
         step = Step()
         for effect in effects:
-            if isinstance(effect, Broadcast | Send):
-                to = effect.to if isinstance(effect, Send) else None
-                what = effect.what
-                packet = self._sign(step, what) if isinstance(what, Message) else what
-                step.outputs.append((to, packet))
+            if isinstance(effect, Broadcast):
+                step.outputs.append((None, self._packet(step, effect.what)))
+            elif isinstance(effect, Send):
+                step.outputs.append((effect.to, self._packet(step, effect.what)))
+            elif isinstance(effect, SetTimer | CancelTimer):
+                step.outputs.append(effect)
             elif isinstance(effect, Forward):
                 step.outputs.append((effect.to, effect.signed))
             elif isinstance(effect, Persist):
@@ -272,6 +296,9 @@ class Life(ABC):
             elif not isinstance(effect, Note):
                 step.outputs.append(effect)
         return step
+
+    def _packet(self, step: Step, what: Message | AnyCertificate) -> Packet:
+        return self._sign(step, what) if isinstance(what, Message) else what
 
     def _sign(self, step: Step, message: Message) -> Signed:
         """Guard and sign a message: one value a phase and slot, none below a settled floor."""
@@ -341,7 +368,7 @@ class Life(ABC):
             if isinstance(output, tuple):
                 to, packet = output
                 self._world.transmit(self.index, to, packet)
-                if isinstance(packet, Signed) and to in (None, self.validator):
+                if isinstance(packet, Signed) and (to is None or to == self.validator):
                     now_us = self._world.agenda.now_us
                     self._loop_us = max(self._loop_us + 1, now_us + self._brief_us() // 4)
                     self.later(self._loop_us - now_us, self.take, Received(packet))
@@ -357,11 +384,13 @@ class Life(ABC):
     def _set_timer(self, timer: Timer, delay_ms: int) -> None:
         self._timers_started += 1
         self._timers[timer] = self._timers_started
-        self.later(delay_ms * MS + self._brief_us(), self._ring, timer, self._timers_started)
+        delay_us = delay_ms * MS * 1_000 // self._rate
+        self.later(delay_us + self._brief_us(), self._ring, timer, self._timers_started)
 
     def _ring(self, timer: Timer, number: int) -> None:
         if self._timers.get(timer) == number:
             del self._timers[timer]
+            self._world.rang()
             self.take(TimerFired(timer))
 
     def _brief_us(self) -> int:

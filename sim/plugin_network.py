@@ -20,7 +20,7 @@ from sim.plugin_drawing import draw_groups
 from sim.plugin_leaders import led_by
 from sim.plugin_node import Seat
 from sim.plugin_oracles import PluginOracles
-from sim.plugin_scenario import Groups, PluginScenario
+from sim.plugin_scenario import MS, Groups, Partition, PluginScenario
 from sim.plugin_step import Packet
 from sim.record_plugins import CUT, LOST, WITHHELD, PluginRecorder
 
@@ -84,19 +84,38 @@ class PluginNetwork:
         self.seats: list[Seat] = []
         self._recent: deque[tuple[Seat, Packet]] = deque(maxlen=REMEMBERED)
         self._checked: dict[AnyCertificate, bool] = {}
+        self._partitions = scenario.partitions
+        """Those that have not healed in a view change."""
+        self._fired: dict[Partition, int] = {}
+        self._stable_us = scenario.stable_ms * MS
         self._rifts: dict[tuple[str, Slot], Rift] = {}
 
     def _connected(self, one: Seat, other: Seat) -> bool:
+        """Whether what one says reaches the other."""
+        if one.validator == other.validator:
+            return False
+        if not self._partitions:
+            return True
         now_ms = self.agenda.now_ms
-        for partition in self.scenario.partitions:
-            if partition.at_ms <= now_ms < partition.until_ms and not any(
-                one.index in group and other.index in group for group in partition.groups
-            ):
-                return False
-        return one.validator != other.validator
+        return not any(
+            _divides(partition, now_ms, one.index, other.index) for partition in self._partitions
+        )
+
+    def _converse(self, one: Seat, other: Seat) -> bool:
+        return self._connected(one, other) and self._connected(other, one)
+
+    def rang(self) -> None:
+        """A timer of a plugin fires: partitions that heal in a view change may end."""
+        now_ms = self.agenda.now_ms
+        for partition in self._partitions:
+            if partition.timers and partition.at_ms <= now_ms < partition.until_ms:
+                fired = self._fired.get(partition, 0) + 1
+                self._fired[partition] = fired
+                if fired == partition.timers:
+                    self._partitions = tuple(one for one in self._partitions if one != partition)
 
     def _is_stable(self) -> bool:
-        return self.agenda.now_ms >= self.scenario.stable_ms
+        return self.agenda.now_us >= self._stable_us
 
     def _happens(self, rate: int) -> bool:
         """Whether something of this rate per thousand befalls us now."""
@@ -124,13 +143,17 @@ class PluginNetwork:
             self.oracles.sent(seat.validator, (packet,))
         if self.recorder is not None:
             self.recorder.said(index, packet)
+        hears = self._who_hears(seat, packet)
         for receiver in self.seats:
-            if to in (None, receiver.validator) and receiver.validator != seat.validator:
-                self._carry(seat, receiver, packet)
+            is_meant = to is None or to == receiver.validator
+            if is_meant and receiver.validator != seat.validator:
+                self._carry(seat, receiver, packet, hears)
         if not isinstance(packet, bytes):
             self._recent.append((seat, packet))
 
-    def _carry(self, seat: Seat, receiver: Seat, packet: Packet) -> None:
+    def _carry(
+        self, seat: Seat, receiver: Seat, packet: Packet, hears: tuple[bool, ...] | None
+    ) -> None:
         self.messages += 1
         if self.recorder is not None:
             self.recorder.sent(seat.index, receiver.index, packet)
@@ -138,16 +161,20 @@ class PluginNetwork:
             self.dropped.append((seat.index, receiver.index, packet))
             self._lose(seat, receiver, packet, WITHHELD)
             return
-        if not self._connected(seat, receiver) or self._is_split(seat, receiver, packet):
+        if (hears is not None and not hears[receiver.index]) or not self._connected(seat, receiver):
             self._lose(seat, receiver, packet, CUT)
             return
-        if self._happens(self.scenario.loss):
+        if self._is_stable():
+            self._arrive(seat, receiver, packet)
+            return
+        scenario = self.scenario
+        if scenario.loss and self._happens(scenario.loss):
             self._lose(seat, receiver, packet, LOST)
             return
         self._arrive(seat, receiver, packet)
-        if self._happens(self.scenario.duplicate):
+        if scenario.duplicate and self._happens(scenario.duplicate):
             self._arrive(seat, receiver, packet)
-        if self._recent and self._happens(self.scenario.replay):
+        if scenario.replay and self._recent and self._happens(scenario.replay):
             self._arrive(*self._replayed(receiver))
 
     def _lose(self, seat: Seat, receiver: Seat, packet: Packet, why: str) -> None:
@@ -162,26 +189,29 @@ class PluginNetwork:
         if seat.validator != receiver.validator:
             self.agenda.after(self._delay_us(), receiver.deliver, seat.validator, packet)
 
-    def _is_split(self, seat: Seat, receiver: Seat, packet: Packet) -> bool:
-        """Whether the phase of this slot runs in groups, one without the other."""
+    def _who_hears(self, seat: Seat, packet: Packet) -> tuple[bool, ...] | None:
+        """For every seat whether it is on the sender's side in this phase; None: everyone."""
         scenario = self.scenario
-        if not (scenario.split or scenario.rounds) or isinstance(packet, bytes):
-            return False
-        if self._is_stable():
-            return False
+        is_apart = scenario.split or scenario.rounds
+        if not is_apart or isinstance(packet, bytes) or self._is_stable():
+            return None
         kind = 0
         if isinstance(packet, Signed):
             phase, slot, _ = packet.message.statement()
             kind = packet.message.KIND
         else:
             phase, slot = packet.phase, packet.slot
+        seats = range(len(self.seats))
+        if scenario.split:
+            sides, deaf = self._rift(phase, slot)
+            mine = sides[seat.index]
+            hears = tuple(sides[index] == mine and index not in deaf for index in seats)
+        else:
+            hears = (True,) * len(seats)
         groups = self._groups(slot, kind)
-        if groups is not None and not _together(seat.index, receiver.index, groups):
-            return True
-        if not scenario.split:
-            return False
-        sides, deaf = self._rift(phase, slot)
-        return receiver.index in deaf or sides[seat.index] != sides[receiver.index]
+        if groups is None:
+            return hears
+        return tuple(hears[index] and _together(seat.index, index, groups) for index in seats)
 
     def _groups(self, slot: Slot, kind: int) -> Groups | None:
         """Who hears whom by plan, in this slot and for this kind of message."""
@@ -219,7 +249,7 @@ class PluginNetwork:
 
     def has_right_certificates(self, certificates: tuple[AnyCertificate, ...]) -> bool:
         """Whether each holds a quorum of right signatures."""
-        return all(self._is_right(certificate) for certificate in certificates)
+        return not certificates or all(self._is_right(one) for one in certificates)
 
     def _is_right(self, certificate: AnyCertificate) -> bool:
         known = self._checked.get(certificate)
@@ -249,6 +279,18 @@ class PluginNetwork:
             return
         if again != message or again.statement() != message.statement():
             self.oracles.violated("codec", f"{message} came back as {again}")
+
+
+def _divides(partition: Partition, now_ms: int, sender: int, receiver: int) -> bool:
+    """Whether what one seat says to another is lost now."""
+    if not partition.at_ms <= now_ms < partition.until_ms:
+        return False
+    if partition.flap_ms and (now_ms - partition.at_ms) // partition.flap_ms % 2:
+        return False
+    if partition.is_one_way:
+        first = partition.groups[0]
+        return sender in first and receiver not in first
+    return not _together(sender, receiver, partition.groups)
 
 
 def _together(one: int, other: int, groups: Groups) -> bool:

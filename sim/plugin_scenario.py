@@ -51,6 +51,24 @@ class Partition:
     at_ms: int
     until_ms: int
     groups: tuple[tuple[int, ...], ...]
+    is_one_way: bool = False
+    """Whether the first group still hears the others, which do not hear it."""
+    flap_ms: int = 0
+    """How long it lasts and how long it then pauses, again and again; 0: it lasts throughout."""
+    timers: int = 0
+    """It heals once so many timers of plugins have fired in it, amid a change of view; 0: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """From a time on a seat's clock is wrong; it stays so, since clocks are never trusted."""
+
+    seat: int
+    at_ms: int
+    step_ms: int
+    """By how much the clock on the wall leaps, perhaps backwards."""
+    rate: int = 1_000
+    """How fast both clocks run from then on, per thousand."""
 
 
 Groups = tuple[tuple[int, ...], ...]
@@ -120,6 +138,7 @@ class PluginScenario:
     crashes: tuple[Crash, ...] = ()
     pauses: tuple[Pause, ...] = ()
     partitions: tuple[Partition, ...] = ()
+    clocks: tuple[Clock, ...] = ()
     stable_ms: int = 0
     """Global stabilisation time."""
     bound_ms: int | None = None

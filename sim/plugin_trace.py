@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from consensus.interface import (
     CertificateReceived,
     Certified,
@@ -16,28 +19,22 @@ from consensus.interface import (
     Verdict,
 )
 
+_TRACED: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {
+    Received: (b"message", lambda event: bytes((event.signed.sender,)) + event.signed.signature),
+    CertificateReceived: (b"cert", lambda event: repr(event.certificate).encode()),
+    TimerFired: (b"timer", lambda event: repr(tuple(event.timer)).encode()),
+    PayloadReady: (b"payload", lambda event: repr(event.slot).encode() + b"".join(event.payload)),
+    Verdict: (b"verdict", lambda event: event.value.digest + bytes((event.valid,))),
+    ValueReceived: (b"value", lambda event: event.value.digest),
+    DecisionReceived: (b"decision", lambda event: b"".join(one.digest for one in event.values)),
+    Certified: (b"root", lambda event: event.root.value),
+    Hint: (b"hint", lambda event: bytes((event.peer,)) + event.hint),
+    Pending: (b"pending", lambda event: event.oldest_age.to_bytes(8, "big")),
+}
+"""By the type of an event: its kind, and bytes that differ where the event does."""
+
 
 def traced(event: Event) -> tuple[bytes, bytes]:
     """(kind, bytes that differ where the event does) for the trace."""
-    match event:
-        case Received(signed):
-            return b"message", bytes((signed.sender,)) + signed.signature
-        case CertificateReceived(certificate):
-            return b"cert", repr(certificate).encode()
-        case TimerFired(timer):
-            return b"timer", repr(tuple(timer)).encode()
-        case PayloadReady(slot, payload):
-            return b"payload", repr(slot).encode() + b"".join(payload)
-        case Verdict(value, valid):
-            return b"verdict", value.digest + bytes((valid,))
-        case ValueReceived(value):
-            return b"value", value.digest
-        case DecisionReceived(values, _):
-            return b"decision", b"".join(value.digest for value in values)
-        case Certified(root):
-            return b"root", root.value
-        case Hint(peer, hint):
-            return b"hint", bytes((peer,)) + hint
-        case Pending(age):
-            return b"pending", age.to_bytes(8, "big")
-    return b"start", b""
+    entry = _TRACED.get(type(event))
+    return (entry[0], entry[1](event)) if entry is not None else (b"start", b"")

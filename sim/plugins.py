@@ -24,6 +24,7 @@ from sim.plugin_node import Seat
 from sim.plugin_oracles import KEPT_AT_REST_MAX, KEPT_MAX
 from sim.plugin_scenario import (
     MS,
+    Clock,
     Crash,
     Partition,
     Pause,
@@ -38,6 +39,7 @@ from sim.trace import Trace
 __all__ = [
     "EPOCH",
     "NETWORK",
+    "Clock",
     "Crash",
     "Partition",
     "Pause",
@@ -57,7 +59,7 @@ __all__ = [
 
 SLICE_MS = 20
 """How often a run looks whether it is over."""
-LOOK_MS = 500
+LOOK_MS = 1_000
 """How often it looks at what plugins keep."""
 EVENTS_MAX = 500_000
 """Steps after which a run counts as one that never falls silent."""
@@ -103,6 +105,8 @@ class PluginWorld(PluginNetwork):
         for pause in scenario.pauses:
             at(pause.at_ms * MS, self.seats[pause.seat].pause)
             at(pause.until_ms * MS, self.seats[pause.seat].resume)
+        for clock in scenario.clocks:
+            at(clock.at_ms * MS, self.seats[clock.seat].set_clock, clock.step_ms, clock.rate)
         time_us = 0
         for number in range(scenario.payloads):
             time_us += int(self.draw.expovariate(1 / scenario.interval_ms) * MS)
@@ -256,7 +260,7 @@ class PluginWorld(PluginNetwork):
         self._share_again(seat)
         seat.wake()
         seat.refetch()
-        peers = [peer for peer in self.seats if peer.is_up and self._connected(seat, peer)]
+        peers = [peer for peer in self.seats if peer.is_up and self._converse(seat, peer)]
         if peers and not self._is_withheld():
             seat.later(self._delay_us(), self._answer, seat, self.draw.choice(peers))
         self._tick_all()
@@ -301,7 +305,7 @@ class PluginWorld(PluginNetwork):
 
     def _give_value(self, seat: Seat, peer: Seat, digest: bytes) -> None:
         value = peer.known.get(digest)
-        if value is not None and self._connected(seat, peer):
+        if value is not None and self._connected(peer, seat):
             seat.later(self._delay_us(), seat.receive_value, value)
 
 

@@ -70,10 +70,14 @@ class CertificateOracle:
             said = [(index, certificate.value, sign) for index, sign in certificate.signatures]
         else:
             said = list(certificate.entries)
+        messages = {
+            value: self._statement(certificate.phase, certificate.slot, value).signed_bytes()
+            for _, value, _ in said
+        }
         for index, value, signature in said:
             if not 0 <= index < self._validators.size:
                 return 0
-            message = self._statement(certificate.phase, certificate.slot, value).signed_bytes()
+            message = messages[value]
             if not self._verify(self._validators.members[index].consensus_key, message, signature):
                 return 0
             signers[index] = None

@@ -18,6 +18,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nacl import bindings
 
+from benchmarks.tls import message_us
 from storage.home import default_engine
 
 MESSAGE_BYTES = 150
@@ -36,6 +37,11 @@ class Ceilings:
     """On one core, 64 KiB messages."""
     synced_writes_per_s: float
     """Small synced batches a second, one after another, on the default engine."""
+    tls_message_us: float
+    """Processor time to send and to receive a small message over trio and TLS, both ends."""
+    python_us: float
+    """Processor time of a fixed piece of interpreter work (`_python_work`): how fast Python is here
+    beside the libraries in C."""
 
     @property
     def fastest_checks_per_s(self) -> float:
@@ -59,6 +65,8 @@ def measure() -> Ceilings:
         },
         sha256_mib_per_s=_sha256(),
         synced_writes_per_s=_synced_writes(),
+        tls_message_us=message_us(),
+        python_us=_python_us(),
     )
 
 
@@ -91,6 +99,21 @@ def _openssl_checks(seconds: float) -> float:
     signature = private.sign(message)
     public = private.public_key()
     return _rate(lambda: public.verify(signature, message), seconds)
+
+
+def _python_us() -> float:
+    begin = time.process_time()
+    for _ in range(200):
+        _python_work()
+    return (time.process_time() - begin) / 200 * 1_000_000
+
+
+def _python_work() -> int:
+    """Tuples, numbers, texts and a dictionary: what a node does between calls into C."""
+    table: dict[int, tuple[int, str]] = {}
+    for number in range(1_000):
+        table[number % 100] = (number, str(number))
+    return len(table)
 
 
 def _sha256() -> float:

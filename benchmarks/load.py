@@ -59,7 +59,12 @@ class Lane:
             stop = position
             while stop < len(self.raws) and stop - position < BATCH_MAX and self.due_s[stop] <= now:
                 stop += 1
-            self._post(connection, self.raws[position:stop])
+            try:
+                self._post(connection, self.raws[position:stop])
+            except (OSError, http.client.HTTPException):
+                # A node that is behind gives up on slow requests.  Nobody knows what it took.
+                connection.close()
+                self._count("connection lost", stop - position)
             self.late_s = max(self.late_s, now - self.due_s[position])
             position = stop
         connection.close()
@@ -74,7 +79,10 @@ class Lane:
         self.posts += 1
         for _, reason, _ in rows:
             if reason:
-                self.refused[reason] = self.refused.get(reason, 0) + 1
+                self._count(reason, 1)
+
+    def _count(self, reason: str, number: int) -> None:
+        self.refused[reason] = self.refused.get(reason, 0) + number
 
 
 def prepare(job: dict[str, Any]) -> tuple[list[Lane], list[tuple[str, float]]]:

@@ -19,12 +19,17 @@ import click
 import psutil
 import trio
 
+from api.client import LedgerClient
 from benchmarks.ceilings import Ceilings, measure
 from benchmarks.runs import Figures, Workload, run_load
 from consensus.registry import protocol_named
 from host.cluster import Cluster, open_cluster
-from host.network import Plan, create_network
+from host.commands.options import microseconds
+from host.home import read_genesis, read_private
+from host.network import Plan, api_urls, create_network
 from host.signals import one_error, until_stopped
+from ledger.applications.records import make_record
+from ledger.keys import scheme_named
 from storage.home import default_engine
 
 VALIDATORS = 4
@@ -71,14 +76,18 @@ async def _measure(network: Path, plan: Plan, seconds: float, rate: float | None
         _say(f"  {library:<24}{checks:>10,.0f} checks/s on {ceilings.cores} cores")
     _say(f"  {'SHA-256':<24}{ceilings.sha256_mib_per_s:>10,.0f} MiB/s")
     _say(f"  {'synced writes':<24}{ceilings.synced_writes_per_s:>10,.0f} /s")
+    _say(f"  {'small message over TLS':<24}{ceilings.tls_message_us:>10,.0f} us of a core")
+    _say(f"  {'a piece of Python':<24}{ceilings.python_us:>10,.0f} us of a core")
     _say(f"  {'signed ceiling':<24}{ceiling:>10,.0f} transactions/s")
     began = time.monotonic()
     async with open_cluster(network) as cluster:
         await cluster.start()
         pids = [node.process.pid for node in cluster.nodes if node.process is not None]
-        load = partial(_load, cluster, network, pids)
-        first = await load(Workload(20, 0.5, clients=1, warmup_s=0.0), "first block")
+        await _first_block(network)
         first_block_s = time.monotonic() - began
+        _say(f"first block at all nodes after {first_block_s:.2f} s")
+        load = partial(_load, cluster, network, pids)
+        first = await load(Workload(20, 3, clients=1, warmup_s=1.0), "first steps")
         if rate is not None:
             await load(Workload(rate, seconds), "signed records")
             return {}
@@ -97,6 +106,21 @@ async def _measure(network: Path, plan: Plan, seconds: float, rate: float | None
         "single": single,
     }
     return _summary(plan, ceilings, figures, idle, first_block_s, memory)
+
+
+async def _first_block(network: Path) -> None:
+    """One record, from its signature until every node has confirmed it."""
+    genesis = read_genesis(network / "genesis.json")
+    signer = scheme_named(genesis.scheme).signer(read_private(network / "member.key"))
+    async with LedgerClient(
+        api_urls(network), genesis, signer=signer, clock=microseconds
+    ) as client:
+        outcome = await client.submit([make_record("first", content=b"first")])
+        while True:
+            statuses = await client.statuses()
+            if all(s is not None and s["certified"] >= outcome.height for s in statuses):
+                return
+            await trio.sleep(0.01)
 
 
 async def _load(

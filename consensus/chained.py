@@ -8,11 +8,14 @@ the view runs exactly while there is work.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
 
 from consensus.interface import Consensus, Context, Recovery, Signed
 from consensus.tally import Tally
 from consensus.tree import Tree
 from ledger.statement import Slot
+from ledger.validators import ValidatorSet
 
 DOUBLINGS_MAX = 20
 NO_VIEW: Slot = (0,)
@@ -22,7 +25,7 @@ NO_VIEW: Slot = (0,)
 class Chained(Consensus):
     """A plugin with the parameters `timeout_ms` and `timeout_max_ms`, whose slots are (view,)."""
 
-    VIEWS_A_DECISION: int
+    VIEWS_A_DECISION: ClassVar[int]
     """At best a value is decided on entering this many views after its own."""
 
     def __init__(self, context: Context, recovery: Recovery) -> None:
@@ -35,6 +38,36 @@ class Chained(Consensus):
         self._woken = False
         """Whether `on_pending` came since a payload was asked for."""
         self._timer: Slot | None = None
+
+    @classmethod
+    def recovery_bound_ms(
+        cls,
+        parameters: Mapping[str, int],
+        validators: ValidatorSet,
+        *,
+        delay_ms: int,
+        chaos_ms: int,
+    ) -> int:
+        # Views that failed one after the other took at least their timeouts, which double: the
+        # timer that runs at the end of the chaos is not longer than all of it, and one more start.
+        # When it fires, timeouts and the certificate of entry go out again; two messages later
+        # everybody is in the highest view, even where a tc had been lost.  From there on a turn of
+        # all n leaders holds as many honest ones in a row as a decision takes (Jolteon: three); a
+        # silent leader costs its own view and the one before, whose votes it was to collect.  A
+        # view that does not fail takes a proposal, votes, and perhaps values to fetch before that.
+        # Where the first timeout is shorter than such a view, it must double past that, too.
+        view_ms = 6 * delay_ms
+        longest_ms = max(parameters["timeout_max_ms"], view_ms)
+        timeout_ms = min(max(parameters["timeout_ms"], view_ms) + 2 * chaos_ms, longest_ms)
+        bound_ms = 2 * timeout_ms + 2 * delay_ms
+        grown_ms = parameters["timeout_ms"]
+        while grown_ms < min(view_ms, longest_ms):
+            bound_ms += grown_ms
+            grown_ms *= 2
+        for _ in range(2 * validators.faults):
+            timeout_ms = min(2 * timeout_ms, longest_ms)
+            bound_ms += timeout_ms + 2 * delay_ms
+        return bound_ms + (validators.size + cls.VIEWS_A_DECISION) * view_ms
 
     @property
     @abstractmethod

@@ -211,8 +211,12 @@ class Dissemination:
         """Batches here that no decided value names, oldest first."""
         return [held for digest, held in self.held.items() if digest not in self.ordered]
 
+    def oldest_unordered(self) -> Held | None:
+        """The first of `unordered`."""
+        return next((held for key, held in self.held.items() if key not in self.ordered), None)
+
     def has_unordered(self) -> bool:
-        return any(digest not in self.ordered for digest in self.held)
+        return self.oldest_unordered() is not None
 
     def executed(self, batches: Iterable[Batch], height: int) -> None:
         """A block is executed: its batches and their transactions wait no more."""

@@ -59,6 +59,11 @@ class Greeting:
         if self.open and peer not in self._answered:
             self._outbox.send(peer, WhatDidISay(self._salt))
 
+    def ask_again(self) -> None:
+        """Time passed: ask everyone, for where links are few who has not answered is no peer."""
+        if self.open:
+            self._outbox.send_all(WhatDidISay(self._salt))
+
     def on_question(
         self, peer: int, packet: WhatDidISay, certifier: Certifier, note: bytes | None
     ) -> None:

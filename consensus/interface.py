@@ -407,6 +407,25 @@ class Consensus(ABC):
         """
         return None
 
+    @classmethod
+    def recovery_bound_ms(
+        cls,
+        parameters: Mapping[str, int],
+        validators: ValidatorSet,
+        *,
+        delay_ms: int,
+        chaos_ms: int,
+    ) -> int:
+        """How long at most it takes until a decision, once faults that lasted chaos_ms are over.
+
+        From then on messages take at most delay_ms, a quorum of honest validators is up and linked,
+        at most f others lie or are silent, and something waits to be ordered.  With chaos_ms 0 it
+        bounds the time between two decisions.  A run that exceeds it has lost its liveness, so
+        derive it from timeouts and rotation rather than guess it; this default is for a protocol
+        that has not done so.
+        """
+        return 60_000 + chaos_ms + 100 * delay_ms
+
     # --- handlers: a protocol overrides -----------------------------------------------------------
 
     @abstractmethod

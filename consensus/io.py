@@ -37,6 +37,11 @@ class Job(ABC):
     sequential: ClassVar[bool] = False
     """Whether jobs of this kind must run one after another in the order they were started."""
 
+    @property
+    def is_brief(self) -> bool:
+        """Whether it costs less than handing it to somebody else."""
+        return False
+
     @abstractmethod
     def run(self, reader: Reader) -> Any:
         """The result.  A fault in the input is part of the result, never an exception."""

@@ -20,6 +20,10 @@ from ledger.keys import Scheme
 from ledger.store import Reader
 from ledger.transaction import Transaction, parse_transaction
 
+BRIEF_BYTES = 1_024
+"""Of one or two transactions: their check takes a fraction of a millisecond, as a hop to another
+thread and back does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
@@ -39,6 +43,10 @@ class AdmitTransactions(Job):
     height: int
     """Executed height here."""
     raws: tuple[bytes, ...]
+
+    @property
+    def is_brief(self) -> bool:
+        return sum(map(len, self.raws)) <= BRIEF_BYTES
 
     def run(self, reader: Reader) -> Admitted:
         admissions, transactions = [], []
@@ -84,6 +92,10 @@ class CheckBatch(Job):
     scheme: Scheme
     raw: bytes
     signature: bytes
+
+    @property
+    def is_brief(self) -> bool:
+        return len(self.raw) <= BRIEF_BYTES
 
     def run(self, reader: Reader) -> Batch | Fault:
         try:

@@ -6,15 +6,15 @@ guarded, signed and made durable here before anyone else sees it.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from consensus.dissemination import Dissemination
 from consensus.guard import Guard
+from consensus.inspector import Inspector
 from consensus.interface import (
     Accuse,
-    AnyCertificate,
     Broadcast,
     CancelTimer,
     CertificateReceived,
@@ -56,13 +56,13 @@ from consensus.packets import (
     ValuePacket,
     WantValue,
 )
-from consensus.recovery import Recovered, Setup, decode_message
+from consensus.recovery import Recovered, Setup
 from consensus.spreading import PATIENCE_MS, Spreading
 from consensus.values import Judgement, Position, Values
 from ledger import layout
 from ledger.encoding import encode
 from ledger.errors import PeerFault
-from ledger.statement import Slot, Statement
+from ledger.statement import Slot
 from ledger.value import Value, parse_value
 
 PACE_TIMER = "pace"
@@ -71,8 +71,6 @@ PACE_MS = 25
 milliseconds however small it is, and blocks made faster than that only queue behind each other."""
 EARLY_MAX = 1_000
 """Plugin events kept while the plugin has not started."""
-CHECKED_MAX = 20_000
-"""Signatures known to be right, so that a certificate of counted votes costs nothing."""
 
 
 class Ordering:
@@ -95,8 +93,7 @@ class Ordering:
         self._spreading = spreading
         self._decide = decide
         self._may_run_ahead = may_run_ahead
-        self._kinds: dict[int, type[Message]] = {m.KIND: m for m in setup.protocol.MESSAGES}
-        self._checked: OrderedDict[tuple[bytes, bytes, bytes], None] = OrderedDict()
+        self._inspector = Inspector.of(setup)
         self._events: deque[Event] = deque()
         self._started = False
         self._recovered = recovered
@@ -161,11 +158,8 @@ class Ordering:
 
     def on_signed(self, peer: int, packet: SignedPacket) -> None:
         """Check a peer's message whole, then hand it on.  Raises Fault."""
-        message = decode_message(self._kinds, packet.kind, packet.body)
+        message = self._inspector.message(packet)
         phase, slot, value = message.statement()
-        self._check_signature(packet.sender, (phase, slot, value), packet.signature)
-        for certificate in message.certificates():
-            self._check_certificate(certificate)
         seen = self.highest.setdefault(packet.sender, {})
         if phase not in seen or slot > seen[phase][0]:
             seen[phase] = (slot, value, packet.signature)
@@ -175,7 +169,7 @@ class Ordering:
     def on_certificate(self, packet: CertificatePacket) -> None:
         """Check a certificate that came by itself.  Raises Fault."""
         certificate = packet.certificate()
-        self._check_certificate(certificate)
+        self._inspector.check_certificate(certificate)
         self._queue(CertificateReceived(certificate))
 
     def on_tell(self, peer: int, packet: TellPacket) -> None:
@@ -198,7 +192,7 @@ class Ordering:
         if not proof.certificates:
             raise PeerFault("decision.no-certificate")
         for certificate in proof.certificates:
-            self._check_certificate(certificate)
+            self._inspector.check_certificate(certificate)
         self._learn((*values, *proof.values))
         self._queue(DecisionReceived(values, proof))
 
@@ -251,36 +245,6 @@ class Ordering:
             event = self._events.popleft()
             for effect in self.plugin.step(self._outbox.now, event):
                 _CARRY_OUT[type(effect)](self, effect)
-
-    # --- checks ---
-
-    def _check_signature(
-        self, sender: int, said: tuple[str, Slot, bytes], signature: bytes
-    ) -> None:
-        message = Statement(self._setup.genesis.network, self._epoch.id, *said).signed_bytes()
-        if not self._verify(self._epoch.validators.consensus_key(sender), message, signature):
-            raise PeerFault("message.signature", f"of validator {sender}")
-
-    def _check_certificate(self, certificate: AnyCertificate) -> None:
-        quorum = self._setup.protocol.certificate_quorum(certificate.phase, self._epoch.validators)
-        certificate.check(
-            self._setup.genesis.network,
-            self._epoch.id,
-            self._epoch.validators,
-            self._verify,
-            quorum=quorum,
-        )
-
-    def _verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
-        index = (key, message, signature)
-        if index in self._checked:
-            return True
-        if not self._setup.scheme.verify(key, message, signature):
-            return False
-        self._checked[index] = None
-        if len(self._checked) > CHECKED_MAX:
-            self._checked.popitem(last=False)
-        return True
 
     # --- what the plugin says ---
 

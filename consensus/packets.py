@@ -321,6 +321,19 @@ Packet = (
     | YouSaid
 )
 
+RELAYED = frozenset(
+    kind.KIND
+    for kind in (
+        SignedPacket,
+        CertificatePacket,
+        BatchPacket,
+        CheckpointSignature,
+        CheckpointCertified,
+        DecisionPacket,
+    )
+)
+"""Kinds that prove themselves, whoever brings them: what is relayed where links are few."""
+
 _TYPES: dict[int, Any] = {kind.KIND: kind for kind in Packet.__args__}
 _SHAPES = {
     kind.KIND: encoding.row(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from consensus.guard import CHECKPOINT_PHASE, SignedCheckpoint, floors_shape, record_shape
+from consensus.inspector import Inspector, decode_message
 from consensus.interface import Consensus, DecisionProof, Message, Root, Signed
 from consensus.io import Channel
 from consensus.jobs import split_stored_batch
@@ -36,6 +37,8 @@ class Setup:
     """The consensus key of a validator."""
     protocol: type[Consensus]
     applications: tuple[Application, ...]
+    inspector: Inspector | None = None
+    """What decodes and checks, where replicas share one; else each makes its own."""
 
     @property
     def scheme(self) -> Scheme:
@@ -252,16 +255,6 @@ def _signed(
         sent.append(Signed(setup.me, message, signature))
     sent.sort(key=lambda signed: signed.message.statement()[1])
     return tuple(sent), said, checkpoint
-
-
-def decode_message(kinds: dict[int, type[Message]], kind: int, body: bytes) -> Message:
-    """The plugin's message of these bytes.  Raises DecodeFault."""
-    message_type = kinds.get(kind)
-    if message_type is None:
-        raise DecodeFault("message.kind", f"the protocol has no message of kind {kind}")
-    return message_type.from_row(
-        encoding.decode(body, message_type.SHAPE, size_max=512 * 1024, what="message")
-    )
 
 
 def _batches(reader: Reader, setup: Setup) -> tuple[tuple[Batch, bytes], ...]:

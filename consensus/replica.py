@@ -16,6 +16,7 @@ from consensus import packets
 from consensus.confirmation import Confirmation
 from consensus.greeting import Greeting
 from consensus.guard import Guard
+from consensus.inspector import Inspector
 from consensus.interface import Decide, Now, Root, Signed, Timer
 from consensus.io import (
     FrameArrived,
@@ -70,6 +71,7 @@ class Replica:
     def __init__(self, setup: Setup, recovered: Recovered) -> None:
         genesis = setup.genesis
         self._setup = setup
+        self._inspector = Inspector.of(setup)
         self._outbox = Outbox(genesis.epoch.number, setup.me)
         executor = Executor(genesis, setup.applications)
         guard = Guard(
@@ -142,7 +144,7 @@ class Replica:
 
     def _on_frame(self, event: FrameArrived) -> None:
         try:
-            epoch, packet = packets.decode_packet(event.channel, event.payload)
+            epoch, packet = self._inspector.packet(event.channel, event.payload)
             if epoch == self._outbox.epoch:
                 _PACKETS[type(packet)](self, event.peer, packet)
         except Fault as fault:
@@ -311,8 +313,8 @@ class Replica:
         self._ordering.on_tick()
         self._confirmation.go_on()
         if self._ticks % STATUS_TICKS == 0:
+            self._greeting.ask_again()
             for peer in self._outbox.connected:
-                self._greeting.ask(peer)
                 self._spreading.announce(peer)
             self._confirmation.send_own()
             self._outbox.send_all(self._status(reply=True))

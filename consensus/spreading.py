@@ -337,5 +337,5 @@ class Spreading:
 
     def oldest_age(self) -> int:
         """Certified heights that the oldest unordered batch has waited."""
-        unordered = self.pool.unordered()
-        return self.certified_height - unordered[0].since_height if unordered else 0
+        oldest = self.pool.oldest_unordered()
+        return self.certified_height - oldest.since_height if oldest else 0

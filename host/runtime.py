@@ -285,7 +285,9 @@ class Node:
     # --- jobs ---
 
     def _start_job(self, start: StartJob) -> None:
-        if start.job.sequential:
+        if start.job.is_brief:
+            self.feed(JobDone(start.number, start.job.run(self.store)))
+        elif start.job.sequential:
             self._executions.append(start)
             self._execution_wake.set()
         else:

@@ -140,6 +140,10 @@ class Link:
         self._end: LinkEnd | None = None
         self._pings = 0
         self._pinged_at = 0.0
+        self._reading_since: float | None = None
+        """When the read that now waits began."""
+        self._writing_since: float | None = None
+        """When the piece that now leaves began."""
         self.outbound = Outbound(bounds.outbound)
         """What waits to be written."""
         self.peer = peer
@@ -176,6 +180,7 @@ class Link:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._until_it_breaks, self._write)
                     nursery.start_soon(self._keep_alive)
+                    nursery.start_soon(self._watch)
                     await self._until_it_breaks(lambda: self._read(on_frame))
         finally:
             await trio.aclose_forcefully(self._stream)
@@ -250,6 +255,23 @@ class Link:
             self._pinged_at = trio.current_time()
             self._queue_control(LinkKind.PING, self._pings.to_bytes(8, "big"))
 
+    async def _watch(self) -> None:
+        """End a link whose peer is silent or takes nothing.
+
+        One clock for all reads and writes: a cancel scope around each costs as much as the read.
+        """
+        idle_s, stall_s = self._bounds.idle_ms / 1000, self._bounds.write_ms / 1000
+        while True:
+            now = trio.current_time()
+            idle_at = (now if self._reading_since is None else self._reading_since) + idle_s
+            stalled_at = (now if self._writing_since is None else self._writing_since) + stall_s
+            if idle_at <= now:
+                self.close("link.idle", f"silent for {self._bounds.idle_ms} ms")
+            elif stalled_at <= now:
+                self.close("link.stalled", f"took no data for {self._bounds.write_ms} ms")
+            # No read or write that begins meanwhile is due before this.
+            await trio.sleep_until(min(idle_at, stalled_at, now + min(idle_s, stall_s)))
+
     def _queue_control(self, kind: LinkKind, number: bytes) -> None:
         self._control[kind] = Frame(Channel.LINK, bytes([kind]) + number)
         self._wake.set()
@@ -269,28 +291,25 @@ class Link:
     async def _send_all(self, data: bytes) -> None:
         view = memoryview(data)
         for begin in range(0, len(data), _PIECE_BYTES):
-            with trio.move_on_after(self._bounds.write_ms / 1000) as scope:
-                try:
-                    await self._stream.send_all(view[begin : begin + _PIECE_BYTES])
-                except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                    raise LinkDown("link.broken", str(error.__cause__ or error)) from error
-            if scope.cancelled_caught:
-                raise LinkDown("link.stalled", f"took no data for {self._bounds.write_ms} ms")
+            self._writing_since = trio.current_time()
+            try:
+                await self._stream.send_all(view[begin : begin + _PIECE_BYTES])
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                raise LinkDown("link.broken", str(error.__cause__ or error)) from error
+        self._writing_since = None
 
     async def _receive(self) -> bytes:
         """The next bytes, at least one.  Raises LinkDown when there are none to come."""
-        data = b""
-        with trio.move_on_after(self._bounds.idle_ms / 1000) as scope:
-            try:
-                data = bytes(await self._stream.receive_some())
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                is_refusal = isinstance(error.__cause__, ssl.SSLError) and not isinstance(
-                    error.__cause__, ssl.SSLEOFError
-                )
-                reason = refusal_reason(error.__cause__) if is_refusal else "link.broken"
-                raise LinkDown(reason, str(error.__cause__ or error)) from error
-        if scope.cancelled_caught:
-            raise LinkDown("link.idle", f"silent for {self._bounds.idle_ms} ms")
+        self._reading_since = trio.current_time()
+        try:
+            data = bytes(await self._stream.receive_some())
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            is_refusal = isinstance(error.__cause__, ssl.SSLError) and not isinstance(
+                error.__cause__, ssl.SSLEOFError
+            )
+            reason = refusal_reason(error.__cause__) if is_refusal else "link.broken"
+            raise LinkDown(reason, str(error.__cause__ or error)) from error
+        self._reading_since = None
         if not data:
             raise LinkDown("link.closed")
         return data

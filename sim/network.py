@@ -1,15 +1,19 @@
 """The simulated network: links that delay, lose, double, reorder and replay frames, and break.
 
-A pair of nodes shares a connection.  While it is up, frames cross in both directions as the bytes
+Two neighbours share a connection.  While it is up, frames cross in both directions as the bytes
 of `p2p/frames`; what is under way when it breaks is lost.  Each end learns that the connection is
 up before the first frame comes out of it, learns that it broke after a delay of its own, and only
 when both have learned it can they connect again.  A cut is not a broken connection: it swallows
 frames in one direction, and neither end is told.
+
+A frame first waits for its turn to leave its node, whose links share one bandwidth; then it takes
+the distance between the two regions, the weather's delay and what chance adds to both.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import log
 from random import Random
@@ -25,6 +29,11 @@ IN_FLIGHT_MAX = 4_096
 """Frames under way on one link; a real node's outbound queue is shorter still."""
 REMEMBERED_MAX = 256
 """Earlier frames of a link that may be replayed."""
+TAIL_MS_MAX = 10_000
+"""The longest that the heavy tail of the weather holds a frame."""
+_TAIL_SHAPE = 1.5
+_SECOND_US = 1_000 * MS
+_PARSED_MAX = 4_096
 _CONNECT_MS_MAX = 40
 _NOTICE_MS_MAX = 60
 _FRAME_CHANNELS = {channel: FrameChannel(int(channel)) for channel in Channel}
@@ -42,17 +51,12 @@ class Station(Protocol):
         """Hand over what came over a link, or befell it."""
 
 
-@dataclass(slots=True)
-class _Link:
-    """One direction of a connection."""
+class Postmark(Protocol):
+    """What a recorder is told of every frame, as the bytes that cross the link."""
 
-    source: int
-    dest: int
-    reader: FrameReader = field(default_factory=FrameReader)
-    last_arrival_us: int = 0
-    in_flight: int = 0
-    remembered: list[bytes] = field(default_factory=list)
-    """Frames sent before, also over earlier connections."""
+    def posted(self, source: int, dest: int, data: bytes) -> None: ...
+    def lost(self, source: int, dest: int, data: bytes) -> None: ...
+    def arrived(self, source: int, dest: int, data: bytes) -> None: ...
 
 
 @dataclass(slots=True)
@@ -66,24 +70,72 @@ class _Pair:
     """Whether each end thinks that the connection is up."""
 
 
-class Network:
-    """All links of one world, in a full mesh."""
+@dataclass(slots=True)
+class _Link:
+    """One direction of a connection."""
 
-    def __init__(self, size: int, agenda: Agenda, draw: Random, *, weather: Weather) -> None:
+    source: int
+    dest: int
+    pair: _Pair
+    last_arrival_us: int = 0
+    in_flight: int = 0
+    is_bursting: bool = False
+    """Whether it is losing frames in a row just now."""
+    remembered: list[bytes] = field(default_factory=list)
+    """Frames sent before, also over earlier connections."""
+
+
+class Network:
+    """All links of one world: in a full mesh, or between neighbours only."""
+
+    def __init__(
+        self,
+        size: int,
+        agenda: Agenda,
+        draw: Random,
+        *,
+        weather: Weather,
+        neighbours: Sequence[Sequence[int]] | None = None,
+        distance_us: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        """`distance_us` is what each way takes beside the weather; None for no distances."""
         self.weather = weather
         self.frames: Counter[Channel] = Counter()
         self.bytes: Counter[Channel] = Counter()
         self.dropped = 0
-        """Frames lost by the weather, a cut, a break or a full link."""
+        """Frames lost by the weather, a cut, a break, or a full link or queue."""
         self.in_flight_max = 0
+        self.recorder: Postmark | None = None
+        self.queued_us_max = 0
+        """The longest that a frame waited for its turn to leave a node."""
         self._agenda = agenda
         self._draw = draw
         self._stations: list[Station] = []
-        ends = [(low, high) for high in range(size) for low in range(high)]
-        self._pairs = {end: _Pair(believes={end[0]: False, end[1]: False}) for end in ends}
-        self._links = [[_Link(source, dest) for dest in range(size)] for source in range(size)]
+        self._others: Sequence[Sequence[int]] = neighbours or [
+            [other for other in range(size) if other != me] for me in range(size)
+        ]
+        self._pairs = {
+            (low, high): _Pair(believes={low: False, high: False})
+            for high in range(size)
+            for low in self._others[high]
+            if low < high
+        }
+        self._links = {
+            (source, dest): _Link(source, dest, self._pair(source, dest))
+            for source in range(size)
+            for dest in self._others[source]
+        }
         self._cuts = [[0] * size for _ in range(size)]
-        self._others = [[o for o in range(size) if o != me] for me in range(size)]
+        self._distance_us = distance_us
+        self._free_us = [0] * size
+        """When the last frame that waits at each node will have left it."""
+        self._parsed: dict[bytes, list[Frame]] = {}
+        """What the bytes that were sent lately hold: a broadcast is taken apart once."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether everybody is linked to everybody."""
+        return all(len(others) == len(self._others) - 1 for others in self._others)
 
     def attach(self, stations: list[Station]) -> None:
         """Name the nodes, in index order; done once."""
@@ -98,55 +150,105 @@ class Network:
         self.frames[channel] += len(dests)
         self.bytes[channel] += len(dests) * len(data)
         for dest in dests:
-            self._send_one(source, dest, data)
+            self._send_one(self._links[source, dest], data)
 
-    def _send_one(self, source: int, dest: int, data: bytes) -> None:
-        pair = self._pair(source, dest)
-        link = self._links[source][dest]
+    def _send_one(self, link: _Link, data: bytes) -> None:
+        if self.recorder is not None:
+            self.recorder.posted(link.source, link.dest, data)
         weather, draw = self.weather, self._draw
         is_lost = weather.loss and draw.randrange(1000) < weather.loss
         is_full = link.in_flight >= IN_FLIGHT_MAX
+        if weather.burst and self._is_in_burst(link):
+            is_lost = draw.randrange(1000) < weather.burst_loss or is_lost
         if weather.replay:
-            self._replay(link, pair, data)
-        if not pair.is_connected or self._cuts[source][dest] or is_lost or is_full:
+            self._replay(link, data)
+        is_up = link.pair.is_connected and not self._cuts[link.source][link.dest]
+        leaves_us = self._leaves_us(link.source, data) if is_up else None
+        if leaves_us is None or is_lost or is_full:
             self.dropped += 1
+            if self.recorder is not None:
+                self.recorder.lost(link.source, link.dest, data)
             return
-        self._carry(link, pair, data)
+        self._carry(link, leaves_us, data)
         if weather.duplicate and draw.randrange(1000) < weather.duplicate:
-            self._carry(link, pair, data)
+            self._carry(link, leaves_us, data)
 
-    def _carry(self, link: _Link, pair: _Pair, data: bytes) -> None:
+    def _is_in_burst(self, link: _Link) -> bool:
+        """Whether a burst of loss holds on, or begins, on this link."""
+        rate = 1000 / self.weather.burst_frames if link.is_bursting else self.weather.burst
+        if self._draw.random() * 1000 < rate:
+            link.is_bursting = not link.is_bursting
+        return link.is_bursting
+
+    def _leaves_us(self, source: int, data: bytes) -> int | None:
+        """When a frame has left its node behind those before it; None where too much waits."""
+        now_us, bandwidth = self._agenda.now_us, self.weather.bandwidth
+        if not bandwidth:
+            return now_us
+        waits_us = max(0, self._free_us[source] - now_us)
+        if waits_us * bandwidth > self.weather.queue_bytes * _SECOND_US:
+            return None
+        self.queued_us_max = max(self.queued_us_max, waits_us)
+        self._free_us[source] = now_us + waits_us + len(data) * _SECOND_US // bandwidth
+        return self._free_us[source]
+
+    def _carry(self, link: _Link, leaves_us: int, data: bytes) -> None:
         weather, draw, agenda = self.weather, self._draw, self._agenda
-        delay_us = weather.delay_us - int(weather.jitter_us * _log_of(draw))
-        arrival_us = agenda.now_us + delay_us
+        arrival_us = leaves_us + weather.delay_us - int(weather.jitter_us * log(1 - draw.random()))
+        if self._distance_us is not None:
+            arrival_us += self._distance_us[link.source][link.dest]
+        if weather.tail_us:
+            arrival_us += self._tail_us()
         if weather.reorder and draw.randrange(1000) < weather.reorder:
             arrival_us += draw.randrange(1 + 4 * (weather.delay_us + weather.jitter_us))
         else:
             arrival_us = max(arrival_us, link.last_arrival_us + 1)
             link.last_arrival_us = arrival_us
         link.in_flight += 1
-        self.in_flight_max = max(self.in_flight_max, link.in_flight)
-        agenda.at(arrival_us, self._arrive, link, pair, pair.generation, data)
+        if link.in_flight > self.in_flight_max:
+            self.in_flight_max = link.in_flight
+        agenda.at(arrival_us, self._arrive, link, link.pair.generation, data)
 
-    def _replay(self, link: _Link, pair: _Pair, data: bytes) -> None:
+    def _tail_us(self) -> int:
+        stretch = (1.0 - self._draw.random()) ** (-1 / _TAIL_SHAPE) - 1.0
+        return min(TAIL_MS_MAX * MS, int(self.weather.tail_us * stretch))
+
+    def _replay(self, link: _Link, data: bytes) -> None:
         draw = self._draw
         if link.remembered and draw.randrange(1000) < self.weather.replay:
             earlier = link.remembered[draw.randrange(len(link.remembered))]
-            if pair.is_connected and not self._cuts[link.source][link.dest]:
-                self._carry(link, pair, earlier)
+            if link.pair.is_connected and not self._cuts[link.source][link.dest]:
+                self._carry(link, self._agenda.now_us, earlier)
         if len(link.remembered) < REMEMBERED_MAX:
             link.remembered.append(data)
         else:
             link.remembered[draw.randrange(REMEMBERED_MAX)] = data
 
-    def _arrive(self, link: _Link, pair: _Pair, generation: int, data: bytes) -> None:
-        if pair.generation != generation:
+    def _arrive(self, link: _Link, generation: int, data: bytes) -> None:
+        is_void = link.pair.generation != generation
+        if self.recorder is not None:
+            tell = self.recorder.lost if is_void else self.recorder.arrived
+            tell(link.source, link.dest, data)
+        if is_void:
             self.dropped += 1
             return
         link.in_flight -= 1
-        station = self._stations[link.dest]
-        for frame in link.reader.feed(data):
-            station.receive(FrameArrived(link.source, _CHANNELS[frame.channel], frame.payload))
+        frames = self._parsed.get(data)
+        if frames is None:
+            frames = self._parse(data)
+        receive = self._stations[link.dest].receive
+        for frame in frames:
+            receive(FrameArrived(link.source, _CHANNELS[frame.channel], frame.payload))
+
+    def _parse(self, data: bytes) -> list[Frame]:
+        """The frames in these bytes, by the real reader; every send is of whole frames."""
+        reader = FrameReader()
+        frames = reader.feed(data)
+        assert reader.is_between_frames
+        if len(self._parsed) >= _PARSED_MAX:
+            self._parsed.clear()
+        self._parsed[data] = frames
+        return frames
 
     # --- connections ------------------------------------------------------------------------------
 
@@ -168,16 +270,16 @@ class Network:
         pair.generation += 1
         pair.is_connected = True
         for source, dest in ((low, high), (high, low)):
-            link = self._links[source][dest]
-            link.reader, link.last_arrival_us, link.in_flight = FrameReader(), 0, 0
+            link = self._links[source, dest]
+            link.last_arrival_us = link.in_flight = 0
             pair.believes[source] = True
         for end in (low, high):
             self._stations[end].receive(PeerUp(high if end == low else low))
 
     def disconnect(self, one: int, other: int) -> None:
-        """Break a connection; each end learns it after a while, and then tries again."""
-        pair = self._pair(one, other)
-        if not pair.is_connected:
+        """Break a connection, if there is one; each end learns it later, and then tries again."""
+        pair = self._pairs.get((min(one, other), max(one, other)))
+        if pair is None or not pair.is_connected:
             return
         pair.generation += 1
         pair.is_connected = False
@@ -207,12 +309,13 @@ class Network:
         """Take back one cut."""
         assert self._cuts[source][dest] > 0
         self._cuts[source][dest] -= 1
-        self._try_soon(source, dest)
+        if (source, dest) in self._links:
+            self._try_soon(source, dest)
+
+    def is_open(self, one: int, other: int) -> bool:
+        """Whether two nodes are linked and neither direction is cut."""
+        cuts = self._cuts
+        return (one, other) in self._links and not (cuts[one][other] or cuts[other][one])
 
     def _pair(self, one: int, other: int) -> _Pair:
         return self._pairs[(one, other) if one < other else (other, one)]
-
-
-def _log_of(draw: Random) -> float:
-    """The logarithm of a uniform number in (0, 1]: minus an exponential one with mean 1."""
-    return log(1.0 - draw.random())

@@ -1,10 +1,9 @@
 """One simulated node: a replica, its disk, its timers and its jobs, as `consensus/io` has it.
 
 The writes of a step go to the disk in one atomic batch; the disk takes what waits in one write, and
-only when that has ended do the outputs of its steps leave, in step order.  Jobs run once the step
-that started them is durable: those that must follow one another do, the others at any moment before
-their result arrives, each with a delay of its own.  A crash loses everything that was not on the
-disk, between any two of these.
+only when that has ended do the outputs of its steps leave, in step order.  Jobs (`sim/works.py`)
+run once the step that started them is durable.  A crash loses everything that was not on the disk,
+between any two of these.
 """
 
 from __future__ import annotations
@@ -12,54 +11,32 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 from consensus.interface import Now
-from consensus.io import (
-    Answer,
-    Confirmed,
-    Halt,
-    HostEvent,
-    JobDone,
-    Loop,
-    Looped,
-    Output,
-    Report,
-    SendFrame,
-    Started,
-    StartJob,
-    StartTimer,
-    Step,
-    StopTimer,
-    Submitted,
-    TimerRang,
-)
+from consensus.io import FrameArrived, HostEvent, Output, PeerDown, PeerUp, Started, Step, Submitted
 from ledger.errors import LedgerError, StorageError
 from ledger.store import Write
 from sim.agenda import MS, Agenda
+from sim.clock import WallClock
 from sim.network import Network
+from sim.outlet import Outlet
+from sim.relay import Relay
 from sim.scenario import Pace
 from sim.trace import Trace
-from sim.watcher import Boundary, Machine, Open, Watcher
+from sim.watcher import Boundary, Hooks, Machine, Open, Watcher
+from sim.works import Works
 from storage.memory import Accident, MemoryDisk
 
-EPOCH_MS = 1_700_000_000_000
-"""What the clocks on the wall show when a world begins."""
-_LOOP_US_MAX = 50
-_TIMER_LATE_US_MAX = 500
+_EVENT_US = 20
+"""What one event costs a process, which only counts where the process is slow."""
 _BUGS = (AssertionError, LedgerError, ArithmeticError, LookupError, TypeError, ValueError,
          AttributeError, RuntimeError)  # fmt: skip
 """What a mistake in the machine under test looks like; each becomes a finding of the run."""
 
 
-@dataclass(slots=True)
-class _Work:
-    """A job that waits for the jobs before it."""
-
-    number: int
-    job: Any
+MakeRelay = Callable[[int, Callable[[HostEvent], None]], Relay]
+"""Makes the relay of node `index` for one life; the second argument takes what it delivers."""
 
 
 class Node:
@@ -76,18 +53,25 @@ class Node:
         pace: Pace,
         open_machine: Open,
         watchers: tuple[Watcher, ...],
+        on_protocol_timer: Callable[[], None] = lambda: None,
+        make_relay: MakeRelay | None = None,
     ) -> None:
+        """`on_protocol_timer` is called when a timer of the plugin rings; `make_relay` makes what
+        passes messages on, where not everybody is linked to everybody."""
         self.index = index
         self.disk = MemoryDisk()
         self.engine = self.disk.open()
-        self.skew_ms = 0
-        """By how much its clock on the wall is wrong."""
+        self.clock = WallClock()
         self.sync_factor = 1
         """By how much its disk is slower than its pace."""
         self.job_factor = 1
+        self.factor = 1
+        """By how much everything it does takes longer."""
         self.backlog_max = 0
         """The most steps that ever waited for the disk."""
         self.has_failed = False
+        self.was_robbed = False
+        """Whether it ever lost its disk, or got back an earlier one."""
         self._agenda = agenda
         self._network = network
         self._trace = trace
@@ -95,6 +79,9 @@ class Node:
         self._pace = pace
         self._open = open_machine
         self._watchers = watchers
+        self._hooks = Hooks(watchers)
+        self._make_relay = make_relay
+        self._on_protocol_timer = on_protocol_timer
         self._life = 0
         self._machine: Machine | None = None
         self._forget()
@@ -105,11 +92,13 @@ class Node:
         self._machine = None
         self._waiting: deque[Step] = deque()
         self._writing: list[Step] = []
-        self._timers: dict[Hashable, int] = {}
-        self._timers_started = 0
-        self._works: deque[_Work] = deque()
-        self._loop_us = 0
+        self._outlet: Outlet | None = None
+        self._relay: Relay | None = None
+        self._busy_us = 0
+        """Until when a slow process is occupied with what came before."""
         self._held: list[HostEvent] | None = None
+        self._has_written = False
+        """Whether a write ended while the process was paused."""
         self._doom = Boundary.NOWHERE
 
     # --- life -------------------------------------------------------------------------------------
@@ -131,12 +120,14 @@ class Node:
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits here: no write, no job, no timer."""
-        return not (self._waiting or self._writing or self._works or self._timers)
+        outlet = self._outlet
+        is_working = outlet is not None and (outlet.works.is_busy or bool(outlet.timers))
+        return not (self._waiting or self._writing or is_working)
 
     @property
     def timers(self) -> tuple[Hashable, ...]:
         """The timers that run, in the order of their first start."""
-        return tuple(self._timers)
+        return tuple(self._outlet.timers) if self._outlet is not None else ()
 
     def boot(self) -> None:
         """Start the process from what the disk holds."""
@@ -147,19 +138,36 @@ class Node:
             watcher.booted(self.index, self.engine)
         # A monotonic clock begins anywhere at each start of a machine.
         self._clock_us = self._draw.randrange(1 << 40) - self._agenda.now_us
+        self._open_outlet()
         try:
             self._machine = self._open(self.index, self.engine)
         except _BUGS as error:
             self._fail(error)
             return
-        self.receive(Started(self._draw.getrandbits(62)))
+        self._take(Started(self._draw.getrandbits(62)))
         self._network.connect_soon(self.index)
+
+    def _open_outlet(self) -> None:
+        """What the new process computes, says and passes on."""
+        agenda, network = self._agenda, self._network
+        if self._make_relay is not None:
+            self._relay = self._make_relay(self.index, self._take)
+        works = Works(agenda, self._draw, self.engine, self._job_us, self._take, _BUGS, self._fail)
+        self._outlet = Outlet(
+            self.index, agenda, network, self._draw, self._hooks, works, self._relay,
+            engine=self.engine, deliver=self._take, stop=self._stop,
+            on_protocol_timer=self._on_protocol_timer,
+        )  # fmt: skip
 
     def crash(self) -> None:
         """End the process now, and lose the writes that were not synced."""
         if not self.is_up:
             return
         self._trace.add(b"crash", self.index, self._agenda.now_us)
+        if self._outlet is not None:
+            self._outlet.end()
+        if self._relay is not None:
+            self._relay.is_over = True
         self._forget()
         self.disk.crash(keep=self._draw)
         self.engine = self.disk.open()
@@ -181,6 +189,7 @@ class Node:
     def restore(self, backup: list[Write]) -> None:
         """End the process and put a disk in its place that holds only this."""
         self.crash()
+        self.was_robbed = True
         self._trace.writes(backup, self.index, self._agenda.now_us)
         self.disk = MemoryDisk()
         self.engine = self.disk.open()
@@ -190,14 +199,20 @@ class Node:
 
     def pause(self) -> None:
         """Stop the process as SIGSTOP does: the world goes on, and is seen all at once later."""
-        if self.is_up and self._held is None:
+        if self._outlet is not None and self._held is None:
             self._held = []
+            self._outlet.is_paused = True
 
     def resume(self) -> None:
         """Let a paused process see what it missed."""
         held, self._held = self._held, None
+        has_written, self._has_written = self._has_written, False
+        if has_written:
+            self._agenda.after(self._below(MS), self._written, self._life)
         for event in held or ():
             self.receive(event)
+        if self._outlet is not None:
+            self._outlet.resume()
         if self.is_up:
             self._network.connect_soon(self.index)
 
@@ -215,15 +230,42 @@ class Node:
     # --- events -----------------------------------------------------------------------------------
 
     def receive(self, event: HostEvent) -> None:
-        """One event happens to the machine, now or when it wakes."""
+        """One event happens to the machine: now, when it wakes, or when it comes to it."""
         if self._machine is None:
             return
         if self._held is not None:
             self._held.append(event)
+        elif self._relay is not None and isinstance(event, FrameArrived | PeerUp | PeerDown):
+            self._relay.receive(event)
+        else:
+            self._take(event)
+
+    def _take(self, event: HostEvent) -> None:
+        if self._held is not None:
+            self._held.append(event)
+            return
+        now_us = self._agenda.now_us
+        if self.factor > 1 or self._busy_us > now_us:
+            takes_us = _EVENT_US * self.factor if self.factor > 1 else 1
+            self._busy_us = max(self._busy_us, now_us) + takes_us
+            self._agenda.at(self._busy_us, self._come_to, self._life, event)
+            return
+        self._handle(event)
+
+    def _come_to(self, life: int, event: HostEvent) -> None:
+        if life != self._life:
+            return
+        if self._held is not None:
+            self._held.append(event)
+        else:
+            self._handle(event)
+
+    def _handle(self, event: HostEvent) -> None:
+        if self._machine is None:
             return
         now_us = self._agenda.now_us
         self._trace.event(event, self.index, now_us)
-        now = Now((now_us + self._clock_us) // MS, EPOCH_MS + now_us // MS + self.skew_ms)
+        now = Now((now_us + self._clock_us) // MS, self.clock.shows_ms(now_us // MS))
         try:
             step = self._machine.step(now, event)
         except _BUGS as error:
@@ -236,6 +278,10 @@ class Node:
         self.backlog_max = max(self.backlog_max, len(self._waiting))
         if not self._writing:
             self._write_next()
+
+    def _release(self, outputs: list[Output]) -> None:
+        if self._outlet is not None:
+            self._outlet.release(outputs)
 
     # --- the disk ---------------------------------------------------------------------------------
 
@@ -250,16 +296,16 @@ class Node:
         count = len(waiting) if self._draw.random() < 0.5 else self._draw.randint(1, len(waiting))
         self._writing = [waiting.popleft() for _ in range(count)]
         if any(step.sync for step in self._writing):
-            mean_us = self._pace.sync_us * self.sync_factor
+            mean_us = self._pace.sync_us * self.sync_factor * self.factor
         else:
-            mean_us = self._pace.write_us
+            mean_us = self._pace.write_us * self.factor
         self._agenda.after(self._about(mean_us), self._written, life)
 
     def _written(self, life: int) -> None:
         if life != self._life:
             return
         if self._held is not None:  # A stopped process does not see that its write has ended.
-            self._agenda.after(MS, self._written, life)
+            self._has_written = True
             return
         doom = self._doom
         if doom is Boundary.BEFORE:
@@ -275,8 +321,8 @@ class Node:
             self.crash()
             return
         self._trace.writes(writes, self.index, self._agenda.now_us)
-        for watcher in self._watchers:
-            watcher.written(self.index, writes, self.engine)
+        for written in self._hooks.written:
+            written(self.index, writes, self.engine)
         outputs = [output for step in self._writing for output in step.outputs]
         if doom is not Boundary.NOWHERE:
             leaving = 0 if doom is Boundary.AFTER else self._draw.randint(0, len(outputs))
@@ -288,100 +334,14 @@ class Node:
             self._writing = []
             self._write_next()
 
-    # --- outputs ----------------------------------------------------------------------------------
-
-    def _release(self, outputs: list[Output]) -> None:
-        """Let the outputs of durable steps take effect, in order."""
-        for output in outputs:
-            match output:
-                case SendFrame():
-                    for watcher in self._watchers:
-                        watcher.sent(self.index, output)
-                    self._network.send(self.index, output.peer, output.channel, output.payload)
-                case Loop(content):
-                    now_us = self._agenda.now_us
-                    self._loop_us = max(self._loop_us + 1, now_us + self._below(_LOOP_US_MAX))
-                    self._agenda.at(self._loop_us, self._later, self._life, Looped(content))
-                case StartTimer(timer, delay_ms):
-                    self._start_timer(timer, delay_ms)
-                case StopTimer(timer):
-                    self._timers.pop(timer, None)
-                case StartJob(number, job):
-                    self._start_job(_Work(number, job))
-                case Answer():
-                    for watcher in self._watchers:
-                        watcher.answered(self.index, output)
-                case Confirmed(height):
-                    for watcher in self._watchers:
-                        watcher.confirmed(self.index, height, self.engine)
-                case Report():
-                    for watcher in self._watchers:
-                        watcher.reported(self.index, output)
-                case Halt(reason):
-                    self._stop(f"halted: {reason}")
-                    return
-
-    def _later(self, life: int, event: HostEvent) -> None:
-        if life == self._life:
-            self.receive(event)
-
-    def _start_timer(self, timer: Hashable, delay_ms: int) -> None:
-        self._timers_started += 1
-        self._timers[timer] = self._timers_started
-        delay_us = delay_ms * MS + self._below(_TIMER_LATE_US_MAX)
-        self._agenda.after(delay_us, self._ring, self._life, timer, self._timers_started)
-
-    def _ring(self, life: int, timer: Hashable, number: int) -> None:
-        if life == self._life and self._timers.get(timer) == number:
-            if self._held is None:
-                del self._timers[timer]
-                self.receive(TimerRang(timer))
-            else:  # Whether it still runs when the process wakes, that process decides.
-                self._agenda.after(MS, self._ring, life, timer, number)
-
     def submit(self, request: int, transactions: tuple[bytes, ...]) -> None:
         """A client's request reaches the node."""
         self.receive(Submitted(request, transactions))
 
-    # --- jobs -------------------------------------------------------------------------------------
-
-    def _start_job(self, work: _Work) -> None:
-        if work.job.sequential:
-            self._works.append(work)
-            if len(self._works) == 1:
-                self._run_first()
-        elif self._draw.random() < 0.5:
-            self._agenda.after(self._job_us(), self._run_late, self._life, work)
-        else:
-            self._run(work, self._later)
-
-    def _run(self, work: _Work, end: Callable[[int, HostEvent], None]) -> None:
-        """Compute a result now and let it arrive after a while."""
-        try:
-            event = JobDone(work.number, work.job.run(self.engine))
-        except _BUGS as error:
-            self._fail(error)
-            return
-        self._agenda.after(self._job_us(), end, self._life, event)
-
-    def _run_first(self) -> None:
-        self._run(self._works[0], self._end_first)
-
-    def _end_first(self, life: int, event: HostEvent) -> None:
-        if life != self._life:
-            return
-        self._works.popleft()
-        if self._works:
-            self._run_first()
-        self._later(life, event)
-
-    def _run_late(self, life: int, work: _Work) -> None:
-        """Compute a result only after a while, upon what is on the disk by then."""
-        if life == self._life:
-            self._run(work, self._later)
+    # --- how long things take ---------------------------------------------------------------------
 
     def _job_us(self) -> int:
-        return self._about(self._pace.job_us * self.job_factor)
+        return self._about(self._pace.job_us * self.job_factor * self.factor)
 
     def _about(self, mean_us: int) -> int:
         """A time with this mean: mostly near half of it, at times three times as long."""

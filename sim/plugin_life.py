@@ -148,6 +148,7 @@ class Life(ABC):
         except _BUGS as error:
             self._fail(error)
             return
+        self._record_life("booted")
         self.take(Start())
         self.wake()
 
@@ -159,17 +160,25 @@ class Life(ABC):
             self._doom = boundary
             return
         self._world.trace.add(b"crash", self.index, self._world.agenda.now_us)
+        self._record_life("crashed")
         self._forget()
 
     def pause(self) -> None:
         if self.plugin is not None and self._paused is None:
             self._paused = []
+            self._record_life("paused")
 
     def resume(self) -> None:
         """See at once everything that happened during the pause."""
         paused, self._paused = self._paused, None
+        if paused is not None:
+            self._record_life("resumed")
         for action in paused or ():
             action()
+
+    def _record_life(self, what: str) -> None:
+        if self._world.recorder is not None:
+            self._world.recorder.lived(self.index, what)
 
     def later(self, delay_us: int, action: Callable[..., None], *arguments: Any) -> None:
         """Act after a delay, unless this life ends before."""
@@ -197,10 +206,13 @@ class Life(ABC):
         now_ms = now_us // MS
         now = Now(now_ms + self._clock_ms, EPOCH_MS + now_ms + self._skew_ms)
         try:
-            step = self._carry_out(plugin.step(now, event))
+            effects = plugin.step(now, event)
+            step = self._carry_out(effects)
         except _BUGS as error:
             self._fail(error)
             return
+        if world.recorder is not None:
+            world.recorder.stepped(self.index, event, effects)
         if not (step.is_promise or self._waiting or self._writing):
             self._release(step.outputs)
             return
@@ -221,6 +233,8 @@ class Life(ABC):
 
     def deliver(self, sender: int, packet: Packet) -> None:
         """A packet of validator `sender` arrives; what is wrong in it never reaches the plugin."""
+        if self._world.recorder is not None:
+            self._world.recorder.arrived(self.index, sender, packet)
         if self.plugin is None:
             return
         if self._paused is not None:

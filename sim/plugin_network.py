@@ -22,6 +22,7 @@ from sim.plugin_node import Seat
 from sim.plugin_oracles import PluginOracles
 from sim.plugin_scenario import Groups, PluginScenario
 from sim.plugin_step import Packet
+from sim.record_plugins import CUT, LOST, WITHHELD, PluginRecorder
 
 NETWORK = hashlib.sha256(b"a network of bare plugins").digest()
 EPOCH = hashlib.sha256(b"the only epoch of bare plugins").digest()
@@ -37,8 +38,9 @@ Rift = tuple[tuple[int, ...], tuple[int, ...]]
 class PluginNetwork:
     """Who hears what of whom, and when."""
 
-    def __init__(self, scenario: PluginScenario) -> None:
+    def __init__(self, scenario: PluginScenario, recorder: PluginRecorder | None = None) -> None:
         self.scenario = scenario
+        self.recorder = recorder
         self.draw = Random(f"world {scenario.seed}")
         self.agenda = Agenda(Random(f"ties {scenario.seed}"))
         self.messages = 0
@@ -116,6 +118,8 @@ class PluginNetwork:
             is_own = packet.sender == seat.validator
             if seat.is_byzantine and is_own and self._happens(self.scenario.mutate):
                 packet = self._mutated(packet)
+        if self.recorder is not None:
+            self.recorder.said(index, packet)
         for receiver in self.seats:
             if to in (None, receiver.validator) and receiver.validator != seat.validator:
                 self._carry(seat, receiver, packet)
@@ -124,18 +128,27 @@ class PluginNetwork:
 
     def _carry(self, seat: Seat, receiver: Seat, packet: Packet) -> None:
         self.messages += 1
+        if self.recorder is not None:
+            self.recorder.sent(seat.index, receiver.index, packet)
         if self.allow is not None and not self.allow(seat.index, receiver.index, packet):
             self.dropped.append((seat.index, receiver.index, packet))
+            self._lose(seat, receiver, packet, WITHHELD)
             return
         if not self._connected(seat, receiver) or self._is_split(seat, receiver, packet):
+            self._lose(seat, receiver, packet, CUT)
             return
         if self._happens(self.scenario.loss):
+            self._lose(seat, receiver, packet, LOST)
             return
         self._arrive(seat, receiver, packet)
         if self._happens(self.scenario.duplicate):
             self._arrive(seat, receiver, packet)
         if self._recent and self._happens(self.scenario.replay):
             self._arrive(*self._replayed(receiver))
+
+    def _lose(self, seat: Seat, receiver: Seat, packet: Packet, why: str) -> None:
+        if self.recorder is not None:
+            self.recorder.lost(seat.index, receiver.index, packet, why)
 
     def _replayed(self, receiver: Seat) -> tuple[Seat, Seat, Packet]:
         sender, packet = self.draw.choice(self._recent)

@@ -9,13 +9,18 @@ changes what all seats of a validator let leave (consensus/byzantine).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from consensus.interface import Consensus
-from ledger.validators import QuorumRule
+from ledger.validators import QuorumRule, Validator, ValidatorSet
 from ledger.value import Value
 
 MS = 1_000
 """Microseconds in a millisecond."""
+_MEANS = 8
+"""An exponentially distributed time exceeds so many times its mean once in three thousand."""
+_EXCHANGES = 40
+"""Within so many exchanges with one peer each, a seat has met the one that has what it lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +122,9 @@ class PluginScenario:
     partitions: tuple[Partition, ...] = ()
     stable_ms: int = 0
     """Global stabilisation time."""
-    bound_ms: int = 60_000
-    """After which, from then on, every payload is decided at every honest seat that is up."""
+    bound_ms: int | None = None
+    """After which, from then on, every payload is decided at every honest seat that is up; None:
+    what the protocol declares, for each decision that may be needed."""
     quiet_ms: int = 30_000
     """Within which, after that, nothing is planned any more."""
     exchange_ms: int = 250
@@ -137,8 +143,24 @@ class PluginScenario:
         return tuple(sorted({*self.twins, *(validator for validator, _ in self.attacks)}))
 
     @property
+    def due_ms(self) -> int:
+        """When everything must be decided."""
+        if self.bound_ms is not None:
+            return self.stable_ms + self.bound_ms
+        bound = partial(
+            self.protocol.recovery_bound_ms,
+            {**self.protocol.PARAMETERS, **dict(self.parameters)},
+            ValidatorSet((Validator("", b"", b"", b""),) * self.nodes, self.rule),
+            delay_ms=(self.delay_us + _MEANS * (self.jitter_us + self.sync_us)) // MS + 1,
+        )
+        submitted_ms = 2 * self.payloads * self.interval_ms
+        more = -(-self.payloads // self.payload_max)
+        healed_ms = max(self.stable_ms, submitted_ms) + _EXCHANGES * self.exchange_ms
+        return healed_ms + bound(chaos_ms=self.stable_ms) + more * bound(chaos_ms=0)
+
+    @property
     def end_ms(self) -> int:
-        return self.stable_ms + self.bound_ms + self.quiet_ms
+        return self.due_ms + self.quiet_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from ledger.statement import Slot
 from sim.agenda import Agenda
 from sim.plugin_oracles import PluginOracles
 from sim.plugin_scenario import PluginScenario
+from sim.record_plugins import PluginRecorder
 from sim.trace import Trace
 
 Packet = Signed | AnyCertificate | bytes
@@ -46,6 +47,7 @@ class Surroundings(Protocol):
     context: Context
     protocols: list[type[Consensus]]
     events: int
+    recorder: PluginRecorder | None
 
     def transmit(self, index: int, to: int | None, packet: Packet) -> None: ...
     def sign(self, validator: int, message: Message) -> Signed: ...

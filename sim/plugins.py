@@ -30,6 +30,7 @@ from sim.plugin_scenario import (
     PluginViolation,
     Round,
 )
+from sim.record_plugins import PluginRecorder
 from sim.trace import Trace
 
 __all__ = [
@@ -60,16 +61,16 @@ OUTNUMBERED_MS = 2_000
 """How long a run goes on after stabilisation that has more liars than the quorum rule bears."""
 
 
-def run(scenario: PluginScenario) -> PluginReport:
-    """Play a scenario to its end."""
-    return PluginWorld(scenario).run()
+def run(scenario: PluginScenario, recorder: PluginRecorder | None = None) -> PluginReport:
+    """Play a scenario to its end, and let a recorder see it."""
+    return PluginWorld(scenario, recorder).run()
 
 
 class PluginWorld(PluginNetwork):
     """Seats on their network, and the clients; what replicas tell one another beside."""
 
-    def __init__(self, scenario: PluginScenario) -> None:
-        super().__init__(scenario)
+    def __init__(self, scenario: PluginScenario, recorder: PluginRecorder | None = None) -> None:
+        super().__init__(scenario, recorder)
         self.trace = Trace()
         self.events = 0
         self.seats += [
@@ -79,6 +80,8 @@ class PluginWorld(PluginNetwork):
         self._to_submit = scenario.payloads
         self._ticking: dict[int, None] = {}
         self._finished_ms: int | None = None
+        if recorder is not None:
+            recorder.begin(self)
         self._plan()
 
     # --- the run ----------------------------------------------------------------------------------
@@ -107,7 +110,7 @@ class PluginWorld(PluginNetwork):
         Attackers go on until the network is stable and everything is decided; they could keep the
         others awake for ever.  Where they are too many, only safety and honesty are judged.
         """
-        scenario, agenda = self.scenario, self.agenda
+        scenario, agenda, due_ms = self.scenario, self.agenda, self.scenario.due_ms
         is_live = self.oracles.is_quorum_honest
         end_ms = scenario.end_ms if is_live else scenario.stable_ms + OUTNUMBERED_MS
         while agenda.now_ms < end_ms and len(agenda) and not self._is_broken():
@@ -118,8 +121,7 @@ class PluginWorld(PluginNetwork):
                 self._finished_ms = agenda.now_ms
             if self._finished_ms is not None and agenda.now_ms >= scenario.stable_ms:
                 self._end_attacks()
-            late = agenda.now_ms >= scenario.stable_ms + scenario.bound_ms
-            if late and self._finished_ms is None and is_live:
+            if agenda.now_ms >= due_ms and self._finished_ms is None and is_live:
                 self._not_live()
         if is_live and not self.oracles.violations:
             if self._finished_ms is None:
@@ -205,6 +207,8 @@ class PluginWorld(PluginNetwork):
         for ordinal in range(first, seat.durable):
             value = seat.log[ordinal]
             self.oracles.decided(seat.validator, ordinal, value)
+            if self.recorder is not None:
+                self.recorder.decided(index, ordinal, value)
             if value.payload and self.scenario.exchange_ms:
                 self._share(seat, ordinal, value.digest)
         self._tick_all()

@@ -1,7 +1,8 @@
 """One run: lead a scenario to its end, let the oracles judge it, and report.
 
 A run has three parts.  Until the stabilisation time faults happen, and only safety is judged.  Then
-everything sound must be confirmed at every node within the bound.  Then nothing is left to do, and
+everything sound must be confirmed at every sound node, and no longer than the protocol's declared
+bound may pass without progress, unless what never ends excuses it.  Then nothing is left to do, and
 the network must fall silent.
 """
 
@@ -27,7 +28,10 @@ from ledger.validators import QuorumRule, Validator, ValidatorSet
 from sim.agenda import MS
 from sim.chain_oracle import ChainOracle, certified_height
 from sim.faults import replay_command
+from sim.inspector import SharedInspector
+from sim.liveness import Patience, core, declared_bound_ms, excuse
 from sim.network import IN_FLIGHT_MAX
+from sim.node import Node
 from sim.oracles import Findings, HealthOracle, Violation, VoteOracle
 from sim.scenario import Scenario
 from sim.watcher import Machine, Watcher
@@ -74,6 +78,13 @@ class SimReport:
     events: dict[str, int]
     """How often each kind of event happened."""
     virtual_ms: int
+    bound_ms: int
+    """How long no progress was tolerated."""
+    longest_ms: int
+    """The longest that there was none, while something waited after the stabilisation time."""
+    excused: str
+    """Why the run was allowed to stall, as it did; else empty.  Its safety was judged all the same:
+    it did not pass, and it did not fail."""
     trace_hash: str
     replay: str
     """The command that runs it again."""
@@ -81,6 +92,11 @@ class SimReport:
     @property
     def is_sound(self) -> bool:
         return not self.violations
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether nothing was broken and nothing had to be excused."""
+        return self.is_sound and not self.excused
 
     @property
     def event_count(self) -> int:
@@ -131,8 +147,11 @@ class Run:
             self.findings,
         )
         self._protocol = protocol
+        self._inspector = SharedInspector(self.genesis, scheme_named(SCHEME), protocol)
         self._wrap = wrap
         self._recovered_ms = 0
+        self._excused = ""
+        self.patience = Patience(declared_bound_ms(scenario, protocol, self.genesis))
         votes = VoteOracle(self.findings, partial(_message_of, protocol))
         health = HealthOracle(self.findings, liars)
         judges = (self.chain, votes, health, self.clients)
@@ -141,6 +160,7 @@ class Run:
             lambda node: watchers if node in liars else (*judges, *watchers),
             leader=lambda: votes.proposer,
             first_writes=first_writes(self.genesis),
+            transport_keys=[v.transport_key for v in self.genesis.epoch.validators.members],
         )
         self.honest = [node for node in self.world.nodes if node.index not in liars]
         """The nodes that are judged."""
@@ -153,6 +173,7 @@ class Run:
             self.signers[index],
             self._protocol,
             (Records(),),
+            self._inspector,
         )
         replica: Machine = Replica(setup, self.remember(reader, setup))
         return self._wrap(index, replica) if self._wrap else replica
@@ -165,37 +186,63 @@ class Run:
 
     def lead(self) -> SimReport:
         """Run until the end, or until something is broken."""
-        scenario = self.scenario
-        last_ms = scenario.stable_ms + scenario.bound_ms
         agenda = self.world.agenda
         while not self.findings.found and not self._is_done():
-            if agenda.now_ms >= last_ms:
+            if self._is_late():
                 self._complain()
                 break
             agenda.run_until(agenda.now_us + _SLICE_MS * MS)
-        self._recovered_ms = max(0, agenda.now_ms - scenario.stable_ms)
-        if not self.findings.found:
+        self._recovered_ms = max(0, agenda.now_ms - self.scenario.stable_ms)
+        if not self.findings.found and not self._excused:
             self._watch_silence()
         self._check_bounds()
         if not self.findings.found:
-            for node in self.honest:
-                self.chain.finish(node.index, node.engine, self.clients.acknowledged)
+            acknowledged = {} if self._excused else self.clients.acknowledged
+            for node in self._judged():
+                self.chain.finish(node.index, node.engine, acknowledged)
         return self._report()
+
+    def _judged(self) -> list[Node]:
+        """The honest nodes that are up and linked as far as a quorum; now, not in the past."""
+        if self.world.agenda.now_ms < self.scenario.stable_ms:
+            return self.honest
+        inside = core(self.world, self.genesis.epoch.validators.quorum)
+        return [node for node in self.honest if node.index in inside]
 
     def _is_done(self) -> bool:
         """Whether faults are over and every wish is confirmed at every node."""
         if self.world.agenda.now_ms < self.scenario.stable_ms or self.clients.outstanding:
             return False
         highest = max((h for h in self.clients.acknowledged.values()), default=0)
-        return all(certified_height(node.engine) >= highest for node in self.honest)
+        return all(certified_height(node.engine) >= highest for node in self._judged())
+
+    def _is_late(self) -> bool:
+        """Whether a bound has passed: the scenario's for everything, or the one for progress."""
+        scenario, now_ms = self.scenario, self.world.agenda.now_ms
+        if scenario.bound_ms is not None:
+            return now_ms >= scenario.stable_ms + scenario.bound_ms
+        heights = [certified_height(node.engine) for node in self.honest]
+        waiting = len(self.clients.wishes) - self.clients.confirmed_count
+        is_idle = not waiting and len(set(heights)) == 1
+        progress = (*heights, self.clients.confirmed_count)
+        return now_ms >= scenario.stable_ms and self.patience.is_out(now_ms, progress, is_idle)
 
     def _complain(self) -> None:
-        """P10: the bound has passed."""
+        """P10, unless it is P11: what never ends is the reason."""
+        self._excused = excuse(self.world, self.genesis.epoch.validators, self._protocol)
+        if self._excused:
+            return
         heights = [certified_height(node.engine) for node in self.honest]
         behind = tuple(n for n, height in enumerate(heights) if height < max(heights))
+        bound_ms = self.scenario.bound_ms
+        after = (
+            f"{bound_ms} ms after stabilisation"
+            if bound_ms is not None
+            else f"after {self.patience.bound_ms} ms without progress, the declared bound,"
+        )
         self.findings.add(
             "P10",
-            f"{self.scenario.bound_ms} ms after stabilisation {len(self.clients.outstanding)} of "
+            f"{after} {len(self.clients.outstanding)} of "
             f"{self.scenario.load.transactions} wishes are not confirmed; certified heights are "
             f"{heights}",
             *behind,
@@ -250,6 +297,9 @@ class Run:
             backlog_max=max(node.backlog_max for node in world.nodes),
             events=dict(sorted(world.trace.events.items())),
             virtual_ms=world.agenda.now_ms,
+            bound_ms=scenario.bound_ms or self.patience.bound_ms,
+            longest_ms=self.patience.longest_ms,
+            excused=self._excused,
             trace_hash=world.trace.hexdigest(),
             replay=replay_command(scenario),
         )

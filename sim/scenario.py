@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+FOR_EVER_MS = 1 << 40
+"""The end of an incident that does not end, in some thirty years."""
+
 
 @dataclass(frozen=True, slots=True)
 class Weather:
@@ -23,6 +26,19 @@ class Weather:
     """Frames that neither keep their place in the stream nor wait for those before them."""
     replay: int = 0
     """Sends upon which an earlier frame of the same link, perhaps a very old one, comes again."""
+    tail_us: int = 0
+    """Scale of what a heavy-tailed distribution adds (Lomax, shape 3/2: the mean is twice as much,
+    one frame in thirty waits ten times as long)."""
+    burst: int = 0
+    """Frames upon which a burst of loss begins on their link (Gilbert 1960, Elliott 1963)."""
+    burst_frames: int = 20
+    """Mean length of a burst, in frames."""
+    burst_loss: int = 900
+    """Frames that a burst takes while it lasts."""
+    bandwidth: int = 0
+    """Bytes a second that leave one node over all its links; 0 for no bound."""
+    queue_bytes: int = 4_000_000
+    """What may wait at a node for its turn to leave; what comes on top is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +61,7 @@ class Incident:
     """One of `sim.faults.INCIDENTS`."""
     at_ms: int
     until_ms: int
+    """`FOR_EVER_MS` for what never ends."""
     nodes: tuple[int, ...] = ()
     """Whom it befalls; what that means is the kind's business."""
     amount: int = 0
@@ -92,11 +109,17 @@ class Scenario:
     calm: Weather = Weather()
     """From then on."""
     pace: Pace = Pace()
+    topology: str = "full"
+    """Who is linked to whom: full, ring, random-K, or pairs such as "0-1 1-2"; see `sim.relay`."""
+    regions: tuple[str, ...] = ()
+    """Where the validators are, in turn; what they are apart comes on top of the weather's delay.
+    Empty: no distances."""
     incidents: tuple[Incident, ...] = ()
     load: Load = Load()
     stable_ms: int = 0
     """Global stabilisation time (Dwork, Lynch, Stockmeyer 1988): every fault has ended."""
-    bound_ms: int = 60_000
-    """After which, from then on, every sound transaction is confirmed at every node."""
+    bound_ms: int | None = None
+    """After which, from then on, every sound transaction is confirmed at every node.  None: from
+    then on no longer than the protocol's declared bound passes without progress."""
     quiet_ms: int = 20_000
     """How long the idle network is watched at the end."""

@@ -27,6 +27,7 @@ from consensus.registry import protocol_named
 from ledger.errors import UserError
 from ledger.limits import Limits
 from sim.plugin_scenario import PluginScenario
+from sim.regions import latency_ms
 from sim.scenario import Scenario
 from sim.toml_text import parse_toml, read_fields, write_fields
 
@@ -152,6 +153,8 @@ def _check_replicas(scenario: Scenario) -> None:
 
     for name, _ in scenario.limits:
         _check(name in Limits.__dataclass_fields__, f"limits.{name}", "there is no such limit")
+    for region in scenario.regions:
+        latency_ms(region, region)
     for place, incident in enumerate(scenario.incidents):
         where = f"incidents[{place}]"
         _check(incident.kind in INCIDENTS, f"{where}.kind", f"known are {', '.join(INCIDENTS)}")

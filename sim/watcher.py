@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Protocol
 
-from consensus.interface import Now
+from consensus.interface import Now, Timer
 from consensus.io import Answer, HostEvent, Report, SendFrame, Step
 from ledger.store import Reader, Write
 
@@ -55,6 +55,9 @@ class Watcher:
     def written(self, node: int, writes: list[Write], reader: Reader) -> None:
         """These writes are on a node's disk."""
 
+    def rang(self, node: int, timer: Timer) -> None:
+        """A timer of a node's plugin rings."""
+
     def sent(self, node: int, output: SendFrame) -> None:
         """A frame left a node."""
 
@@ -69,3 +72,20 @@ class Watcher:
 
     def failed(self, node: int, reason: str) -> None:
         """A node stopped for good, on purpose or by a mistake."""
+
+
+class Hooks:
+    """The methods of watchers that are called all the time, of those alone that have them."""
+
+    def __init__(self, watchers: tuple[Watcher, ...]) -> None:
+        self.rang = _overriding(watchers, "rang")
+        self.sent = _overriding(watchers, "sent")
+        self.written = _overriding(watchers, "written")
+        self.confirmed = _overriding(watchers, "confirmed")
+        self.answered = _overriding(watchers, "answered")
+        self.reported = _overriding(watchers, "reported")
+
+
+def _overriding(watchers: tuple[Watcher, ...], name: str) -> list[Callable[..., None]]:
+    mute = getattr(Watcher, name)
+    return [getattr(each, name) for each in watchers if getattr(type(each), name, None) != mute]

@@ -66,6 +66,8 @@ class Clients(Watcher):
     """By sender and nonce, in the order of wishing."""
     acknowledged: dict[bytes, int] = field(default_factory=dict)
     """Transaction id -> height, of all that some node confirmed."""
+    confirmed_count: int = 0
+    """Wishes that are confirmed."""
     submitted: int = 0
     refused: int = 0
     _nodes: list[Node] = field(default_factory=list)
@@ -85,6 +87,8 @@ class Clients(Watcher):
     @property
     def outstanding(self) -> list[tuple[bytes, int]]:
         """Wishes not confirmed yet, and wishes not made yet as one entry each."""
+        if self.confirmed_count == self.load.transactions:
+            return []
         missing = self.load.transactions - len(self.wishes)
         unmade = [(b"", number) for number in range(missing)]
         return [pair for pair, wish in self.wishes.items() if wish.height is None] + unmade
@@ -200,6 +204,7 @@ class Clients(Watcher):
                                       f"has made, nonce {nonce}", node)  # fmt: skip
                 elif wish.height is None:
                     wish.height, wish.confirmed_ms = above, self.agenda.now_ms
+                    self.confirmed_count += 1
 
 
 def _with_flipped_bit(data: bytes, draw: Random) -> bytes:

@@ -6,14 +6,17 @@ one stream a concern, so that a change in one leaves the others as they were.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
+from consensus.io import HostEvent
 from ledger.store import Write
 from sim.agenda import MS, Agenda
-from sim.faults import Injector
+from sim.injector import Injector
 from sim.network import Network
 from sim.node import Node
+from sim.regions import latency_ms, placed
+from sim.relay import Relay, topology_named
 from sim.scenario import Scenario
 from sim.trace import Trace
 from sim.watcher import Open, Watcher
@@ -29,8 +32,14 @@ class World:
         self.scenario = scenario
         self.trace = Trace()
         self.agenda = Agenda(self.stream("ties"))
+        self.topology = topology_named(scenario.topology, scenario.nodes, scenario.seed)
         self.network = Network(
-            scenario.nodes, self.agenda, self.stream("network"), weather=scenario.weather
+            scenario.nodes,
+            self.agenda,
+            self.stream("network"),
+            weather=scenario.weather,
+            neighbours=self.topology.neighbours,
+            distance_us=_distances_us(scenario),
         )
         self.nodes: list[Node] = []
 
@@ -45,9 +54,14 @@ class World:
         *,
         leader: Callable[[], int],
         first_writes: list[Write],
+        transport_keys: Sequence[bytes],
     ) -> None:
         """Make the nodes and plan their start, every incident, and the end of all of them."""
         scenario = self.scenario
+
+        def make_relay(index: int, deliver: Callable[[HostEvent], None]) -> Relay:
+            return Relay(index, self.topology, transport_keys, self.agenda, self.network, deliver)
+
         self.nodes += [
             Node(
                 index,
@@ -58,6 +72,8 @@ class World:
                 pace=scenario.pace,
                 open_machine=open_machine,
                 watchers=watchers_of(index),
+                on_protocol_timer=self._protocol_timer_rang,
+                make_relay=None if self.topology.is_full else make_relay,
             )
             for index in range(scenario.nodes)
         ]
@@ -66,12 +82,24 @@ class World:
         for node in self.nodes:
             node.engine.write(first_writes, sync=True)
             self.agenda.at(draw.randrange(_BOOT_MS_MAX * MS), node.boot)
-        injector = Injector(self.agenda, self.network, self.nodes, leader, first_writes)
-        injector.plan(scenario.incidents)
+        self.injector = Injector(self.agenda, self.network, self.nodes, leader, first_writes)
+        self.injector.plan(scenario.incidents)
         self.agenda.at(scenario.stable_ms * MS, self._stabilise)
 
+    def _protocol_timer_rang(self) -> None:
+        self.injector.protocol_timer_rang()
+
     def _stabilise(self) -> None:
-        """The global stabilisation time: all faults have ended, and the weather is calm."""
+        """The global stabilisation time: all faults that end have ended; the weather is calm."""
         self.network.weather = self.scenario.calm
         for node in self.nodes:
-            node.boot()
+            if node.index not in self.injector.down:
+                node.boot()
+
+
+def _distances_us(scenario: Scenario) -> list[list[int]] | None:
+    """One way between each two nodes, from the regions in which they are."""
+    if not scenario.regions:
+        return None
+    places = placed(scenario.regions, scenario.nodes)
+    return [[latency_ms(one, other) * MS for other in places] for one in places]

@@ -251,7 +251,8 @@ class Jolteon(Chained):
     def _process_qc(self, qc: Certificate | None) -> None:
         if qc is None:
             return
-        self.safety.lock(qc)  # Lock
+        if self.safety.lock(qc):  # Lock
+            self.note("locked", view=qc_view(qc), value=qc.value)
         if qc_view(qc) >= self.view:  # Advance Round
             self._enter(qc_view(qc) + 1)
         self._commit(qc)  # Commit

@@ -101,10 +101,12 @@ class Safety:
         """Timeout: vote no more in r_cur."""
         self.last_voted = max(self.last_voted, view)
 
-    def lock(self, qc: Certificate) -> None:
-        """Lock: qc_high <- max(qc_high, qc)."""
-        if qc_view(qc) > qc_view(self.high_qc):
+    def lock(self, qc: Certificate) -> bool:
+        """Lock: qc_high <- max(qc_high, qc); whether it changed."""
+        is_higher = qc_view(qc) > qc_view(self.high_qc)
+        if is_higher:
             self.high_qc = qc
+        return is_higher
 
     def known_qc(self) -> Certificate | None:
         """Timeout: the qc that a timeout names, qc_high."""

@@ -14,6 +14,7 @@ its disk; the next value is proposed only after the last one is decided.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -80,6 +81,18 @@ class Solo(Consensus):
     @classmethod
     def certificate_quorum(cls, phase: str, validators: ValidatorSet) -> int:
         return 1
+
+    @classmethod
+    def recovery_bound_ms(
+        cls,
+        parameters: Mapping[str, int],
+        validators: ValidatorSet,
+        *,
+        delay_ms: int,
+        chaos_ms: int,
+    ) -> int:
+        # One message from the sequencer decides.  Who lost it asks a peer and is answered.
+        return 3 * delay_ms
 
     @property
     def next_slot(self) -> Slot:

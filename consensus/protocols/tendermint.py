@@ -39,6 +39,7 @@ Deviations:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from consensus.interface import AnyCertificate, DecisionProof, Root, Signed, Timer
@@ -56,6 +57,7 @@ from consensus.protocols.tendermint_record import Lock, Valid
 from consensus.protocols.tendermint_state import INSTANCES_AHEAD, ROUNDS_AHEAD, Stage, State
 from ledger.certificate import TimeoutCertificate
 from ledger.statement import Slot
+from ledger.validators import ValidatorSet
 from ledger.value import Value
 
 
@@ -72,6 +74,45 @@ class Tendermint(State):
         "timeout_max_ms": 20_000,
         "retry_ms": 500,
     }
+
+    @classmethod
+    def recovery_bound_ms(
+        cls,
+        parameters: Mapping[str, int],
+        validators: ValidatorSet,
+        *,
+        delay_ms: int,
+        chaos_ms: int,
+    ) -> int:
+        # A round that ends without a decision takes at least one of its shorter timeouts, which
+        # grow: so the chaos cannot have led beyond a certain round.  After it, the next retry tells
+        # everybody of the highest round (L55, or the votes and certificates that ended the earlier
+        # ones), and two messages later all are there.  Then f faulty proposers may take their
+        # turns, one round may be lost to a lock whose polka its proposer had not seen, and in one
+        # all timeouts must outlast what they wait for: a proposal, a value that is fetched, votes.
+        names = ("propose", "prevote", "precommit")
+
+        def timeout_ms(name: str, round_: int) -> int:
+            grown_ms = parameters[f"timeout_{name}_ms"] + round_ * parameters["timeout_delta_ms"]
+            return min(grown_ms, parameters["timeout_max_ms"])
+
+        def round_ms(round_: int) -> int:
+            return sum(timeout_ms(name, round_) for name in names) + 3 * delay_ms
+
+        round_, passed_ms = 0, 0
+        while passed_ms < chaos_ms:
+            passed_ms += max(1, min(timeout_ms("prevote", round_), timeout_ms("precommit", round_)))
+            round_ += 1
+        bound_ms = 2 * (parameters["retry_ms"] + 2 * delay_ms) + round_ms(round_)
+        needed_ms = min(3 * delay_ms, parameters["timeout_max_ms"])
+        grows = parameters["timeout_delta_ms"] > 0
+        while grows and min(timeout_ms(name, round_) for name in names) < needed_ms:
+            bound_ms += round_ms(round_)
+            round_ += 1
+        for _ in range(validators.faults + 2):
+            bound_ms += round_ms(round_)
+            round_ += 1
+        return bound_ms
 
     # --- rounds -----------------------------------------------------------------------------------
 
@@ -264,6 +305,7 @@ class Tendermint(State):
         self.valid = Valid(value, polka)  # L42, L43
         if self.stage == Stage.PREVOTE:
             self.lock = Lock(self.round, value)  # L38, L39
+            self.note("locked", round=self.round, value=value.digest)
             self._precommit(value.digest)  # L40, L41
         self.remember()
         return True

@@ -7,24 +7,30 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+from host.commands import sim_plugins
+from host.picture import show_chart, write_page
 from host.plugins import find_protocol
 from host.progress import Bar
-from host.replay import plugin_document, scenario_of, show_plugins
+from host.replay import replay_words, scenario_of
+from ledger.errors import UserError
 from sim.faults import FAULTS, draw_scenario
 from sim.plugins import PluginScenario
-from sim.plugins import run as run_plugins
+from sim.record import Recording
+from sim.record_replicas import record
 from sim.run import SimReport, run
 from sim.scenario import Scenario
-from sim.scenario_file import ScenarioFile
 
 NONE = "none"
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
 @click.command(
@@ -48,6 +54,13 @@ NONE = "none"
     metavar="FILE|TEXT",
     help="Run exactly this scenario, of a file or as a violation prints it.",
 )
+@click.option(
+    "--plugins", is_flag=True, help="Bare plugins instead of whole replicas: the protocol alone."
+)
+@click.option("--chart", "as_chart", is_flag=True, help="Draw the run, one line an event.")
+@click.option(
+    "--html", "page_file", metavar="FILE", help="Write a page with the run's space-time diagram."
+)
 @click.option("--jobs", type=click.IntRange(1), help="Processes; one a core unless given.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print JSON; nothing of the machine is in it."
@@ -59,6 +72,9 @@ def command(
     seeds: int,
     faults: str | None,
     scenario_text: str | None,
+    plugins: bool,
+    as_chart: bool,
+    page_file: str | None,
     jobs: int | None,
     as_json: bool,
 ) -> int:
@@ -67,38 +83,91 @@ def command(
     Agreement, order, exactly-once and durability are checked at every step.  The same seed gives
     the same trace hash on every machine.
     """
-    if scenario_text is not None:
-        file = scenario_of(scenario_text)
-        if isinstance(file.scenario, PluginScenario):
-            return _run_plugins(file, file.scenario, as_json)
-        scenarios = [file.scenario]
+    is_drawn = as_chart or page_file is not None
+    if is_drawn and seeds > 1:
+        raise UserError("--chart and --html show one run: leave out --seeds")
+    if as_chart and as_json:
+        raise UserError("--chart is for people and --json for programs: leave out one")
+    if plugins and scenario_text is not None:
+        raise UserError("--scenario itself says what runs: leave out --plugins")
+    kinds = None if faults is None else _kinds(faults)
+    workers = jobs or os.cpu_count() or 1
+    recording: Recording | None = None
+    file = None if scenario_text is None else scenario_of(scenario_text)
+    if file is not None and isinstance(file.scenario, PluginScenario):
+        is_sound, recording = sim_plugins.show_scenario(
+            file.scenario, replay_words(scenario_text or ""), is_drawn=is_drawn, as_json=as_json
+        )
+    elif plugins:
+        numbers = range(seed, seed + seeds)
+        is_sound, recording = _run_plugins(
+            protocol, nodes, kinds, numbers, workers, is_drawn=is_drawn, as_json=as_json
+        )
     else:
-        kinds = None if faults is None else _kinds(faults)
         scenarios = [
             draw_scenario(number, protocol, nodes, faults=kinds)
             for number in range(seed, seed + seeds)
         ]
-    find_protocol(scenarios[0].protocol)
+        if file is not None and isinstance(file.scenario, Scenario):
+            scenarios = [file.scenario]
+        is_sound, recording = _run_replicas(scenarios, workers, is_drawn=is_drawn, as_json=as_json)
+    if recording is not None:
+        if as_chart:
+            show_chart(recording)
+        if page_file is not None:
+            write_page(recording, page_file)
+    return 0 if is_sound else 1
+
+
+def _run_replicas(
+    scenarios: list[Scenario], workers: int, *, is_drawn: bool, as_json: bool
+) -> tuple[bool, Recording | None]:
+    """Whether all runs of whole replicas are sound; the recording of the one that is drawn."""
+    plugin = find_protocol(scenarios[0].protocol)
     reports: dict[int, SimReport] = {}
-    with Bar("simulating", len(scenarios), hidden=as_json) as bar:
-        for report in run_all(scenarios, jobs or os.cpu_count() or 1):
-            reports[report.seed] = report
-            bar.advance()
+    recording = None
+    if is_drawn:
+        report, recording = record(scenarios[0], plugin)
+        reports[report.seed] = report
+    else:
+        with Bar("simulating", len(scenarios), hidden=as_json) as bar:
+            for report in run_all(scenarios, workers):
+                reports[report.seed] = report
+                bar.advance()
     ordered = [reports[scenario.seed] for scenario in scenarios]
     if as_json:
         click.echo(json.dumps(_document(ordered), sort_keys=True))
     else:
         _show(ordered)
-    return 0 if all(report.is_sound for report in ordered) else 1
+    return all(report.is_sound for report in ordered), recording
 
 
-def _run_plugins(file: ScenarioFile, scenario: PluginScenario, as_json: bool) -> int:
-    report = run_plugins(scenario)
-    if as_json:
-        click.echo(json.dumps(plugin_document(file, report), sort_keys=True))
+def _run_plugins(
+    protocol: str,
+    nodes: int,
+    kinds: tuple[str, ...] | None,
+    seeds: range,
+    workers: int,
+    *,
+    is_drawn: bool,
+    as_json: bool,
+) -> tuple[bool, Recording | None]:
+    """Whether all runs of bare plugins are sound; the recording of the one that is drawn."""
+    scenario = sim_plugins.draw(protocol, seeds[0], nodes, kinds)
+    found: dict[int, dict[str, Any]] = {}
+    recording = None
+    if is_drawn:
+        report, recording = sim_plugins.run_recorded(scenario)
+        again = sim_plugins.replay(protocol, seeds[0], nodes, kinds)
+        found[seeds[0]] = sim_plugins.document(report, again)
     else:
-        show_plugins(file, report)
-    return 1 if report.violations else 0
+        work = partial(sim_plugins.run_seed, protocol, nodes=nodes, faults=kinds)
+        with Bar("simulating", len(seeds), hidden=as_json) as bar:
+            for document in run_each(work, list(seeds), workers):
+                found[document["seed"]] = document
+                bar.advance()
+    sim_plugins.show([found[seed] for seed in seeds], as_json=as_json)
+    return all(not document["violations"] for document in found.values()), recording
 
 
 def run_one(scenario: Scenario) -> SimReport:
@@ -108,12 +177,17 @@ def run_one(scenario: Scenario) -> SimReport:
 
 def run_all(scenarios: list[Scenario], jobs: int) -> Iterator[SimReport]:
     """Every report as it comes; in processes of their own where there is more than one."""
-    if len(scenarios) == 1 or jobs == 1:
-        yield from map(run_one, scenarios)
+    return run_each(run_one, scenarios, jobs)
+
+
+def run_each(work: Callable[[Task], Result], tasks: list[Task], jobs: int) -> Iterator[Result]:
+    """Every result as it comes; in processes of their own where there is more than one task."""
+    if len(tasks) == 1 or jobs == 1:
+        yield from map(work, tasks)
         return
-    with ProcessPoolExecutor(min(jobs, len(scenarios)), initializer=begin_process) as pool:
+    with ProcessPoolExecutor(min(jobs, len(tasks)), initializer=begin_process) as pool:
         try:
-            for done in as_completed([pool.submit(run_one, scenario) for scenario in scenarios]):
+            for done in as_completed([pool.submit(work, task) for task in tasks]):
                 yield done.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

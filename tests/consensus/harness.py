@@ -19,6 +19,7 @@ from ledger.value import Value
 from sim.plugin_node import Seat
 from sim.plugin_step import Packet
 from sim.plugins import EPOCH, PluginReport, PluginScenario, Script
+from sim.record_plugins import PluginRecorder
 
 NAMES = "ABCZz"
 VALIDATORS = {"A": 0, "B": 1, "C": 2, "Z": 3, "z": 3}
@@ -72,6 +73,7 @@ class Stage(Script):
         leaders: str,
         plan: Plan,
         scenario: PluginScenario | None = None,
+        recorder: PluginRecorder | None = None,
     ) -> None:
         base = scenario or PluginScenario(protocol, twins=(3,))
         super().__init__(
@@ -82,7 +84,8 @@ class Stage(Script):
                 payload_max=1,
                 stable_ms=HEALED_MS,
                 withhold=1_000,
-            )
+            ),
+            recorder,
         )
         self._pairs = parse_plan(plan)
         self.allow = self._is_heard

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+from consensus.inspector import decode_message
 from consensus.interface import Consensus, Message, Now
 from consensus.io import Answer, Channel, FrameArrived, HostEvent, Report, SendFrame, Step
 from consensus.packets import (
@@ -24,7 +25,7 @@ from consensus.packets import (
     decode_packet,
     encode_packet,
 )
-from consensus.recovery import Recovered, Setup, decode_message, first_writes, recover
+from consensus.recovery import Recovered, Setup, first_writes, recover
 from consensus.replica import Replica
 from ledger import encoding, layout
 from ledger.applications.records import Records, make_record

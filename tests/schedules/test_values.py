@@ -173,7 +173,7 @@ def test_a_proposer_whose_clock_is_behind_is_followed_and_block_times_still_grow
 ) -> None:
     def play(kind: Kind) -> Stage:
         stage = Stage("tendermint", kind=kind)
-        stage.nodes[2].skew_ms = -HOUR_MS
+        stage.nodes[2].clock.skew_ms = -HOUR_MS
         stage.run_ms(200)
         for nonce in range(2):
             stage.submit(0, stage.transaction(nonce))
@@ -211,7 +211,7 @@ def test_a_value_ahead_of_the_clock_is_not_yet_valid_and_becomes_so() -> None:
         """(decided at the followers before its time has come, after it)."""
         stage = Stage("solo", kind=kind)
         ahead_ms = stage.genesis.limits.clock_drift_ms + 2_000
-        stage.nodes[0].skew_ms = ahead_ms
+        stage.nodes[0].clock.skew_ms = ahead_ms
         stage.run_ms(200)
         stage.submit(0, stage.transaction(0))
         stage.run_ms(1_900)
@@ -240,7 +240,7 @@ class JudgesDecisions(Confirmation):
 def test_nothing_decided_is_judged_by_a_clock(protocol: str) -> None:
     def play(kind: Kind) -> Stage:
         stage = Stage(protocol, kind=kind)
-        stage.nodes[3].skew_ms = -HOUR_MS
+        stage.nodes[3].clock.skew_ms = -HOUR_MS
         stage.run_ms(200)
         for nonce in range(3):
             stage.submit(nonce % 3, stage.transaction(nonce))

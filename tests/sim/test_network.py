@@ -10,6 +10,7 @@ import pytest
 from consensus.io import Channel, FrameArrived, HostEvent, PeerDown, PeerUp
 from sim.agenda import MS, Agenda
 from sim.network import Network
+from sim.regions import REGIONS, latency_ms, placed
 from sim.scenario import Weather
 
 SECOND_US = 1000 * MS
@@ -33,10 +34,22 @@ class Postbox:
 
 
 def connected(
-    size: int, weather: Weather, *, seed: int = 1
+    size: int,
+    weather: Weather,
+    *,
+    seed: int = 1,
+    distance_us: list[list[int]] | None = None,
+    neighbours: list[list[int]] | None = None,
 ) -> tuple[Agenda, Network, list[Postbox]]:
     agenda = Agenda(Random(seed))
-    network = Network(size, agenda, Random(seed + 1), weather=weather)
+    network = Network(
+        size,
+        agenda,
+        Random(seed + 1),
+        weather=weather,
+        distance_us=distance_us,
+        neighbours=neighbours,
+    )
     boxes = [Postbox(agenda) for _ in range(size)]
     network.attach(list(boxes))
     for node in range(size):
@@ -91,6 +104,93 @@ def test_loss_takes_frames_and_nothing_else() -> None:
     assert 200 < len(kept) < 350
     assert kept == [payload for payload in payloads if payload in kept]
     assert network.dropped == len(payloads) - len(kept)
+
+
+def lost_in_a_row(payloads: list[bytes], kept: list[bytes]) -> list[int]:
+    """The lengths of the gaps in what arrived."""
+    gaps, gap = [], 0
+    for payload in payloads:
+        if payload in kept:
+            gaps.append(gap)
+            gap = 0
+        else:
+            gap += 1
+    return [length for length in [*gaps, gap] if length]
+
+
+def test_bursts_lose_many_frames_in_a_row_and_uniform_loss_few() -> None:
+    longest = {}
+    for name, weather in (
+        ("burst", Weather(burst=10, burst_frames=30, burst_loss=1_000)),
+        ("uniform", Weather(loss=230)),
+    ):
+        agenda, network, boxes = connected(2, weather)
+        payloads = send_numbers(agenda, network, 1_000)
+        assert 60 < network.dropped < 500
+        longest[name] = max(lost_in_a_row(payloads, boxes[1].payloads(0)))
+
+    assert longest["burst"] > 20 > longest["uniform"]
+
+
+def test_a_heavy_tail_holds_a_few_frames_for_very_long() -> None:
+    weather = Weather(delay_us=1_000, jitter_us=0, tail_us=2_000, reorder=1_000)
+    agenda, network, boxes = connected(2, weather)
+    start_us, taken = agenda.now_us, []
+
+    for number in range(400):
+        network.send(0, 1, Channel.PROTOCOL, number.to_bytes(4, "big"))
+    agenda.run_until(20 * SECOND_US)
+
+    taken = sorted(time_us - start_us for time_us in boxes[1].times_us[1:])
+    assert len(taken) == 400
+    assert taken[200] < 7_000
+    assert taken[-1] > 60_000
+
+
+def test_frames_wait_their_turn_where_bandwidth_is_short_and_the_queue_is_bounded() -> None:
+    weather = Weather(delay_us=0, jitter_us=0, bandwidth=10_000, queue_bytes=5_000)
+    agenda, network, boxes = connected(3, weather)
+    start_us = agenda.now_us
+
+    for number in range(10):
+        network.send(0, None, Channel.PROTOCOL, bytes([number]) * 995)
+    agenda.run_until(10 * SECOND_US)
+
+    # 1000 bytes a frame: one leaves in 100 ms, whichever of the two links it takes.
+    times_ms = sorted(
+        (t - start_us) // MS for box in boxes[1:] for t in box.times_us if t > start_us
+    )
+    assert times_ms == [100, 200, 300, 400, 500, 600]
+    assert network.dropped == 14
+    assert network.queued_us_max == 500 * MS
+
+
+def test_regions_are_as_far_apart_as_the_world_is() -> None:
+    distance_us = [[latency_ms(a, b) * MS for b in REGIONS] for a in REGIONS]
+    agenda, network, boxes = connected(
+        10, Weather(delay_us=0, jitter_us=0), distance_us=distance_us
+    )
+    start_us = agenda.now_us
+
+    network.send(0, None, Channel.SYNC, b"from virginia")
+    agenda.run_until(2 * SECOND_US)
+
+    took_ms = [(box.times_us[-1] - start_us) // MS for box in boxes[1:]]
+    assert took_ms == [latency_ms("virginia", other) for other in REGIONS[1:]]
+    assert 30 < took_ms[0] < 120
+    assert placed(("oregon", "tokyo"), 3) == ("oregon", "tokyo", "oregon")
+    assert all(latency_ms(a, b) == latency_ms(b, a) for a in REGIONS for b in REGIONS)
+
+
+def test_only_neighbours_are_linked_where_the_topology_says_so() -> None:
+    agenda, network, boxes = connected(4, Weather(), neighbours=[[1, 3], [0, 2], [1, 3], [2, 0]])
+
+    network.send(0, None, Channel.SYNC, b"to neighbours")
+    agenda.run_until(2 * SECOND_US)
+
+    assert [e.peer for e in boxes[0].got if isinstance(e, PeerUp)] in ([1, 3], [3, 1])
+    assert [box.payloads(0) for box in boxes] == [[], [b"to neighbours"], [], [b"to neighbours"]]
+    assert not network.is_full
 
 
 def test_duplicates_come_again_and_reordered_frames_out_of_order() -> None:

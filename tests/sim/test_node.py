@@ -342,7 +342,7 @@ def test_clocks_on_the_wall_may_be_wrong_and_monotonic_ones_only_grow() -> None:
     bench = Bench(lambda event: Step())
     bench.run()
     bench.node.submit(1, ())
-    bench.node.skew_ms = -3_600_000
+    bench.node.clock.skew_ms = -3_600_000
     bench.run()
     bench.node.submit(2, ())
 

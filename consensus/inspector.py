@@ -1,0 +1,100 @@
+"""What comes from outside, decoded and checked: pure functions of bytes, given the genesis.
+
+A replica has one of its own.  A simulator may give one to many replicas, so that what all of them
+receive is looked at once: since nothing here depends on a node, they cannot tell the difference.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from consensus.interface import AnyCertificate, Consensus, Message
+from consensus.io import Channel
+from consensus.packets import Packet, SignedPacket, decode_packet
+from ledger import encoding
+from ledger.errors import DecodeFault, PeerFault
+from ledger.genesis import Genesis
+from ledger.keys import Scheme
+from ledger.statement import Statement
+
+if TYPE_CHECKING:
+    from consensus.recovery import Setup
+
+CHECKED_MAX = 20_000
+"""Signatures known to be right, so that a certificate of counted votes costs nothing."""
+CERTIFICATES_MAX = 1_000
+"""Certificates known to be right: each comes many times, in proposals and in timeouts."""
+
+
+class Inspector:
+    """Decodes packets and messages of one epoch, and checks signatures and certificates."""
+
+    def __init__(self, genesis: Genesis, scheme: Scheme, protocol: type[Consensus]) -> None:
+        self._network = genesis.network
+        self._epoch = genesis.epoch
+        self._scheme = scheme
+        self._protocol = protocol
+        self._kinds: dict[int, type[Message]] = {m.KIND: m for m in protocol.MESSAGES}
+        self._checked: OrderedDict[tuple[bytes, bytes, bytes], None] = OrderedDict()
+        self._certificates: OrderedDict[AnyCertificate, None] = OrderedDict()
+
+    @classmethod
+    def of(cls, setup: Setup) -> Inspector:
+        """The one that a replica of this setup uses: given, or its own."""
+        return setup.inspector or cls(setup.genesis, setup.scheme, setup.protocol)
+
+    def packet(self, channel: Channel, payload: bytes) -> tuple[int, Packet]:
+        """(epoch number, packet) of a frame.  Raises DecodeFault."""
+        return decode_packet(channel, payload)
+
+    def message(self, packet: SignedPacket) -> Message:
+        """The plugin's message in a packet, whose signature and certificates are right.
+
+        Raises Fault.
+        """
+        message = decode_message(self._kinds, packet.kind, packet.body)
+        statement = Statement(self._network, self._epoch.id, *message.statement())
+        key = self._epoch.validators.consensus_key(packet.sender)
+        if not self._verify(key, statement.signed_bytes(), packet.signature):
+            raise PeerFault("message.signature", f"of validator {packet.sender}")
+        for certificate in message.certificates():
+            self.check_certificate(certificate)
+        return message
+
+    def check_certificate(self, certificate: AnyCertificate) -> None:
+        """Raise Fault unless exactly a quorum has signed what it says."""
+        if certificate in self._certificates:
+            return
+        validators = self._epoch.validators
+        certificate.check(
+            self._network,
+            self._epoch.id,
+            validators,
+            self._verify,
+            quorum=self._protocol.certificate_quorum(certificate.phase, validators),
+        )
+        self._certificates[certificate] = None
+        if len(self._certificates) > CERTIFICATES_MAX:
+            self._certificates.popitem(last=False)
+
+    def _verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
+        index = (key, message, signature)
+        if index in self._checked:
+            return True
+        if not self._scheme.verify(key, message, signature):
+            return False
+        self._checked[index] = None
+        if len(self._checked) > CHECKED_MAX:
+            self._checked.popitem(last=False)
+        return True
+
+
+def decode_message(kinds: dict[int, type[Message]], kind: int, body: bytes) -> Message:
+    """The plugin's message of these bytes.  Raises DecodeFault."""
+    message_type = kinds.get(kind)
+    if message_type is None:
+        raise DecodeFault("message.kind", f"the protocol has no message of kind {kind}")
+    return message_type.from_row(
+        encoding.decode(body, message_type.SHAPE, size_max=512 * 1024, what="message")
+    )

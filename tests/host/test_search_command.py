@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -20,12 +21,12 @@ import psutil
 import pytest
 
 from consensus.protocols.jolteon import Jolteon
-from host.commands.search import parse_budget
+from host.commands.search import command, parse_budget
 from host.search import Limit, Progress, search
 from ledger.errors import UserError
 from sim.plugin_scenario import PluginScenario
 from sim.scenario_file import read_scenario
-from sim.search import ChunkReport, Finding, Hunt
+from sim.search import STRATEGIES, ChunkReport, Finding, Hunt
 from tests.host.program import NODE, ROOT, call, run
 
 MUTANT = "tests.consensus.mutants_tendermint:QuorumOfTwoThirds"
@@ -302,3 +303,35 @@ def test_without_dask_the_way_to_get_it_is_said(tmp_path: Path) -> None:
     assert done.error_line() == (
         "error: --scheduler needs Dask: pip install 'ledger-node[distributed]'"
     )
+
+
+DOCUMENT = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+
+
+def test_the_commands_of_the_document_do_what_it_says(tmp_path: Path) -> None:
+    block = re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL)[0]
+    sound, mutant, corpus = (shlex.split(line)[2:] for line in block.splitlines())
+    place = ["-o", str(tmp_path), "--workers", "1"]
+
+    assert sound[-2:] == ["--budget", "60s"]
+    assert call(*sound[:-2], "--scenarios", "12", *place).check()
+    found = call(*mutant, *place)
+    assert found.code == 1
+    shown = re.findall(r"^found: (.*)$", DOCUMENT, re.MULTILINE)
+    assert f"found: {shown[0]}\n" in found.out
+    assert call(*corpus).check().out.endswith(" 0 not as stated\n")
+
+
+def test_the_scenario_of_the_document_is_one(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", DOCUMENT, re.DOTALL)
+    (tmp_path / "halves.toml").write_text(text, encoding="utf-8")
+
+    assert call("search", "--replay", tmp_path).check().out.startswith("ok     halves.toml")
+
+
+def test_the_document_names_every_option_and_strategy() -> None:
+    named = set(re.findall(r"`(--?[a-z-]+)", DOCUMENT))
+    options = {option for one in command.params for option in one.opts if option != "--output"}
+
+    assert options <= named
+    assert all(f"| `{name}` |" in DOCUMENT for name in STRATEGIES)

@@ -13,7 +13,7 @@ from ledger.errors import UnreachableError, UserError
 
 P = ParamSpec("P")
 T = TypeVar("T")
-CONNECT_S = 10
+CONNECT_S = 3
 Engine = tuple[Executor, int]
 """(who plays, how many chunks at a time)."""
 

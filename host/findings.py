@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from host.commands.sim_plugins import run_recorded
+from host.picture import write_page
 from host.plugins import find_protocol
 from host.replay import scenario_of
 from host.search import Result
 from ledger.errors import UserError
 from sim.plugin_scenario import PluginScenario
+from sim.record_replicas import record
 from sim.scenario_file import ScenarioFile, write_scenario
 from sim.search import Hunt, play
 from sim.shrink import Size, size_of
@@ -44,6 +46,18 @@ def write_finding(hunt: Hunt, result: Result, folder: Path) -> Path:
     return path
 
 
+def draw_finding(hunt: Hunt, result: Result, path: Path) -> Path:
+    """Write a page with the run's space-time diagram beside its scenario file."""
+    scenario = result.shrunk.scenario
+    if isinstance(scenario, PluginScenario):
+        _, recording = run_recorded(scenario)
+    else:
+        _, recording = record(scenario, find_protocol(hunt.protocol))
+    page = path.with_suffix(".html")
+    write_page(recording, str(page))
+    return page
+
+
 def smaller(result: Result) -> str:
     """What became of the size of a scenario, in words."""
     before, after = size_of(result.found.scenario), size_of(result.shrunk.scenario)
@@ -69,11 +83,6 @@ def size_document(size: Size) -> dict[str, int]:
 def _submitted(result: Result) -> str:
     is_bare = isinstance(result.found.scenario, PluginScenario)
     return "payloads" if is_bare else "transactions"
-
-
-def replay_words(path: Path) -> str:
-    """What a person types to see a finding again."""
-    return shlex.join(["python", "node.py", "sim", "--scenario", str(path)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""Finding the scenario that a person names."""
+"""Finding the scenario of a command line, and naming the command that runs it again."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from host.plugins import find_protocol
@@ -26,3 +27,8 @@ def scenario_of(argument: str) -> ScenarioFile:
         return read_scenario(text, find=find_protocol)
     except UserError as error:
         raise UserError(f"{argument}: {error}") from None
+
+
+def replay_words(argument: str) -> str:
+    """What a person types to see the run of a scenario, or of its file, again."""
+    return shlex.join(["python", "node.py", "sim", "--scenario", argument])

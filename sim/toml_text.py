@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -36,7 +37,8 @@ def write_fields(value: Any, *, leave_out: Iterable[str] = ()) -> str:
 
 def _table(value: Any, leave_out: frozenset[str] = frozenset()) -> dict[str, Any]:
     """The fields that differ from their defaults, as tables, lists and scalars."""
-    hints = get_type_hints(type(value))
+    kind: Any = type(value)
+    hints = _hints(kind)
     table = {}
     for field in fields(value):
         one, default = getattr(value, field.name), _default(field)
@@ -109,7 +111,7 @@ def read_fields(kind: Any, table: dict[str, Any], *, path: str = "", **given: An
 
     Raises UserError with the path of a key that is unknown, missing, or of the wrong type.
     """
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     known = {field.name: field for field in fields(kind) if field.init and field.name not in given}
     for key in table:
         if key not in known:
@@ -179,6 +181,12 @@ def _one_of(value: Any, choices: dict[str, Any], path: str) -> Any:
 
 
 # --- types ----------------------------------------------------------------------------------------
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """The types of a dataclass's fields; finding them out takes long."""
+    return get_type_hints(kind)
 
 
 def _default(field: Field[Any]) -> Any:

@@ -13,14 +13,15 @@ import click
 
 from host.engines import Engine, dask_engine, local_engine
 from host.findings import (
+    draw_finding,
     judge_corpus,
-    replay_words,
     size_document,
     smaller,
     write_finding,
 )
 from host.plugins import find_protocol
 from host.progress import Bar
+from host.replay import replay_words
 from host.search import Limit, Progress, Result, make_small, search
 from ledger.errors import UserError
 from sim.scenario_file import ScenarioFile, write_scenario
@@ -89,6 +90,8 @@ def command(
     engine = dask_engine(scheduler) if scheduler else local_engine(workers or os.cpu_count() or 1)
     progress, results = _search(hunt, limit, engine, as_json)
     paths = [write_finding(hunt, result, output) for result in results]
+    for result, path in zip(results, paths, strict=True):
+        draw_finding(hunt, result, path)
     if as_json:
         document = _document(hunt, progress, results, paths)
         click.echo(json.dumps(document, sort_keys=True))
@@ -179,7 +182,8 @@ def _document(
                 "runs": result.runs,
                 "whole_replicas": result.whole_words,
                 "file": str(path),
-                "replay": replay_words(path),
+                "picture": str(path.with_suffix(".html")),
+                "replay": replay_words(str(path)),
                 "scenario": write_scenario(
                     ScenarioFile(result.shrunk.scenario, hunt.protocol, result.shrunk.broken)
                 ),
@@ -218,7 +222,8 @@ def _show(hunt: Hunt, progress: Progress, results: list[Result], paths: list[Pat
         click.echo(f"  by {found.strategy}, scenario {found.number}")
         click.echo(f"  made small in {result.runs} runs: {smaller(result)}")
         click.echo(f"  whole replicas: {result.whole_words}")
-        click.echo(f"  see it again: {replay_words(path)}")
+        click.echo(f"  picture: {path.with_suffix('.html')}")
+        click.echo(f"  see it again: {replay_words(str(path))}")
     bound = _upper_bound(progress)
     if bound is not None:
         click.echo(

@@ -72,7 +72,7 @@ def test_every_command_has_help_with_an_example(
 
 def test_the_list_of_commands_is_the_folder_of_commands() -> None:
     folder = Path(main.__file__).parent
-    shared = {"__init__", "main", "options"}
+    shared = {"__init__", "main", "options", "sim_plugins"}
 
     assert {path.stem for path in folder.glob("*.py")} - shared == set(main.COMMANDS)
 

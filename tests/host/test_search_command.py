@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 import signal
+import socket
 import subprocess
+import sys
+from collections.abc import Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import distributed
+import psutil
 import pytest
 
 from consensus.protocols.jolteon import Jolteon
-from host.commands.search import parse_budget
+from host.commands.search import command, parse_budget
 from host.search import Limit, Progress, search
 from ledger.errors import UserError
 from sim.plugin_scenario import PluginScenario
 from sim.scenario_file import read_scenario
-from sim.search import ChunkReport, Finding, Hunt
+from sim.search import STRATEGIES, ChunkReport, Finding, Hunt
 from tests.host.program import NODE, ROOT, call, run
 
 MUTANT = "tests.consensus.mutants_tendermint:QuorumOfTwoThirds"
@@ -40,6 +48,8 @@ def test_a_mutant_is_found_made_small_and_seen_again(tmp_path: Path) -> None:
     again = call(*words[2:])
     assert again.code == 1
     assert "violated: agreement after" in again.out
+    page = Path(words[4]).with_suffix(".html").read_text(encoding="utf-8")
+    assert page.lower().startswith("<!doctype html>")
     text = Path(words[4]).read_text(encoding="utf-8")
     assert text.startswith("# QuorumOfTwoThirds, 4 validators: agreement is broken after ")
     assert read_scenario(text).expect == "agreement"
@@ -47,9 +57,9 @@ def test_a_mutant_is_found_made_small_and_seen_again(tmp_path: Path) -> None:
 
 def test_how_many_share_the_work_changes_nothing(tmp_path: Path) -> None:
     def hunt(*more: object) -> dict[str, Any]:
-        done = run(
+        done = call(
             "search", "--protocol", MUTANT, "--scenarios", 36, "--strategy", "twins",
-            "--json", "-o", tmp_path, *more, cwd=ROOT,
+            "--json", "-o", tmp_path, *more,
         )  # fmt: skip
         assert done.code == 1, done.err
         document: dict[str, Any] = done.document
@@ -115,8 +125,9 @@ def test_ctrl_c_says_how_far_it_came_and_ends_cleanly() -> None:
         process_group=0,
     )  # fmt: skip
     assert process.stderr is not None
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(3)
+    while len(psutil.Process(process.pid).children()) < 2:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
 
@@ -228,3 +239,99 @@ def test_a_corpus_is_judged_by_what_its_files_state(tmp_path: Path) -> None:
 
     (tmp_path / "d.toml").write_text("nonsense", encoding="utf-8")
     assert "d.toml: this is not a scenario" in call("search", "--replay", tmp_path).error_line()
+
+
+@contextmanager
+def dask_cluster(folder: Path) -> Iterator[str]:
+    """The address of a cluster of two workers, each a process."""
+    meeting = folder / "scheduler.json"
+    common = ["--scheduler-file", str(meeting), "--no-dashboard", "--interface", "lo"]
+    scheduler = ["dask_scheduler", "--port", "0", *common]
+    worker = ["dask_worker", "--nthreads", "1", "--no-nanny", *common]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.{name}", *words],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        for name, *words in (scheduler, worker, worker)
+    ]  # fmt: skip
+    try:
+        # The client waits for the scheduler's file, and then for both workers.
+        with distributed.Client(scheduler_file=str(meeting), set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+            yield client.scheduler.address
+    finally:
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.wait()
+
+
+def test_a_dask_cluster_finds_what_this_machine_finds(tmp_path: Path) -> None:
+    hunt = (
+        "search", "--protocol", MUTANT, "--scenarios", 36, "--strategy", "twins", "--json",
+        "-o", tmp_path / "found",
+    )  # fmt: skip
+    with dask_cluster(tmp_path) as address:
+        there = call(*hunt, "--scheduler", address)
+    here = call(*hunt, "--workers", 1)
+
+    assert there.code == here.code == 1, there.err
+    first, second = there.document, here.document
+    del first["speed"], second["speed"]
+    assert first == second
+
+
+def test_where_no_scheduler_answers_it_says_so_in_one_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        done = call("search", "--scheduler", address, "--budget", "1s")
+
+    assert done.code == 3
+    assert f"no Dask scheduler answers at {address}" in done.err
+    assert call("search", "--scheduler", "nonsense", "--budget", "1s").code in (2, 3)
+
+
+def test_without_dask_the_way_to_get_it_is_said(tmp_path: Path) -> None:
+    (tmp_path / "distributed.py").write_text("raise ImportError\n", encoding="utf-8")
+
+    done = run("search", "--scheduler", "tcp://127.0.0.1:1", env={"PYTHONPATH": str(tmp_path)})
+
+    assert done.code == 2
+    assert done.error_line() == (
+        "error: --scheduler needs Dask: pip install 'ledger-node[distributed]'"
+    )
+
+
+DOCUMENT = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+
+
+def test_the_commands_of_the_document_do_what_it_says(tmp_path: Path) -> None:
+    block = re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL)[0]
+    sound, mutant, corpus = (shlex.split(line)[2:] for line in block.splitlines())
+    place = ["-o", str(tmp_path), "--workers", "1"]
+
+    assert sound[-2:] == ["--budget", "60s"]
+    assert call(*sound[:-2], "--scenarios", "12", *place).check()
+    found = call(*mutant, *place)
+    assert found.code == 1
+    shown = re.findall(r"^found: (.*)$", DOCUMENT, re.MULTILINE)
+    assert f"found: {shown[0]}\n" in found.out
+    assert call(*corpus).check().out.endswith(" 0 not as stated\n")
+
+
+def test_the_scenario_of_the_document_is_one(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", DOCUMENT, re.DOTALL)
+    (tmp_path / "halves.toml").write_text(text, encoding="utf-8")
+
+    assert call("search", "--replay", tmp_path).check().out.startswith("ok     halves.toml")
+
+
+def test_the_document_names_every_option_and_strategy() -> None:
+    named = set(re.findall(r"`(--?[a-z-]+)", DOCUMENT))
+    options = {option for one in command.params for option in one.opts if option != "--output"}
+
+    assert options <= named
+    assert all(f"| `{name}` |" in DOCUMENT for name in STRATEGIES)

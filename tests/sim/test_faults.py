@@ -10,7 +10,7 @@ import pytest
 from ledger.errors import UserError
 from sim.faults import FAULTS, OLDER_FAULTS, OLDER_INCIDENTS, draw_scenario, replay_command
 from sim.scenario import Scenario, Weather
-from sim.scenario_file import read_scenario
+from sim.scenario_file import ScenarioFile, read_scenario, write_scenario
 
 SEEDS = range(300)
 
@@ -71,6 +71,13 @@ def test_newer_kinds_leave_what_a_seed_drew_of_the_older_ones() -> None:
 def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UserError, match="unknown fault earthquake; the kinds are .*crash"):
         draw_scenario(1, "solo", 4, faults=("earthquake",))
+
+
+def test_a_scenario_in_an_unknown_region_is_refused() -> None:
+    scenario = replace(draw_scenario(1, "solo", 4), regions=("atlantis",))
+
+    with pytest.raises(UserError, match="unknown region atlantis; the regions are virginia"):
+        read_scenario(write_scenario(ScenarioFile(scenario, "solo")))
 
 
 @pytest.mark.parametrize(

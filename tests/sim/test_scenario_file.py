@@ -46,7 +46,7 @@ def replica_scenarios(draw: st.DrawFn) -> Scenario:
 
 
 @given(plugin_scenarios() | replica_scenarios(), NOTES, st.sampled_from(["", "agreement"]))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_what_is_written_is_read_again(
     scenario: PluginScenario | Scenario, note: str, expect: str
 ) -> None:

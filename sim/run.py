@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+from consensus.inspector import Inspector
 from consensus.interface import Consensus, Message
 from consensus.io import Channel
 from consensus.recovery import Recovered, Setup, first_writes, recover
@@ -147,7 +148,10 @@ class Run:
             self.findings,
         )
         self._protocol = protocol
-        self._inspector = SharedInspector(self.genesis, scheme_named(SCHEME), protocol)
+        self.inspector: Inspector | None = SharedInspector(
+            self.genesis, scheme_named(SCHEME), protocol
+        )
+        """What all replicas decode and check with; None lets each have its own."""
         self._wrap = wrap
         self._recovered_ms = 0
         self._excused = ""
@@ -173,7 +177,7 @@ class Run:
             self.signers[index],
             self._protocol,
             (Records(),),
-            self._inspector,
+            self.inspector,
         )
         replica: Machine = Replica(setup, self.remember(reader, setup))
         return self._wrap(index, replica) if self._wrap else replica

@@ -17,7 +17,7 @@ from ledger.certified import CheckpointCertificate, parse_certificate
 from ledger.errors import DecodeFault, PeerFault
 from ledger.genesis import Genesis
 from ledger.keys import Scheme
-from ledger.statement import Statement
+from ledger.statement import Slot, Statement
 
 if TYPE_CHECKING:
     from consensus.recovery import Setup
@@ -56,13 +56,16 @@ class Inspector:
         Raises Fault.
         """
         message = decode_message(self._kinds, packet.kind, packet.body)
-        statement = Statement(self._network, self._epoch.id, *message.statement())
         key = self._epoch.validators.consensus_key(packet.sender)
-        if not self._verify(key, statement.signed_bytes(), packet.signature):
+        if not self._verify(key, self.signed_bytes(*message.statement()), packet.signature):
             raise PeerFault("message.signature", f"of validator {packet.sender}")
         for certificate in message.certificates():
             self.check_certificate(certificate)
         return message
+
+    def signed_bytes(self, phase: str, slot: Slot, value: bytes) -> bytes:
+        """What a validator of this network and epoch signs to say this."""
+        return Statement(self._network, self._epoch.id, phase, slot, value).signed_bytes()
 
     def checkpoint(self, note: bytes) -> CheckpointCertificate:
         """The checkpoint certificate that a note carries, its signatures right.  Raises Fault."""

@@ -56,17 +56,16 @@ class Inspector:
         Raises Fault.
         """
         message = decode_message(self._kinds, packet.kind, packet.body)
-        self.check_signature(packet.sender, message.statement(), packet.signature)
+        key = self._epoch.validators.consensus_key(packet.sender)
+        if not self._verify(key, self.signed_bytes(*message.statement()), packet.signature):
+            raise PeerFault("message.signature", f"of validator {packet.sender}")
         for certificate in message.certificates():
             self.check_certificate(certificate)
         return message
 
-    def check_signature(self, sender: int, said: tuple[str, Slot, bytes], signature: bytes) -> None:
-        """Raise PeerFault unless the sender signed this (phase, slot, value) in this epoch."""
-        statement = Statement(self._network, self._epoch.id, *said)
-        key = self._epoch.validators.consensus_key(sender)
-        if not self._verify(key, statement.signed_bytes(), signature):
-            raise PeerFault("message.signature", f"of validator {sender}")
+    def signed_bytes(self, phase: str, slot: Slot, value: bytes) -> bytes:
+        """What a validator of this network and epoch signs to say this."""
+        return Statement(self._network, self._epoch.id, phase, slot, value).signed_bytes()
 
     def checkpoint(self, note: bytes) -> CheckpointCertificate:
         """The checkpoint certificate that a note carries, its signatures right.  Raises Fault."""

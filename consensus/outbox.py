@@ -96,8 +96,12 @@ class Outbox:
         if len(self.connected) <= FEW_ABOVE:
             self.send_all(packet)
             return
+        self.send_each(self.next_few(), packet)
+
+    def send_each(self, peers: Iterable[int], packet: Packet) -> None:
+        """To each of these."""
         payload = encode_packet(packet, self.epoch)
-        for peer in self.next_few():
+        for peer in peers:
             self._step.outputs.append(SendFrame(peer, packet.CHANNEL, payload))
 
     def next_few(self) -> list[int]:

@@ -6,7 +6,9 @@ Everything else is unsigned and authenticated by the link it came over, or prove
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from consensus.interface import AnyCertificate, DecisionProof
@@ -357,13 +359,20 @@ _SHAPES = {
     )
     for kind in _TYPES.values()
 }
-_FIELDS = {kind.KIND: tuple(f.name for f in fields(kind)) for kind in _TYPES.values()}
+_ROWS: dict[int, Callable[[Any], Any]] = {
+    kind.KIND: attrgetter(*(field.name for field in fields(kind))) for kind in _TYPES.values()
+}
+"""By kind, what takes the fields of a packet all at once; the lone field of one by itself."""
+_LONE = {kind.KIND for kind in _TYPES.values() if len(fields(kind)) == 1}
 
 
 def encode_packet(packet: Packet, epoch: int) -> bytes:
     """The frame payload of a packet, sent in this epoch (its number)."""
-    row = tuple(getattr(packet, name) for name in _FIELDS[packet.KIND])
-    return encoding.encode((VERSION, packet.KIND, epoch, *row))
+    kind = packet.KIND
+    row = _ROWS[kind](packet)
+    if kind in _LONE:
+        return encoding.encode((VERSION, kind, epoch, row))
+    return encoding.encode((VERSION, kind, epoch, *row))
 
 
 def decode_packet(channel: Channel, payload: bytes) -> tuple[int, Packet]:

@@ -344,10 +344,11 @@ class Replica:
         self._confirmation.go_on()
         if self._ticks % STATUS_TICKS == 0:
             self._greeting.ask_again()
-            for peer in self._outbox.next_few():
+            peers = self._outbox.next_few()
+            for peer in peers:
                 self._spreading.announce(peer)
-                self._outbox.send(peer, self._status(reply=True))
             self._confirmation.send_own()
+            self._outbox.send_each(peers, self._status(reply=True))
         self._ask_for_blocks()
 
 

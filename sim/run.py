@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+from consensus.inspector import Inspector
 from consensus.interface import Consensus, Message
 from consensus.io import Channel
 from consensus.recovery import Recovered, Setup, first_writes, recover
@@ -154,7 +155,10 @@ class Run:
             self.findings,
         )
         self._protocol = protocol
-        self._inspector = SharedInspector(self.genesis, scheme_named(scheme), protocol)
+        self.inspector: Inspector | None = SharedInspector(
+            self.genesis, scheme_named(scheme), protocol
+        )
+        """What all replicas decode and check with; None lets each have its own."""
         self._wrap = wrap
         self._recovered_ms = 0
         self.votes = VoteOracle(self.findings, partial(_message_of, protocol))
@@ -194,7 +198,7 @@ class Run:
             self.signers[me],
             self._protocol,
             (Records(),),
-            inspector=self._inspector,
+            inspector=self.inspector,
         )
         setup = armed(self.scenario, setup)
         replica: Machine = Replica(setup, self.remember(reader, setup))

@@ -86,7 +86,7 @@ class World:
         draw = self.stream("world")
         for node in self.nodes:
             node.engine.write(first_writes, sync=True)
-            self.agenda.at(draw.randrange(_BOOT_MS_MAX * MS), node.boot)
+            self.agenda.at(draw.randrange(_BOOT_MS_MAX * MS), self._boot, node)
         self.injector = Injector(self.agenda, self.network, self.nodes, leader, first_writes)
         self.injector.plan(scenario.incidents)
         self.agenda.at(scenario.stable_ms * MS, self._stabilise)
@@ -98,8 +98,12 @@ class World:
         """The global stabilisation time: all faults that end have ended; the weather is calm."""
         self.network.weather = self.scenario.calm
         for node in self.nodes:
-            if node.index not in self.injector.down:
-                node.boot()
+            self._boot(node)
+
+    def _boot(self, node: Node) -> None:
+        """Start a node, unless an incident keeps it from that."""
+        if node.index not in self.injector.down:
+            node.boot()
 
 
 def _distances_us(scenario: Scenario) -> list[list[int]] | None:

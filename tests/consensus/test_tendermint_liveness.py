@@ -105,7 +105,9 @@ def all_lost_once(protocol: type[Tendermint]) -> PluginReport:
 
 def slow_links(protocol: type[Tendermint]) -> PluginReport:
     """L8: messages take longer than the first timeouts."""
-    script = Script(PluginScenario(protocol, payloads=0, delay_us=1_500_000, jitter_us=0))
+    script = Script(
+        PluginScenario(protocol, payloads=0, delay_us=1_500_000, jitter_us=0, bound_ms=60_000)
+    )
     script.run_ms(5)
     script.submit(PAYLOAD)
     return script.run()

@@ -17,7 +17,6 @@ from consensus.protocols.tendermint_messages import PRECOMMIT, Precommit
 from consensus.replica import Replica
 from ledger.certificate import TimeoutCertificate
 from ledger.encoding import encode
-from ledger.errors import PeerFault
 from ledger.statement import Slot, Statement
 from tests.schedules.mutants import Kind, lacking
 from tests.schedules.stage import Stage
@@ -30,19 +29,15 @@ EARLIER = hashlib.sha256(b"an earlier epoch").digest()
 class ForgetsEpoch(Inspector):
     """Judges statements as if they named no epoch."""
 
-    def check_signature(self, sender: int, said: tuple[str, Slot, bytes], signature: bytes) -> None:
-        message = Statement(self._network, NOWHERE, *said).signed_bytes()
-        if not self._verify(self._epoch.validators.consensus_key(sender), message, signature):
-            raise PeerFault("message.signature")
+    def signed_bytes(self, phase: str, slot: Slot, value: bytes) -> bytes:
+        return Statement(self._network, NOWHERE, phase, slot, value).signed_bytes()
 
 
 class ForgetsNetwork(Inspector):
     """Judges statements as if they named no network."""
 
-    def check_signature(self, sender: int, said: tuple[str, Slot, bytes], signature: bytes) -> None:
-        message = Statement(NOWHERE, self._epoch.id, *said).signed_bytes()
-        if not self._verify(self._epoch.validators.consensus_key(sender), message, signature):
-            raise PeerFault("message.signature")
+    def signed_bytes(self, phase: str, slot: Slot, value: bytes) -> bytes:
+        return Statement(NOWHERE, self._epoch.id, phase, slot, value).signed_bytes()
 
 
 class BelievesCertificates(Inspector):

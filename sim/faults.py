@@ -18,6 +18,7 @@ from sim.agenda import MS, Agenda
 from sim.network import Network
 from sim.node import Node
 from sim.scenario import Incident, Load, Pace, Scenario, Weather
+from sim.scenario_file import ScenarioFile, write_scenario
 from sim.watcher import Boundary
 
 WEATHERS = ("delay", "loss", "duplicate", "reorder", "replay")
@@ -96,12 +97,16 @@ def replay_command(scenario: Scenario) -> str:
     drawn = draw_scenario(scenario.seed, scenario.protocol, scenario.nodes)
     named = draw_scenario(scenario.seed, scenario.protocol, scenario.nodes, faults=scenario.faults)
     if scenario not in (drawn, named):
-        return shlex.join([*words, "--scenario", scenario.to_json()])
+        return shlex.join([*words, "--scenario", _text_of(scenario)])
     words += ["--protocol", scenario.protocol, "--nodes", str(scenario.nodes)]
     words += ["--seed", str(scenario.seed)]
     if scenario != drawn:
         words += ["--faults", ",".join(scenario.faults) or "none"]
     return shlex.join(words)
+
+
+def _text_of(scenario: Scenario) -> str:
+    return write_scenario(ScenarioFile(scenario, scenario.protocol))
 
 
 def _draw_limits(draw: Random) -> tuple[tuple[str, int], ...]:

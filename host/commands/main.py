@@ -27,6 +27,7 @@ COMMANDS = {
     "audit": "Re-hash and re-verify everything in a stopped home.",
     "keys": "Make and show member keys.",
     "sim": "Run the same replicas in virtual time, with faults drawn from a seed.",
+    "search": "Hunt for a scenario that breaks a protocol, and make it small.",
 }
 """Name and help of every command, so that listing them imports none."""
 

@@ -9,18 +9,20 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import click
 
-from consensus.registry import protocol_named
+from host.plugins import find_protocol
 from host.progress import Bar
-from ledger.errors import UserError
+from host.replay import plugin_document, scenario_of, show_plugins
 from sim.faults import FAULTS, draw_scenario
+from sim.plugins import PluginScenario
+from sim.plugins import run as run_plugins
 from sim.run import SimReport, run
-from sim.scenario import Scenario, from_json
+from sim.scenario import Scenario
+from sim.scenario_file import ScenarioFile
 
 NONE = "none"
 
@@ -43,8 +45,8 @@ NONE = "none"
 @click.option(
     "--scenario",
     "scenario_text",
-    metavar="JSON|FILE",
-    help="Run exactly this scenario, as a violation prints it.",
+    metavar="FILE|TEXT",
+    help="Run exactly this scenario, of a file or as a violation prints it.",
 )
 @click.option("--jobs", type=click.IntRange(1), help="Processes; one a core unless given.")
 @click.option(
@@ -66,14 +68,17 @@ def command(
     the same trace hash on every machine.
     """
     if scenario_text is not None:
-        scenarios = [from_json(_text_of(scenario_text))]
+        file = scenario_of(scenario_text)
+        if isinstance(file.scenario, PluginScenario):
+            return _run_plugins(file, file.scenario, as_json)
+        scenarios = [file.scenario]
     else:
         kinds = None if faults is None else _kinds(faults)
         scenarios = [
             draw_scenario(number, protocol, nodes, faults=kinds)
             for number in range(seed, seed + seeds)
         ]
-    protocol_named(scenarios[0].protocol)
+    find_protocol(scenarios[0].protocol)
     reports: dict[int, SimReport] = {}
     with Bar("simulating", len(scenarios), hidden=as_json) as bar:
         for report in run_all(scenarios, jobs or os.cpu_count() or 1):
@@ -87,9 +92,18 @@ def command(
     return 0 if all(report.is_sound for report in ordered) else 1
 
 
+def _run_plugins(file: ScenarioFile, scenario: PluginScenario, as_json: bool) -> int:
+    report = run_plugins(scenario)
+    if as_json:
+        click.echo(json.dumps(plugin_document(file, report), sort_keys=True))
+    else:
+        show_plugins(file, report)
+    return 1 if report.violations else 0
+
+
 def run_one(scenario: Scenario) -> SimReport:
     """One run, with the plugin found anew: this may be a process of its own."""
-    return run(scenario, protocol_named(scenario.protocol))
+    return run(scenario, find_protocol(scenario.protocol))
 
 
 def run_all(scenarios: list[Scenario], jobs: int) -> Iterator[SimReport]:
@@ -97,7 +111,7 @@ def run_all(scenarios: list[Scenario], jobs: int) -> Iterator[SimReport]:
     if len(scenarios) == 1 or jobs == 1:
         yield from map(run_one, scenarios)
         return
-    with ProcessPoolExecutor(min(jobs, len(scenarios)), initializer=_begin_process) as pool:
+    with ProcessPoolExecutor(min(jobs, len(scenarios)), initializer=begin_process) as pool:
         try:
             for done in as_completed([pool.submit(run_one, scenario) for scenario in scenarios]):
                 yield done.result()
@@ -105,7 +119,7 @@ def run_all(scenarios: list[Scenario], jobs: int) -> Iterator[SimReport]:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin_process() -> None:
+def begin_process() -> None:
     """Ctrl-C is the parent's to handle; a process whose parent is gone ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
@@ -120,18 +134,6 @@ def _end_with_parent() -> None:
 
 def _kinds(text: str) -> tuple[str, ...]:
     return () if text == NONE else tuple(kind for kind in text.split(",") if kind)
-
-
-def _text_of(argument: str) -> str:
-    """The scenario itself, or what is in the file with this name."""
-    if argument.lstrip().startswith("{"):
-        return argument
-    try:
-        return Path(argument).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot read {argument}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{argument} holds no scenario") from None
 
 
 def _document(reports: list[SimReport]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from consensus.interface import Consensus, Pending
 from sim.conformance.recording import HONEST_FAULTS, fair_scenario
 from sim.conformance.subject import Subject
-from sim.plugin_life import Packet
+from sim.plugin_step import Packet
 from sim.plugins import (
     Crash,
     Partition,
@@ -23,6 +23,7 @@ from sim.plugins import (
     draw_scenario,
     run,
 )
+from sim.scenario_file import ScenarioFile, write_scenario
 
 Play = Callable[[type[Consensus]], list[str]]
 
@@ -52,7 +53,15 @@ def broken(checks: list[Check], protocol: type[Consensus]) -> str:
 def findings(report: PluginReport) -> list[str]:
     """The violations of a run in words, and the run itself."""
     lines = [f"{one.property} at {one.time_ms} ms: {one.sentence}" for one in report.violations]
-    return [*lines, f"played: {report.scenario}"] if lines else []
+    return [*lines, "", _file_of(report)] if lines else []
+
+
+def _file_of(report: PluginReport) -> str:
+    """The scenario as a file that plays it again; a broken twin has no name to find it by."""
+    scenario = report.scenario
+    name = f"{scenario.protocol.__module__}:{scenario.protocol.__qualname__}"
+    file = ScenarioFile(scenario, name, expect=report.violations[0].property)
+    return write_scenario(file) if "<locals>" not in name else ""
 
 
 def played(scenario: PluginScenario) -> Play:

@@ -65,14 +65,15 @@ def pytest_collection(session: pytest.Session) -> None:
 
 def subject_of(config: pytest.Config) -> Subject:
     """What `--protocol`, `--depth` and `--equivalent` say."""
+    from consensus.registry import protocol_named
     from ledger.errors import UserError
-    from sim.conformance.subject import Subject, load_protocol
+    from sim.conformance.subject import Subject
 
     name = config.getoption("--protocol")
     if not name:
         raise pytest.UsageError("say which plugin: --protocol NAME or --protocol MODULE:CLASS")
     try:
-        protocol = load_protocol(name)
+        protocol = protocol_named(name)
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
     return Subject(protocol, config.getoption("--depth"), tuple(config.getoption("--equivalent")))

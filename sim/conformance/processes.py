@@ -10,8 +10,9 @@ import subprocess
 import sys
 
 from consensus.interface import Consensus
+from consensus.registry import protocol_named
 from sim.conformance.recording import corpus
-from sim.conformance.subject import Subject, load_protocol
+from sim.conformance.subject import Subject
 
 LIMIT_S = 300
 
@@ -41,4 +42,4 @@ def trace_hashes_elsewhere(protocol: type[Consensus], hash_seed: int) -> list[st
 
 
 if __name__ == "__main__":
-    sys.stdout.write("\n".join(trace_hashes(Subject(load_protocol(sys.argv[1])))) + "\n")
+    sys.stdout.write("\n".join(trace_hashes(Subject(protocol_named(sys.argv[1])))) + "\n")

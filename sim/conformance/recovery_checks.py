@@ -11,7 +11,7 @@ from consensus.interface import Consensus, Signed
 from sim.conformance.checks import Check, Play, findings, played
 from sim.conformance.recording import fair_scenario, messages
 from sim.conformance.subject import Subject
-from sim.plugin_life import Packet
+from sim.plugin_step import Packet
 from sim.plugins import Crash, PluginScenario, Script
 
 CRASHES_MS = range(2, 42)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 
 from consensus.interface import Consensus
-from consensus.registry import protocol_named
-from ledger.errors import UserError
 from ledger.validators import QuorumRule
 
 HASTE = 25
@@ -48,20 +45,3 @@ class Subject:
             for name, number in sorted(self.protocol.PARAMETERS.items())
             if name.endswith("_ms")
         )
-
-
-def load_protocol(name: str) -> type[Consensus]:
-    """The plugin of an entry point, or the class of "module:Class".
-
-    Raises UserError where there is none.
-    """
-    module_name, colon, class_name = name.partition(":")
-    if not colon:
-        return protocol_named(name)
-    try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"there is no plugin {name}: {error}") from None
-    if not (isinstance(found, type) and issubclass(found, Consensus)):
-        raise UserError(f"{name} is not a Consensus class")
-    return found

@@ -38,3 +38,10 @@ class Salted(Solo):
 
     def on_timer(self, timer: object) -> None:
         pass
+
+
+class Brittle(Solo):
+    """Does not come back once anything is decided."""
+
+    def on_start(self) -> None:
+        assert self.root.height == 0, "it cannot begin anywhere else"

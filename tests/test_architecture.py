@@ -39,6 +39,8 @@ OUTSIDE_WORLD = {
     "uuid",
 }
 PURE_FILES = ["p2p/frames.py", "p2p/gossip.py", "p2p/hello.py", "p2p/topology.py"]
+STARTS_PROCESSES = "sim/conformance/processes.py"
+"""Part of a test suite: it runs a plugin again under another PYTHONHASHSEED."""
 TRIO_FILES = {"p2p/transport.py", "p2p/peers.py"}
 
 
@@ -126,8 +128,22 @@ def test_the_simulator_draws_randomness_from_its_seed_alone() -> None:
     wrong = [
         f"{path.relative_to(ROOT)} imports {name}"
         for path in python_files("sim")
+        if str(path.relative_to(ROOT)) != STARTS_PROCESSES
         for name in imported_names(path)
         if name in forbidden
     ]
 
     assert not wrong, "\n".join(wrong)
+
+
+def test_only_the_conformance_suite_imports_the_tools_of_tests() -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for package in MAY_IMPORT
+        for path in python_files(package)
+        if set(imported_names(path)) & {"pytest", "hypothesis"}
+    }
+
+    assert {name for name in users if not name.startswith("sim/conformance/")} <= {
+        "sim/strategies.py"
+    }

@@ -29,9 +29,11 @@ from api.waiting import Found, wait_for
 from ledger import genesis as genesis_format
 from ledger import queries
 from ledger.errors import Fault, StorageError
+from ledger.evidence import stored_evidence
 from ledger.store import Reader
 
 TEXT = "text/plain; charset=utf-8"
+OCTETS = "application/octet-stream"
 FULL = ("mempool.full", "node.busy")
 """Refusals that say nothing about the transaction: try again, or at another node."""
 FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
@@ -225,6 +227,13 @@ async def _consistency(api: Api, request: Request) -> Response:
     return JSONResponse({"old": old, "new": new, "path": [item.hex() for item in path]})
 
 
+async def _evidence(api: Api, request: Request) -> Response:
+    found = await api.node.read(lambda reader: stored_evidence(reader, api.node.genesis.network))
+    if found is None:
+        return _missing("this node holds nothing against any validator")
+    return Response(found, media_type=OCTETS, headers={"cache-control": "no-cache"})
+
+
 async def _tile(api: Api, request: Request) -> Response:
     level = request.path_params["level"]
     index, width = requests.tile_place(request.path_params["place"])
@@ -237,7 +246,7 @@ async def _tile(api: Api, request: Request) -> Response:
         raw = await api.node.read(lambda reader: queries.tile(reader, int(level), index, width))
     if raw is None:
         return _missing("the log has no such tile yet")
-    return Response(raw, media_type="application/octet-stream", headers=FOR_EVER)
+    return Response(raw, media_type=OCTETS, headers=FOR_EVER)
 
 
 LEVELS = frozenset(str(level) for level in range(8))
@@ -320,6 +329,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v1/headers/{height}", _header),
     ("GET", "/v1/certificates/{height}", _certificate),
     ("GET", "/v1/consistency", _consistency),
+    ("GET", "/v1/evidence", _evidence),
     ("GET", "/v1/records/{digest}", _records),
     ("GET", "/v1/statements", _statements),
     ("GET", "/v1/status", _status),

@@ -201,6 +201,13 @@ PATHS: dict[str, dict[str, Schema]] = {
             _query("new", "Leaves of the new log; those certified unless given."),
         )
     },
+    "/v1/evidence": {
+        "get": _operation(
+            "evidence",
+            "What this node holds against validators, checkable by anyone (docs/evidence.md).",
+            {"200": _file("A file of evidence.", "application/octet-stream", BYTES), **MISSING},
+        )
+    },
     "/v1/records/{digest}": {
         "get": _operation(
             "records",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from benchmarks.simulation import simulation
 from benchmarks.throughput import throughput
 
 
@@ -12,6 +13,7 @@ def benchmarks() -> None:
     """Measure the ledger on this machine, beside what the machine itself can do."""
 
 
+benchmarks.add_command(simulation)
 benchmarks.add_command(throughput)
 
 if __name__ == "__main__":

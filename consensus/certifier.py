@@ -12,9 +12,27 @@ from dataclasses import dataclass, field
 from consensus.guard import SignedCheckpoint
 from consensus.packets import CheckpointSignature
 from ledger.certified import CheckpointCertificate
+from ledger.validators import ValidatorSet
 
 AHEAD_MAX = 64
 """Heights above the own executed one whose signatures are kept."""
+
+COLLECTED_ABOVE = 7
+"""With more validators, checkpoint signatures go to collectors first, not to everyone."""
+COLLECTORS_MAX = 3
+"""How many of the f + 1 that would be sure to hold an honest one: each sends the certificate to
+everyone, and where all of them are faulty, the signatures go to everyone a little later anyway."""
+COLLECTING_MS = 1_000
+"""How long collectors have: a few times around the world."""
+
+
+def collectors(validators: ValidatorSet, height: int) -> list[int]:
+    """Who makes the certificate at a height of a large network; nobody in a small one."""
+    size = validators.size
+    if size <= COLLECTED_ABOVE:
+        return []
+    count = min(validators.faults + 1, COLLECTORS_MAX)
+    return [(height * count + place) % size for place in range(count)]
 
 
 @dataclass(slots=True)

@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consensus.certifier import Certifier
+from consensus.certifier import COLLECTING_MS, Certifier, collectors
 from consensus.guard import Guard
+from consensus.inspector import Inspector
 from consensus.interface import Decide, Root
 from consensus.io import Confirmed
 from consensus.jobs import CertifiedBlock, CertifiedRange, ExecuteBlock, stored_batch
@@ -30,7 +31,12 @@ from consensus.values import Judgement
 from ledger import layout
 from ledger.batch import Batch
 from ledger.block import BlockHeader
-from ledger.certified import CheckpointCertificate, checkpoint_text, parse_certificate
+from ledger.certified import (
+    CheckpointCertificate,
+    checkpoint_text,
+    parse_certificate,
+    stated_head,
+)
 from ledger.chain import Tip, next_header, tip_of
 from ledger.errors import PeerFault
 from ledger.execution import Execution, Executor
@@ -61,6 +67,7 @@ class Confirmation:
     ) -> None:
         genesis = setup.genesis
         self._setup = setup
+        self._inspector = Inspector.of(setup)
         self._outbox = outbox
         self._guard = guard
         self._spreading = spreading
@@ -73,12 +80,16 @@ class Confirmation:
         self.certifier = Certifier(self._validators.quorum, recovered.certified)
         self.note: tuple[int, bytes] | None = None
         """(height, note) of the latest certificate here."""
+        self.root = b""
+        """Of the log that it certifies."""
         self.may_sign = False
         """Whether this validator has learned that it forgot nothing it ever signed."""
         self._queue: deque[_Entry] = deque()
         self._uncertified: dict[int, tuple[Root, Tip]] = {}
         """height -> the root and the tip it leads to, of blocks decided or executed here."""
         self._decisions: deque[Decision] = deque()
+        self._signed_ms = -COLLECTING_MS
+        """When collectors got the own latest signature; long ago where nobody collects."""
         self._running = False
         self._catching_up: deque[CertifiedBlock] = deque()
         self._range: CertifiedRange | None = None
@@ -89,6 +100,7 @@ class Confirmation:
         head = recovered.head
         if recovered.note is not None:
             self.note = (recovered.certified, recovered.note)
+            self.root = stated_head(recovered.note, self._setup.genesis.origin).root
         for log in recovered.logs:
             self.certifier.executed(log.root.height, log.size, log.hash)
             self._uncertified[log.root.height] = (log.root, log.tip)
@@ -119,7 +131,7 @@ class Confirmation:
         for value in effect.values:
             verdict = ordering.values.judge(value, self._spreading.pool, self._outbox.now.wall_ms)
             if verdict is Judgement.NEVER:
-                self._outbox.halt(
+                self._part_ways(
                     f"a quorum decided the value {value.digest.hex()}, which is invalid here: "
                     "too many validators are faulty, or this node is"
                 )
@@ -252,7 +264,19 @@ class Confirmation:
         self._outbox.write(writes, sync=True)
         self.certifier.own = signed
         self._count_own()
-        self.send_own()
+        self._send_first()
+
+    def _send_first(self) -> None:
+        """Send a new signature to whoever collects it: everyone, or a few in a large network."""
+        chosen = collectors(self._validators, self.head.height)
+        packet = self._own_packet()
+        if not chosen or packet is None:
+            self.send_own()
+            return
+        self._signed_ms = self._outbox.now.monotonic_ms
+        for collector in chosen:
+            if collector != self._setup.me:
+                self._outbox.send(collector, packet)
 
     def _own_packet(self) -> CheckpointSignature | None:
         own, me = self.certifier.own, self._setup.me
@@ -268,7 +292,8 @@ class Confirmation:
     def send_own(self) -> None:
         """Send the own latest signature to everyone, until a certificate covers it."""
         packet = self._own_packet()
-        if packet is not None:
+        waits_ms = self._outbox.now.monotonic_ms - self._signed_ms
+        if packet is not None and waits_ms >= COLLECTING_MS:
             self._outbox.send_all(packet)
 
     # --- certified ---
@@ -301,14 +326,13 @@ class Confirmation:
         """Use a certificate for the own log; the height it claims if that is ahead, else 0."""
         if packet.height <= self.certifier.certified:
             return 0
-        certificate = parse_certificate(packet.note, self._setup.genesis.origin, self._validators)
-        certificate.check(self._setup.genesis.origin, self._validators, self._setup.scheme.verify)
+        certificate = self._inspector.checkpoint(packet.note)
         for height, (size, root) in self.certifier.logs.items():
             if size == certificate.size:
                 if root != certificate.root:
-                    self._outbox.halt(f"execution diverged at height {height}: see the certificate")
+                    self._part_ways(f"execution diverged at height {height}: see the certificate")
                 else:
-                    self._install(height, certificate)
+                    self._install(height, certificate, packet.note)
                 return 0
         return packet.height if certificate.size > self.head.size else 0
 
@@ -316,16 +340,24 @@ class Confirmation:
         """Make a certificate where a quorum signed what was executed here."""
         divergence = self.certifier.divergence()
         if divergence is not None:
-            self._outbox.halt(divergence)
+            self._part_ways(divergence)
             return
         found = self.certifier.certificate()
         if found is not None:
-            self._install(*found)
+            note = found[1].note(self._setup.genesis.origin, self._validators)
+            self._install(*found, note)
+            if self.note is not None and self._setup.me in collectors(self._validators, found[0]):
+                self._outbox.send_all(CheckpointCertified(*self.note))
 
-    def _install(self, height: int, certificate: CheckpointCertificate) -> None:
-        note = certificate.note(self._setup.genesis.origin, self._validators)
+    def _part_ways(self, reason: str) -> None:
+        """Stop loudly, but show the others the own certificate first: if it contradicts theirs,
+        whoever has the longer log holds the evidence."""
+        last_words = [] if self.note is None else [CheckpointCertified(*self.note)]
+        self._outbox.stop(reason, last_words=last_words)
+
+    def _install(self, height: int, certificate: CheckpointCertificate, note: bytes) -> None:
         root, tip = self._uncertified[height]
-        self.note = (height, note)
+        self.note, self.root = (height, note), certificate.root
         writes: list[Write] = [
             (layout.height_key(layout.CERT, height), note),
             (layout.CERTIFIED, height.to_bytes(8, "big")),
@@ -393,5 +425,5 @@ class Confirmation:
         if log != (certificate.size, certificate.root):
             self._outbox.halt(f"execution diverged at height {height}: the certified log differs")
             return
-        self._install(height, certificate)
+        self._install(height, certificate, checked.note)
         self._outbox.report("caught up", height=height)

@@ -142,18 +142,32 @@ class Dissemination:
         if self.me is not None:
             self.heard_from(self.me, (batch.digest,), now_ms)
 
-    def heard_from(self, peer: int, digests: Iterable[bytes], now_ms: int) -> None:
-        """A peer holds these batches."""
-        unknown = sum(1 for digest in self.wanted if peer in self.holders.get(digest, ()))
+    def heard_from(self, peer: int, digests: Iterable[bytes], now_ms: int) -> bool:
+        """A peer holds these batches.  Whether that made a quorum of holders for any of them."""
+        found_quorum = False
+        room = -1
         for digest in digests:
-            if digest in self.ordered and digest not in self.held and digest not in self.wanted:
-                continue
-            if digest not in self.held and digest not in self.wanted:
-                if unknown >= UNKNOWN_MAX:
+            is_here = digest in self.held
+            if not is_here and digest not in self.wanted:
+                if digest in self.ordered:
                     continue
-                unknown += 1
+                if room < 0:
+                    room = UNKNOWN_MAX - self._unknown_of(peer)
+                if room <= 0:
+                    room = 0
+                    continue
+                room -= 1
                 self.wanted[digest] = now_ms
-            self.holders.setdefault(digest, set()).add(peer)
+            holders = self.holders.setdefault(digest, set())
+            if peer not in holders:
+                holders.add(peer)
+                found_quorum = found_quorum or len(holders) == self.quorum
+        return found_quorum
+
+    def _unknown_of(self, peer: int) -> int:
+        """Batches that are not here and that this peer said to hold."""
+        holders = self.holders
+        return sum(1 for digest in self.wanted if peer in holders.get(digest, ()))
 
     def want(self, digests: Iterable[bytes], now_ms: int) -> None:
         """These batches are needed: a value names them."""

@@ -13,10 +13,11 @@ from consensus.interface import AnyCertificate, Consensus, Message
 from consensus.io import Channel
 from consensus.packets import Packet, SignedPacket, decode_packet
 from ledger import encoding
+from ledger.certified import CheckpointCertificate, parse_certificate
 from ledger.errors import DecodeFault, PeerFault
 from ledger.genesis import Genesis
 from ledger.keys import Scheme
-from ledger.statement import Statement
+from ledger.statement import Slot, Statement
 
 if TYPE_CHECKING:
     from consensus.recovery import Setup
@@ -32,6 +33,7 @@ class Inspector:
 
     def __init__(self, genesis: Genesis, scheme: Scheme, protocol: type[Consensus]) -> None:
         self._network = genesis.network
+        self._origin = genesis.origin
         self._epoch = genesis.epoch
         self._scheme = scheme
         self._protocol = protocol
@@ -54,13 +56,24 @@ class Inspector:
         Raises Fault.
         """
         message = decode_message(self._kinds, packet.kind, packet.body)
-        statement = Statement(self._network, self._epoch.id, *message.statement())
-        key = self._epoch.validators.consensus_key(packet.sender)
-        if not self._verify(key, statement.signed_bytes(), packet.signature):
-            raise PeerFault("message.signature", f"of validator {packet.sender}")
+        self.check_signature(packet.sender, message.statement(), packet.signature)
         for certificate in message.certificates():
             self.check_certificate(certificate)
         return message
+
+    def check_signature(self, sender: int, said: tuple[str, Slot, bytes], signature: bytes) -> None:
+        """Raise PeerFault unless the sender signed this (phase, slot, value) in this epoch."""
+        statement = Statement(self._network, self._epoch.id, *said)
+        key = self._epoch.validators.consensus_key(sender)
+        if not self._verify(key, statement.signed_bytes(), signature):
+            raise PeerFault("message.signature", f"of validator {sender}")
+
+    def checkpoint(self, note: bytes) -> CheckpointCertificate:
+        """The checkpoint certificate that a note carries, its signatures right.  Raises Fault."""
+        origin, validators = self._origin, self._epoch.validators
+        certificate = parse_certificate(note, origin, validators)
+        certificate.check(origin, validators, self._scheme.verify)
+        return certificate
 
     def check_certificate(self, certificate: AnyCertificate) -> None:
         """Raise Fault unless exactly a quorum has signed what it says."""

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from consensus.dissemination import Dissemination
+from consensus.evidence import Evidence
 from consensus.guard import Guard
 from consensus.inspector import Inspector
 from consensus.interface import (
     Accuse,
+    AnyCertificate,
     Broadcast,
     CancelTimer,
     CertificateReceived,
@@ -84,6 +86,7 @@ class Ordering:
         guard: Guard,
         spreading: Spreading,
         decide: Callable[[Decide], None],
+        evidence: Evidence,
         may_run_ahead: Callable[[], bool],
     ) -> None:
         self._setup = setup
@@ -92,6 +95,7 @@ class Ordering:
         self._guard = guard
         self._spreading = spreading
         self._decide = decide
+        self._evidence = evidence
         self._may_run_ahead = may_run_ahead
         self._inspector = Inspector.of(setup)
         self._events: deque[Event] = deque()
@@ -163,13 +167,16 @@ class Ordering:
         seen = self.highest.setdefault(packet.sender, {})
         if phase not in seen or slot > seen[phase][0]:
             seen[phase] = (slot, value, packet.signature)
+        self._evidence.on_statement(packet.sender, phase, slot, value, packet.signature)
+        for certificate in message.certificates():
+            self._evidence.on_certificate(certificate)
         self._learn(message.values())
         self._queue(Received(Signed(packet.sender, message, packet.signature)))
 
     def on_certificate(self, packet: CertificatePacket) -> None:
         """Check a certificate that came by itself.  Raises Fault."""
         certificate = packet.certificate()
-        self._inspector.check_certificate(certificate)
+        self._check_certificate(certificate)
         self._queue(CertificateReceived(certificate))
 
     def on_tell(self, peer: int, packet: TellPacket) -> None:
@@ -192,7 +199,7 @@ class Ordering:
         if not proof.certificates:
             raise PeerFault("decision.no-certificate")
         for certificate in proof.certificates:
-            self._inspector.check_certificate(certificate)
+            self._check_certificate(certificate)
         self._learn((*values, *proof.values))
         self._queue(DecisionReceived(values, proof))
 
@@ -245,6 +252,11 @@ class Ordering:
             event = self._events.popleft()
             for effect in self.plugin.step(self._outbox.now, event):
                 _CARRY_OUT[type(effect)](self, effect)
+
+    def _check_certificate(self, certificate: AnyCertificate) -> None:
+        """Raise Fault unless it is right; it may prove more than it was made for."""
+        self._inspector.check_certificate(certificate)
+        self._evidence.on_certificate(certificate)
 
     # --- what the plugin says ---
 
@@ -362,14 +374,6 @@ class Ordering:
             if value.slot <= last.slot:
                 del self._validating[digest]
 
-    def _accuse(self, effect: Accuse) -> None:
-        self._outbox.report(
-            "accused",
-            culprit=effect.first.sender,
-            first=effect.first.message.statement(),
-            second=effect.second.message.statement(),
-        )
-
     def _note(self, effect: Note) -> None:
         self._outbox.report(effect.name, **dict(effect.fields))
 
@@ -403,6 +407,6 @@ _CARRY_OUT: dict[type, Callable[[Ordering, Any], None]] = {
     Validate: Ordering._validate,
     Fetch: Ordering._fetch,
     Decide: lambda ordering, effect: ordering._decide(effect),
-    Accuse: Ordering._accuse,
+    Accuse: lambda ordering, effect: ordering._evidence.accuse(effect.first, effect.second),
     Note: Ordering._note,
 }

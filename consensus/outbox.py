@@ -21,6 +21,15 @@ from consensus.io import (
 from consensus.packets import Packet, encode_packet
 from ledger.store import Write
 
+STOP_TIMER = "stop"
+STOP_MS = 500
+"""In which the last words of a node reach its peers."""
+FEW_ABOVE = 8
+"""With more peers than this, what everybody tells everybody goes to a few at a time: at a hundred
+validators it would be most of the traffic."""
+FEW = 6
+"""How many those are; who they are moves on each time."""
+
 
 class Outbox:
     """Collects one step at a time; the only thing that the parts of a replica share."""
@@ -35,6 +44,11 @@ class Outbox:
         self._step = Step()
         self._put_off: list[Write] = []
         """What the next synced batch begins with."""
+        self.stopping: str | None = None
+        """Why the node stops, once what had to be said before has left."""
+        self._last: Step | None = None
+        self._turn = me or 0
+        """Whose turn it is among the peers that are told a few at a time."""
         self._jobs: dict[int, Callable[[Any], None]] = {}
         self._next_job = 0
 
@@ -43,6 +57,9 @@ class Outbox:
         self._step = Step()
 
     def finish(self) -> Step:
+        if self.stopping is not None:
+            step, self._last = self._last or Step(), None
+            return step
         if self._step.sync and self._put_off:
             self._step.writes[:0] = self._put_off
             self._put_off = []
@@ -74,6 +91,24 @@ class Outbox:
         payload = encode_packet(packet, self.epoch)
         self._step.outputs.append(SendFrame(None, packet.CHANNEL, payload))
 
+    def send_some(self, packet: Packet) -> None:
+        """To every other validator in a small network, in a large one to the next few peers."""
+        if len(self.connected) <= FEW_ABOVE:
+            self.send_all(packet)
+            return
+        payload = encode_packet(packet, self.epoch)
+        for peer in self.next_few():
+            self._step.outputs.append(SendFrame(peer, packet.CHANNEL, payload))
+
+    def next_few(self) -> list[int]:
+        """The peers whose turn it is: all in a small network."""
+        peers = list(self.connected)
+        if len(peers) <= FEW_ABOVE:
+            return peers
+        start = self._turn % len(peers)
+        self._turn = start + FEW
+        return (peers + peers)[start : start + FEW]
+
     def start_timer(self, timer: Hashable, delay_ms: int) -> None:
         self._step.outputs.append(StartTimer(timer, delay_ms))
 
@@ -104,4 +139,26 @@ class Outbox:
         self._step.outputs.append(Report(name, tuple(sorted(fields.items()))))
 
     def halt(self, reason: str) -> None:
+        """Stop the node now: nothing of this step is written or sent."""
         self._step.outputs.append(Halt(reason))
+
+    def stop(
+        self, reason: str, *, writes: Iterable[Write] = (), last_words: Iterable[Packet] = ()
+    ) -> None:
+        """Stop the node once these writes are durable and these words have had time to leave.
+
+        Nothing else of this step, and nothing of any later one, is written or sent.
+        """
+        if self.stopping is not None:
+            return
+        self.stopping = reason
+        outputs: list[Output] = [
+            SendFrame(None, packet.CHANNEL, encode_packet(packet, self.epoch))
+            for packet in last_words
+        ]
+        outputs += [
+            Report("stopping", (("reason", reason),)),
+            StartTimer(STOP_TIMER, STOP_MS),
+        ]
+        kept = list(writes)
+        self._last = Step(kept, sync=bool(kept), outputs=outputs)

@@ -19,6 +19,7 @@ from ledger.certificate import (
     timeout_certificate_shape,
 )
 from ledger.errors import DecodeFault
+from ledger.evidence import PIECE_BYTES_MAX
 from ledger.limits import VALIDATORS_MAX
 from ledger.statement import Slot, phase_shape, value_shape
 from ledger.value import VALUE_BYTES_MAX, Value, parse_value
@@ -230,12 +231,15 @@ class Status:
         encoding.uint(),
         encoding.slot,
         encoding.boolean(),
+        encoding.blob(32),
     )
     certified: int
     decided: int
     slot: Slot
     reply: bool
     """Whether an answer is wanted."""
+    root: bytes = b""
+    """Of the log at the certified height; empty before the first certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +270,17 @@ class Blocks:
     batches: tuple[bytes, ...]
     """The batches that the blocks name, in order, each behind its creator's signature."""
     note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ForkFound:
+    """Evidence that quorums have certified two pasts."""
+
+    KIND: ClassVar[int] = 53
+    CHANNEL: ClassVar[Channel] = Channel.SYNC
+    SHAPE: ClassVar[tuple[encoding.Shape, ...]] = (encoding.blob(PIECE_BYTES_MAX),)
+    piece: bytes
+    """An encoded `ledger.evidence.Fork`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +334,7 @@ Packet = (
     | Blocks
     | WhatDidISay
     | YouSaid
+    | ForkFound
 )
 
 RELAYED = frozenset(

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from consensus.guard import CHECKPOINT_PHASE, SignedCheckpoint, floors_shape, record_shape
+from consensus.guard import (
+    CHECKPOINT_PHASE,
+    Guard,
+    SignedCheckpoint,
+    floors_shape,
+    record_shape,
+)
 from consensus.inspector import Inspector, decode_message
 from consensus.interface import Consensus, DecisionProof, Message, Root, Signed
 from consensus.io import Channel
@@ -39,6 +45,8 @@ class Setup:
     applications: tuple[Application, ...]
     inspector: Inspector | None = None
     """What decodes and checks, where replicas share one; else each makes its own."""
+    guard: type[Guard] = Guard
+    """What stands between the plugin and the key; a looser one is for test networks alone."""
 
     @property
     def scheme(self) -> Scheme:
@@ -97,6 +105,8 @@ class Recovered:
     """Unordered batches that were held, with their signatures."""
     ordered: tuple[tuple[int, tuple[bytes, ...]], ...]
     """(height, payload) of the blocks inside twice the batch window."""
+    evidence: tuple[tuple[bytes, bytes], ...] = ()
+    """(key, piece) of what is held against validators."""
 
 
 DECIDED_SHAPE = encoding.row(encoding.uint(), encoding.blob(32 * 1024 * 1024))
@@ -168,6 +178,7 @@ def _recover(reader: Reader, setup: Setup) -> Recovered:
         sequence=int.from_bytes(raw_sequence, "big") if raw_sequence is not None else 0,
         batches=_batches(reader, setup),
         ordered=ordered,
+        evidence=tuple(reader.scan(layout.EVIDENCE, prefix_stop(layout.EVIDENCE))),
     )
 
 

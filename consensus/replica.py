@@ -8,18 +8,20 @@ and batches), `Ordering` (the plugin), `Confirmation` (executions and certificat
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from consensus import packets
 from consensus.confirmation import Confirmation
+from consensus.evidence import Evidence
 from consensus.greeting import Greeting
 from consensus.guard import Guard
 from consensus.inspector import Inspector
 from consensus.interface import Decide, Now, Root, Signed, Timer
 from consensus.io import (
     FrameArrived,
+    Halt,
     HostEvent,
     JobDone,
     Looped,
@@ -32,10 +34,11 @@ from consensus.io import (
 )
 from consensus.jobs import CertifiedRange, CheckBlocks, ReadBlocks
 from consensus.ordering import PACE_TIMER, Ordering
-from consensus.outbox import Outbox
+from consensus.outbox import STOP_TIMER, Outbox
 from consensus.recovery import Recovered, Setup
 from consensus.spreading import BATCH_TIMER, HAVE_TIMER, Spreading
 from consensus.sync import RANGE_BLOCKS_MAX, RANGE_BYTES_MAX, CatchUp
+from ledger.batch import Batch
 from ledger.errors import Fault
 from ledger.execution import Executor
 from ledger.statement import Slot
@@ -70,11 +73,14 @@ class Replica:
 
     def __init__(self, setup: Setup, recovered: Recovered) -> None:
         genesis = setup.genesis
-        self._setup = setup
         self._inspector = Inspector.of(setup)
+        # One for all parts, so that none checks again what another has found right.
+        setup = replace(setup, inspector=self._inspector)
+        self._setup = setup
         self._outbox = Outbox(genesis.epoch.number, setup.me)
         executor = Executor(genesis, setup.applications)
-        guard = Guard(
+        assert setup.guard is Guard or genesis.test_network, "a loose guard is for test networks"
+        guard = setup.guard(
             setup.signer,
             network=genesis.network,
             epoch=genesis.epoch.id,
@@ -85,6 +91,7 @@ class Replica:
         self._spreading = Spreading(
             setup, recovered, self._outbox, guard, executor, self._batches_changed
         )
+        self._evidence = Evidence(setup, recovered, self._outbox)
         self._ordering = Ordering(
             setup,
             recovered,
@@ -92,6 +99,7 @@ class Replica:
             guard,
             self._spreading,
             self._decide,
+            self._evidence,
             self._may_run_ahead,
         )
         self._confirmation = Confirmation(
@@ -106,10 +114,17 @@ class Replica:
     def step(self, now: Now, event: HostEvent) -> Step:
         """Take one event to completion."""
         self._outbox.begin(now)
+        if self._outbox.stopping is not None:
+            return self._stop(self._outbox.stopping, event)
         _ROUTES[type(event)](self, event)
         self._ordering.run()
         self._keep_ticking()
         return self._outbox.finish()
+
+    def _stop(self, reason: str, event: HostEvent) -> Step:
+        """Deaf and silent until the last words have left."""
+        is_time = isinstance(event, TimerRang) and event.timer == STOP_TIMER
+        return Step(outputs=[Halt(reason)] if is_time else [])
 
     def status(self) -> ReplicaStatus:
         confirmation = self._confirmation
@@ -132,6 +147,9 @@ class Replica:
     # --- events of the host ---
 
     def _on_started(self, event: Started) -> None:
+        if self._evidence.verdict is not None:
+            self._outbox.halt(self._evidence.verdict)
+            return
         self._greeting.start(event.salt)
         self._confirmation.go_on()
         self._confirmation.try_certify()
@@ -179,6 +197,10 @@ class Replica:
 
     def _on_job(self, event: JobDone) -> None:
         self._outbox.job_done(event.job, event.result)
+        if isinstance(event.result, Batch):
+            held = self._spreading.pool.held.get(event.result.digest)
+            if held is not None:
+                self._evidence.on_batch(held.batch, held.signature)
 
     def _on_submitted(self, event: Submitted) -> None:
         self._spreading.on_submitted(event.request, event.transactions)
@@ -214,6 +236,9 @@ class Replica:
             self._sync.claim(peer, max(behind, self._sync.claims.get(peer, 0)))
 
     def _on_checkpoint(self, peer: int, packet: packets.CheckpointCertified) -> None:
+        note = self._confirmation.note
+        if self._evidence.compare(peer, packet.note, note[1] if note else None):
+            return
         ahead = self._confirmation.on_certificate(packet)
         if ahead:
             self._sync.claim(peer, ahead)
@@ -226,6 +251,7 @@ class Replica:
             confirmation.decided.height,
             confirmation.decided.slot,
             reply,
+            confirmation.root,
         )
 
     def _on_status(self, peer: int, packet: packets.Status) -> None:
@@ -233,9 +259,11 @@ class Replica:
         self._sync.claim(peer, packet.certified)
         if packet.reply:
             self._outbox.send(peer, self._status(reply=False))
-        if packet.certified < confirmation.certifier.certified:
+        certified = confirmation.certifier.certified
+        differs = packet.certified == certified and packet.root not in (b"", confirmation.root)
+        if packet.certified < certified or differs:
             confirmation.send_certificate(peer)
-        if packet.certified >= confirmation.certifier.certified - 1:
+        if packet.certified >= certified - 1:
             for decision in confirmation.decisions_for(packet.slot):
                 self._outbox.send(peer, decision)
         self._ask_for_blocks()
@@ -271,6 +299,8 @@ class Replica:
         if isinstance(result, Fault):
             self._sync.refused(peer)
             self._outbox.report("refused", peer=peer, reason=result.reason, detail=result.detail)
+            # Perhaps the peer's past is another one: then its log, the longer, shows that.
+            self._confirmation.send_certificate(peer)
             return
         self._sync.accepted()
         self._confirmation.catch_up(result)
@@ -314,10 +344,10 @@ class Replica:
         self._confirmation.go_on()
         if self._ticks % STATUS_TICKS == 0:
             self._greeting.ask_again()
-            for peer in self._outbox.connected:
+            for peer in self._outbox.next_few():
                 self._spreading.announce(peer)
+                self._outbox.send(peer, self._status(reply=True))
             self._confirmation.send_own()
-            self._outbox.send_all(self._status(reply=True))
         self._ask_for_blocks()
 
 
@@ -354,5 +384,6 @@ _PACKETS: dict[type, Callable[[Replica, int, Any], None]] = {
     packets.WantBlocks: Replica._on_want_blocks,
     packets.Blocks: Replica._on_blocks,
     packets.WhatDidISay: _to_greeting,
+    packets.ForkFound: lambda r, peer, packet: r._evidence.on_fork_found(peer, packet),
     packets.YouSaid: lambda r, peer, packet: r._greeting.on_answer(peer, packet),
 }

@@ -247,12 +247,12 @@ class Spreading:
         """Tell everyone which batches came in the last moments."""
         news, self._news = self._news, []
         for start in range(0, len(news), DIGESTS_MAX):
-            self._outbox.send_all(Have(tuple(news[start : start + DIGESTS_MAX])))
+            self._outbox.send_some(Have(tuple(news[start : start + DIGESTS_MAX])))
 
     def on_have(self, peer: int, packet: Have) -> None:
         news = [digest for digest in packet.digests if digest not in self._past]
-        self.pool.heard_from(peer, news, self._outbox.now.monotonic_ms)
-        self._changed()
+        if self.pool.heard_from(peer, news, self._outbox.now.monotonic_ms):
+            self._changed()
 
     def on_want(self, peer: int, packet: WantBatches) -> None:
         """Send what is here; what is only on the disk is read first."""
@@ -317,7 +317,7 @@ class Spreading:
         ]
         if old:
             self._announced_ms = now_ms
-            self._outbox.send_all(Have(tuple(old[:DIGESTS_MAX])))
+            self._outbox.send_some(Have(tuple(old[:DIGESTS_MAX])))
 
     def _drop_stale(self) -> None:
         for batch in self.pool.drop_stale(self.decided_height):

@@ -53,6 +53,8 @@ class CatchUp:
             # It did not answer in time: believe it again only when it says so again.
             self._failed(self.asked)
             self.gone(self.asked)
+        if self.best() <= height:
+            return None
         ahead = sorted(
             (peer for peer, claimed in self.claims.items() if claimed > height),
             key=lambda peer: (self.failures.get(peer, 0), -self.claims[peer], peer),

@@ -40,9 +40,10 @@ class Bar:
         if self._shown is not None:
             self._shown.stop()
 
-    def advance(self, count: int = 1) -> None:
-        """This much more is done."""
-        self._done += count
+    def advance(self, count: int = 1, *, label: str | None = None) -> None:
+        """This much more is done, and perhaps there is something new to say beside it."""
+        self._done = min(self._total, self._done + count)
+        self._label = label or self._label
         now = time.monotonic()
         if self._hidden or now < self._shows_from:
             return
@@ -51,7 +52,9 @@ class Bar:
             self._shown = _rich_progress()
             self._shown.start()
             self._shown.add_task(self._label, total=self._total)
-        self._shown.update(self._shown.task_ids[0], completed=self._done, refresh=True)
+        self._shown.update(
+            self._shown.task_ids[0], completed=self._done, description=self._label, refresh=True
+        )
 
 
 def _rich_progress() -> Progress:

@@ -10,6 +10,8 @@ AGED      made at height, digest     empty: which unordered batches to drop, and
 CERT      height                     the certificate: a C2SP signed note
 SIGNED    phase, slot                own signed statement and its message, until settled
 DECIDED   ordinal                    decision with its proof, until certified
+EVIDENCE  01, validator, phase, slot  two values that the validator signed there
+EVIDENCE  02, SHA-256 of the piece   two certificates that contradict each other
 STATE     application, its key       what executing led to
 NONCE     sender, nonce              empty: used inside the replay window
 """
@@ -28,6 +30,7 @@ DECIDED = b"\x09"
 STATE = b"\x10"
 NONCE = b"\x11"
 HEADER = b"\x12"
+EVIDENCE = b"\x13"
 
 GENESIS = META + b"genesis"
 """The genesis in canonical form."""
@@ -66,4 +69,16 @@ def state_key(application: str, key: bytes) -> bytes:
 
 
 def signed_key(phase: str, slot: tuple[int, ...]) -> bytes:
-    return SIGNED + phase.encode() + b"\x00" + b"".join(part.to_bytes(8, "big") for part in slot)
+    return SIGNED + _place(phase, slot)
+
+
+def equivocation_key(validator: int, phase: str, slot: tuple[int, ...]) -> bytes:
+    return EVIDENCE + bytes([1, validator]) + _place(phase, slot)
+
+
+def fork_key(digest: bytes) -> bytes:
+    return EVIDENCE + b"\x02" + digest
+
+
+def _place(phase: str, slot: tuple[int, ...]) -> bytes:
+    return phase.encode() + b"\x00" + b"".join(part.to_bytes(8, "big") for part in slot)

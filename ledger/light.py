@@ -109,8 +109,8 @@ class LightClient:
     def check_receipt(self, raw: bytes) -> Verified:
         """What this receipt proves.  Raises ProofFault or DecodeFault unless all of it is right."""
         receipt = parse_receipt(raw)
-        epoch, first = self._epochs(receipt.handovers)[-1]
-        log = self._check_log(receipt.certificate, epoch)
+        epoch, first = self.epochs(receipt.handovers)[-1]
+        log = self.check_log(receipt.certificate, epoch)
         if log.head.size <= first:
             raise ProofFault("receipt.handover", "the last handover is not needed")
         leaf = parse_leaf(receipt.leaf)
@@ -132,8 +132,8 @@ class LightClient:
         """
         size = stated_head(raw, self._origin).size
         # Validators certify what is longer than the last log of the epoch before.
-        epochs = [epoch for epoch, first in self._epochs(handovers) if first < size]
-        return self._check_log(raw, epochs[-1])
+        epochs = [epoch for epoch, first in self.epochs(handovers) if first < size]
+        return self.check_log(raw, epochs[-1])
 
     def check_consistency(
         self,
@@ -155,19 +155,23 @@ class LightClient:
         )
         return before, after
 
-    def _epochs(self, handovers: Sequence[Handover]) -> list[tuple[EpochRecord, int]]:
-        """Every epoch, with the size of the log beyond which its validators certify."""
+    def epochs(self, handovers: Sequence[Handover]) -> list[tuple[EpochRecord, int]]:
+        """Every epoch, with the size of the log beyond which its validators certify.
+
+        Raises ProofFault or DecodeFault unless the handovers lead from the genesis, step by step.
+        """
         epochs = [(self._genesis.epoch, 0)]
         for handover in handovers:
             epoch, first = epochs[-1]
-            log = self._check_log(handover.certificate, epoch)
+            log = self.check_log(handover.certificate, epoch)
             if log.head.size <= first:
                 raise ProofFault("handover.size", "an epoch ends before it begins")
             _check_handover(handover, epoch, log.head)
             epochs.append((handover.record, log.head.size))
         return epochs
 
-    def _check_log(self, raw: bytes, epoch: EpochRecord) -> CertifiedLog:
+    def check_log(self, raw: bytes, epoch: EpochRecord) -> CertifiedLog:
+        """The log that this epoch's validators certified.  Raises ProofFault or DecodeFault."""
         certificate: CheckpointCertificate = parse_certificate(raw, self._origin, epoch.validators)
         certificate.check(self._origin, epoch.validators, self._verify)
         signers = tuple(index for index, _ in certificate.signatures)

@@ -164,6 +164,11 @@ def consistency_path(old_size: int, new_size: int, hash_at: HashAt) -> tuple[byt
     return tuple(reversed(path))
 
 
+def root_at(size: int, hash_at: HashAt) -> bytes:
+    """The root of a log's first `size` leaves, from its complete subtrees."""
+    return _range_root(0, size, hash_at) if size else EMPTY_ROOT
+
+
 def _split(count: int) -> int:
     """The largest power of two smaller than count, which is at least 2 (RFC 9162, 2.1.1)."""
     return 1 << ((count - 1).bit_length() - 1)

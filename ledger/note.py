@@ -77,7 +77,7 @@ def key_id(name: str, signature_type: int, public_key: bytes) -> bytes:
 
 def check_name(name: str) -> None:
     """Raise Fault("note.name") unless a key may bear this name in a note."""
-    if not name or "+" in name or any(character.isspace() for character in name):
+    if "+" in name or name.split() != [name]:
         raise Fault("note.name", "a key name is not empty and has no space and no plus sign")
     try:
         encoded = name.encode()

@@ -63,7 +63,7 @@ _operation_shape = encoding.row(
     ),
     encoding.array(encoding.digest, OPERATION_PATH_MAX),
 )
-_handover_shape = encoding.row(
+handover_shape = encoding.row(
     encoding.blob(LEAF_BYTES_MAX),
     encoding.array(encoding.digest, PATH_MAX),
     encoding.blob(NOTE_BYTES_MAX),
@@ -73,7 +73,7 @@ extra_shape = encoding.row(
     encoding.exactly(VERSION),
     encoding.blob(LEAF_BYTES_MAX),
     encoding.optional(_operation_shape),
-    encoding.array(_handover_shape, HANDOVERS_MAX),
+    encoding.array(handover_shape, HANDOVERS_MAX),
 )
 
 
@@ -196,6 +196,11 @@ def parse_receipt(raw: bytes) -> Receipt:
 def _parse_extra(raw: bytes) -> tuple[bytes, OperationProof | None, tuple[Handover, ...]]:
     fields: Any = encoding.decode(raw, extra_shape, size_max=RECEIPT_BYTES_MAX, what="receipt")
     _, leaf, operation, rows = fields
+    return leaf, None if operation is None else OperationProof(*operation), handovers_of(rows)
+
+
+def handovers_of(rows: Any) -> tuple[Handover, ...]:
+    """The handovers of decoded rows, oldest first.  Raises DecodeFault."""
     handovers = []
     for last, path, certificate, record in rows:
         try:
@@ -205,7 +210,7 @@ def _parse_extra(raw: bytes) -> tuple[bytes, OperationProof | None, tuple[Handov
         except Fault as fault:
             raise DecodeFault("receipt.epoch", str(fault)) from fault
         handovers.append(Handover(last, path, certificate, epoch))
-    return leaf, None if operation is None else OperationProof(*operation), tuple(handovers)
+    return tuple(handovers)
 
 
 def _after(line: bytes, prefix: bytes) -> bytes:

@@ -22,7 +22,7 @@ class Agenda:
 
     def __init__(self, draw: Random) -> None:
         self.now_us = 0
-        self._draw = draw
+        self._bits = draw.getrandbits
         self._planned = 0
         self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
 
@@ -37,9 +37,9 @@ class Agenda:
     def at(self, time_us: int, action: Callable[..., None], *arguments: Any) -> None:
         """Plan to call the action at a time that has not passed."""
         assert time_us >= self.now_us
-        self._planned += 1
+        planned = self._planned = self._planned + 1
         # The ordinal makes every key differ, so that actions themselves are never compared.
-        tie = self._draw.getrandbits(20) << _ORDINAL_BITS | self._planned
+        tie = self._bits(20) << _ORDINAL_BITS | planned
         heappush(self._heap, (time_us, tie, action, arguments))
 
     def run_until(self, time_us: int) -> None:

@@ -15,6 +15,7 @@ from random import Random
 from ledger.errors import UserError
 from sim.regions import REGIONS
 from sim.scenario import Incident, Load, Pace, Scenario, Weather
+from sim.scenario_file import ScenarioFile, write_scenario
 from sim.watcher import Boundary
 
 OLDER_WEATHERS = ("delay", "loss", "duplicate", "reorder", "replay")
@@ -108,12 +109,16 @@ def replay_command(scenario: Scenario) -> str:
     drawn = draw_scenario(scenario.seed, scenario.protocol, scenario.nodes)
     named = draw_scenario(scenario.seed, scenario.protocol, scenario.nodes, faults=scenario.faults)
     if scenario not in (drawn, named):
-        return shlex.join([*words, "--scenario", scenario.to_json()])
+        return shlex.join([*words, "--scenario", _text_of(scenario)])
     words += ["--protocol", scenario.protocol, "--nodes", str(scenario.nodes)]
     words += ["--seed", str(scenario.seed)]
     if scenario != drawn:
         words += ["--faults", ",".join(scenario.faults) or "none"]
     return shlex.join(words)
+
+
+def _text_of(scenario: Scenario) -> str:
+    return write_scenario(ScenarioFile(scenario, scenario.protocol))
 
 
 def _draw_limits(draw: Random) -> tuple[tuple[str, int], ...]:

@@ -11,6 +11,7 @@ from consensus.inspector import Inspector
 from consensus.interface import Consensus, Message
 from consensus.io import Channel
 from consensus.packets import Packet, SignedPacket
+from ledger.certified import CheckpointCertificate
 from ledger.genesis import Genesis
 from ledger.keys import Scheme
 
@@ -18,12 +19,13 @@ _REMEMBERED_MAX = 8_192
 
 
 class SharedInspector(Inspector):
-    """Remembers the latest packets and messages."""
+    """Remembers the latest packets, messages and checkpoint certificates."""
 
     def __init__(self, genesis: Genesis, scheme: Scheme, protocol: type[Consensus]) -> None:
         super().__init__(genesis, scheme, protocol)
         self._packets: dict[tuple[Channel, bytes], tuple[int, Packet]] = {}
         self._messages: dict[SignedPacket, Message] = {}
+        self._checkpoints: dict[bytes, CheckpointCertificate] = {}
 
     def packet(self, channel: Channel, payload: bytes) -> tuple[int, Packet]:
         known = self._packets.get((channel, payload))
@@ -41,4 +43,13 @@ class SharedInspector(Inspector):
             if len(self._messages) >= _REMEMBERED_MAX:
                 self._messages.clear()
             self._messages[packet] = known
+        return known
+
+    def checkpoint(self, note: bytes) -> CheckpointCertificate:
+        known = self._checkpoints.get(note)
+        if known is None:
+            known = super().checkpoint(note)
+            if len(self._checkpoints) >= _REMEMBERED_MAX:
+                self._checkpoints.clear()
+            self._checkpoints[note] = known
         return known

@@ -125,12 +125,33 @@ class Network:
             for source in range(size)
             for dest in self._others[source]
         }
+        self._outward = [
+            [self._links[source, dest] for dest in self._others[source]] for source in range(size)
+        ]
         self._cuts = [[0] * size for _ in range(size)]
         self._distance_us = distance_us
         self._free_us = [0] * size
         """When the last frame that waits at each node will have left it."""
         self._parsed: dict[bytes, list[Frame]] = {}
         """What the bytes that were sent lately hold: a broadcast is taken apart once."""
+
+    @property
+    def weather(self) -> Weather:
+        """How links treat frames from now on."""
+        return self._weather
+
+    @weather.setter
+    def weather(self, weather: Weather) -> None:
+        self._weather = weather
+        self._is_fair = not (
+            weather.loss
+            or weather.burst
+            or weather.duplicate
+            or weather.reorder
+            or weather.replay
+            or weather.tail_us
+            or weather.bandwidth
+        )
 
     @property
     def is_full(self) -> bool:
@@ -146,20 +167,41 @@ class Network:
     def send(self, source: int, peer: int | None, channel: Channel, payload: bytes) -> None:
         """Carry a frame to one node, or to all others, as far as links and weather allow."""
         data = encode_frames([Frame(_FRAME_CHANNELS[channel], payload)])
-        dests = self._others[source] if peer is None else (peer,)
-        self.frames[channel] += len(dests)
-        self.bytes[channel] += len(dests) * len(data)
-        for dest in dests:
-            self._send_one(self._links[source, dest], data)
+        links = self._outward[source] if peer is None else (self._links[source, peer],)
+        self.frames[channel] += len(links)
+        self.bytes[channel] += len(links) * len(data)
+        is_brief = self._is_fair and self.recorder is None
+        send_one = self._send_fairly if is_brief else self._send_one
+        for link in links:
+            send_one(link, data)
+
+    def _send_fairly(self, link: _Link, data: bytes) -> None:
+        """`_send_one` where weather only delays; the same, in fewer words."""
+        pair, agenda, weather = link.pair, self._agenda, self._weather
+        in_flight = link.in_flight + 1
+        if not pair.is_connected or self._cuts[link.source][link.dest] or in_flight > IN_FLIGHT_MAX:
+            self.dropped += 1
+            return
+        jitter_us = int(weather.jitter_us * log(1 - self._draw.random()))
+        arrival_us = agenda.now_us + weather.delay_us - jitter_us
+        if self._distance_us is not None:
+            arrival_us += self._distance_us[link.source][link.dest]
+        if arrival_us <= link.last_arrival_us:
+            arrival_us = link.last_arrival_us + 1
+        link.last_arrival_us = arrival_us
+        link.in_flight = in_flight
+        if in_flight > self.in_flight_max:
+            self.in_flight_max = in_flight
+        agenda.at(arrival_us, self._arrive, link, pair.generation, data)
 
     def _send_one(self, link: _Link, data: bytes) -> None:
         if self.recorder is not None:
             self.recorder.posted(link.source, link.dest, data)
-        weather, draw = self.weather, self._draw
-        is_lost = weather.loss and draw.randrange(1000) < weather.loss
+        weather, draw = self._weather, self._draw
+        is_lost = weather.loss and draw.random() * 1000 < weather.loss
         is_full = link.in_flight >= IN_FLIGHT_MAX
         if weather.burst and self._is_in_burst(link):
-            is_lost = draw.randrange(1000) < weather.burst_loss or is_lost
+            is_lost = draw.random() * 1000 < weather.burst_loss or is_lost
         if weather.replay:
             self._replay(link, data)
         is_up = link.pair.is_connected and not self._cuts[link.source][link.dest]
@@ -170,7 +212,7 @@ class Network:
                 self.recorder.lost(link.source, link.dest, data)
             return
         self._carry(link, leaves_us, data)
-        if weather.duplicate and draw.randrange(1000) < weather.duplicate:
+        if weather.duplicate and draw.random() * 1000 < weather.duplicate:
             self._carry(link, leaves_us, data)
 
     def _is_in_burst(self, link: _Link) -> bool:
@@ -193,13 +235,13 @@ class Network:
         return self._free_us[source]
 
     def _carry(self, link: _Link, leaves_us: int, data: bytes) -> None:
-        weather, draw, agenda = self.weather, self._draw, self._agenda
+        weather, draw, agenda = self._weather, self._draw, self._agenda
         arrival_us = leaves_us + weather.delay_us - int(weather.jitter_us * log(1 - draw.random()))
         if self._distance_us is not None:
             arrival_us += self._distance_us[link.source][link.dest]
         if weather.tail_us:
             arrival_us += self._tail_us()
-        if weather.reorder and draw.randrange(1000) < weather.reorder:
+        if weather.reorder and draw.random() * 1000 < weather.reorder:
             arrival_us += draw.randrange(1 + 4 * (weather.delay_us + weather.jitter_us))
         else:
             arrival_us = max(arrival_us, link.last_arrival_us + 1)
@@ -215,7 +257,7 @@ class Network:
 
     def _replay(self, link: _Link, data: bytes) -> None:
         draw = self._draw
-        if link.remembered and draw.randrange(1000) < self.weather.replay:
+        if link.remembered and draw.random() * 1000 < self._weather.replay:
             earlier = link.remembered[draw.randrange(len(link.remembered))]
             if link.pair.is_connected and not self._cuts[link.source][link.dest]:
                 self._carry(link, self._agenda.now_us, earlier)

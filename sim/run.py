@@ -25,8 +25,10 @@ from ledger.keys import Signer, scheme_named
 from ledger.limits import Limits
 from ledger.store import Reader
 from ledger.validators import QuorumRule, Validator, ValidatorSet
+from sim.adversary import Shameless, armed, byzantine_stations, validator_at
 from sim.agenda import MS
 from sim.chain_oracle import ChainOracle, certified_height
+from sim.culprits import EvidenceOracle
 from sim.faults import replay_command
 from sim.inspector import SharedInspector
 from sim.liveness import Patience, core, declared_bound_ms, excuse
@@ -132,10 +134,13 @@ class Run:
         wrap: Wrap | None = None,
         liars: frozenset[int] = frozenset(),
         watchers: tuple[Watcher, ...] = (),
+        scheme: str = SCHEME,
     ) -> None:
         self.scenario = scenario
         self.world = World(scenario)
-        self.genesis, self.signers, members = make_network(scenario, protocol)
+        self.genesis, self.signers, members = make_network(scenario, protocol, scheme)
+        self.liars = liars | byzantine_stations(scenario)
+        """The nodes that are not judged."""
         self.findings = Findings(lambda: self.world.agenda.now_ms)
         self.chain = ChainOracle(self.genesis, self.findings)
         self.clients = Clients(
@@ -147,35 +152,44 @@ class Run:
             self.findings,
         )
         self._protocol = protocol
-        self._inspector = SharedInspector(self.genesis, scheme_named(SCHEME), protocol)
+        self._inspector = SharedInspector(self.genesis, scheme_named(scheme), protocol)
         self._wrap = wrap
         self._recovered_ms = 0
         self._excused = ""
         self.patience = Patience(declared_bound_ms(scenario, protocol, self.genesis))
-        votes = VoteOracle(self.findings, partial(_message_of, protocol))
-        health = HealthOracle(self.findings, liars)
-        judges = (self.chain, votes, health, self.clients)
+        self.votes = VoteOracle(self.findings, partial(_message_of, protocol))
+        self.evidence = EvidenceOracle(self.genesis, self.findings, self.liars)
+        judges = self.judges()
         self.world.populate(
             self._open,
-            lambda node: watchers if node in liars else (*judges, *watchers),
-            leader=lambda: votes.proposer,
+            lambda node: watchers if node in self.liars else (*judges, *watchers),
+            leader=lambda: self.votes.proposer,
             first_writes=first_writes(self.genesis),
             transport_keys=[v.transport_key for v in self.genesis.epoch.validators.members],
         )
-        self.honest = [node for node in self.world.nodes if node.index not in liars]
+        self.honest = [node for node in self.world.nodes if node.index not in self.liars]
         """The nodes that are judged."""
         self.clients.begin(self.world.nodes)
 
+    def judges(self) -> tuple[Watcher, ...]:
+        """Who looks on at every honest node."""
+        health = HealthOracle(self.findings, self.liars)
+        return (self.chain, self.votes, health, self.evidence, self.clients)
+
     def _open(self, index: int, reader: Reader) -> Machine:
+        me = validator_at(self.scenario, index)
         setup = Setup(
             self.genesis,
-            index,
-            self.signers[index],
+            me,
+            self.signers[me],
             self._protocol,
             (Records(),),
             self._inspector,
         )
+        setup = armed(self.scenario, setup)
         replica: Machine = Replica(setup, self.remember(reader, setup))
+        if index in self.liars:
+            replica = Shameless(replica)
         return self._wrap(index, replica) if self._wrap else replica
 
     def remember(self, reader: Reader, setup: Setup) -> Recovered:
@@ -198,8 +212,10 @@ class Run:
         self._check_bounds()
         if not self.findings.found:
             acknowledged = {} if self._excused else self.clients.acknowledged
-            for node in self._judged():
+            judged = self._judged()
+            for node in judged:
                 self.chain.finish(node.index, node.engine, acknowledged)
+            self.evidence.finish(self.genesis, [node.engine for node in judged])
         return self._report()
 
     def _judged(self) -> list[Node]:
@@ -221,11 +237,13 @@ class Run:
         scenario, now_ms = self.scenario, self.world.agenda.now_ms
         if scenario.bound_ms is not None:
             return now_ms >= scenario.stable_ms + scenario.bound_ms
+        if now_ms < scenario.stable_ms:
+            return False
         heights = [certified_height(node.engine) for node in self.honest]
         waiting = len(self.clients.wishes) - self.clients.confirmed_count
         is_idle = not waiting and len(set(heights)) == 1
         progress = (*heights, self.clients.confirmed_count)
-        return now_ms >= scenario.stable_ms and self.patience.is_out(now_ms, progress, is_idle)
+        return self.patience.is_out(now_ms, progress, is_idle)
 
     def _complain(self) -> None:
         """P10, unless it is P11: what never ends is the reason."""
@@ -251,6 +269,8 @@ class Run:
     def _watch_silence(self) -> None:
         """P10: with nothing to order, nothing grows, nobody speaks and no timer runs."""
         agenda, network = self.world.agenda, self.world.network
+        if self.liars:  # They need never fall silent, and keep the others busy.
+            return
         agenda.run_until(agenda.now_us + SETTLE_MS * MS)
         blocks, frames = len(self.chain.entries), network.frames.total()
         agenda.run_until(agenda.now_us + self.scenario.quiet_ms * MS)
@@ -306,10 +326,10 @@ class Run:
 
 
 def make_network(
-    scenario: Scenario, protocol: type[Consensus]
+    scenario: Scenario, protocol: type[Consensus], scheme_name: str = SCHEME
 ) -> tuple[Genesis, list[Signer], list[Signer]]:
     """(genesis, validators' signers by index, members' signers) of a scenario's test network."""
-    scheme = scheme_named(SCHEME)
+    scheme = scheme_named(scheme_name)
 
     def signer(kind: str, number: int) -> Signer:
         return scheme.signer(hashlib.sha256(f"{scenario.seed} {kind} {number}".encode()).digest())
@@ -341,7 +361,7 @@ def make_network(
         ),
         approvals=0,
         policy="members",
-        scheme=SCHEME,
+        scheme=scheme_name,
         test_network=True,
     )
     return genesis, validators, members

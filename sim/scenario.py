@@ -1,17 +1,12 @@
 """A scenario: everything that one simulated run follows from, as plain numbers and names.
 
 Equal scenarios lead to equal runs, event by event.  `sim/faults.py` draws one from a seed; a test
-writes one by hand.  As JSON it is the whole bug report.
+writes one by hand.  As text (`sim/scenario_file.py`) it is the whole bug report.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from typing import Any
-
-from ledger.errors import UserError
-from sim.regions import latency_ms
+from dataclasses import dataclass
 
 FOR_EVER_MS = 1 << 40
 """The end of an incident that does not end, in some thirty years."""
@@ -128,30 +123,9 @@ class Scenario:
     then on no longer than the protocol's declared bound passes without progress."""
     quiet_ms: int = 20_000
     """How long the idle network is watched at the end."""
-
-    def to_json(self) -> str:
-        """One line of JSON that `from_json` reads back to an equal scenario."""
-        return json.dumps(asdict(self), separators=(",", ":"))
-
-
-def from_json(text: str) -> Scenario:
-    """The scenario of a line of JSON.  Raises UserError for anything else."""
-    try:
-        fields: dict[str, Any] = json.loads(text)
-        fields["faults"] = tuple(fields["faults"])
-        for name in ("parameters", "limits"):
-            fields[name] = tuple((str(word), int(number)) for word, number in fields[name])
-        for name in ("weather", "calm"):
-            fields[name] = Weather(**fields[name])
-        fields["regions"] = tuple(fields.get("regions", ()))
-        for region in fields["regions"]:
-            latency_ms(region, region)
-        fields["pace"] = Pace(**fields["pace"])
-        fields["load"] = Load(**fields["load"])
-        fields["incidents"] = tuple(
-            Incident(**{**incident, "nodes": tuple(incident["nodes"])})
-            for incident in fields["incidents"]
-        )
-        return Scenario(**fields)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"this is not a scenario: {type(error).__name__}: {error}") from error
+    attacks: tuple[tuple[int, str], ...] = ()
+    """(validator, what it does instead of the protocol, as `consensus.byzantine` names it)."""
+    twins: tuple[int, ...] = ()
+    """Validators that run twice under one key, see `sim.adversary`."""
+    sides: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    """(from when in ms, for each validator which of the twins, 0 or 1, it sees), ascending."""

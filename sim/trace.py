@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from struct import Struct
+from typing import Any
 
 from consensus.io import FrameArrived, HostEvent, JobDone, PeerDown, PeerUp, Submitted, TimerRang
 from ledger.store import Write
@@ -22,9 +24,18 @@ class Trace:
     """A running hash over everything that happened, and how often each kind did."""
 
     def __init__(self) -> None:
-        self.events: Counter[str] = Counter()
+        self._counts: dict[type, int] = {}
+        self._written = 0
         self._hash = hashlib.sha256()
         self._parts: list[bytes] = []
+
+    @property
+    def events(self) -> Counter[str]:
+        """How often each kind happened."""
+        counts = Counter({kind.__name__: count for kind, count in self._counts.items()})
+        if self._written:
+            counts["Written"] = self._written
+        return counts
 
     def add(self, kind: bytes, node: int, time_us: int, payload: bytes = b"") -> None:
         """Something of this kind (at most 8 bytes) happened."""
@@ -38,12 +49,19 @@ class Trace:
     def event(self, event: HostEvent, node: int, time_us: int) -> None:
         """An event reached the machine of a node."""
         kind = type(event)
-        self.events[kind.__name__] += 1
-        self.add(_NAMES.get(kind, b"event"), node, time_us, _payload(event))
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        name, payload_of = _KINDS.get(kind, _OTHER)
+        payload = payload_of(event)
+        parts = self._parts
+        parts.append(_HEAD.pack(name, node, time_us, len(payload)))
+        parts.append(payload)
+        if len(parts) > _PARTS_MAX:
+            self._hash.update(b"".join(parts))
+            parts.clear()
 
     def writes(self, writes: list[Write], node: int, time_us: int) -> None:
         """A batch is on the disk of a node."""
-        self.events["Written"] += 1
+        self._written += 1
         parts: list[bytes] = []
         for key, value in writes:
             parts += (key, b"\x00" if value is None else value)
@@ -56,27 +74,37 @@ class Trace:
         return self._hash.hexdigest()
 
 
-_NAMES: dict[type, bytes] = {
-    FrameArrived: b"frame",
-    TimerRang: b"timer",
-    JobDone: b"job",
-    PeerUp: b"up",
-    PeerDown: b"down",
-    Submitted: b"submit",
-}
+def _of_frame(event: FrameArrived) -> bytes:
+    return bytes((event.peer, event.channel)) + event.payload
 
 
-def _payload(event: HostEvent) -> bytes:
-    """Bytes that differ where what the event carries differs, as far as that is cheap."""
-    match event:
-        case FrameArrived(peer, channel, payload):
-            return bytes((peer, channel)) + payload
-        case TimerRang(timer):
-            return repr(timer).encode()
-        case JobDone(job, _):
-            return job.to_bytes(8, "big")
-        case PeerUp(peer) | PeerDown(peer):
-            return bytes((peer,))
-        case Submitted(request, transactions):
-            return request.to_bytes(8, "big") + b"".join(transactions)
+def _of_timer(event: TimerRang) -> bytes:
+    return repr(event.timer).encode()
+
+
+def _of_job(event: JobDone) -> bytes:
+    return event.job.to_bytes(8, "big")
+
+
+def _of_peer(event: PeerUp | PeerDown) -> bytes:
+    return bytes((event.peer,))
+
+
+def _of_submitted(event: Submitted) -> bytes:
+    return event.request.to_bytes(8, "big") + b"".join(event.transactions)
+
+
+def _of_other(_event: HostEvent) -> bytes:
     return b""
+
+
+_OTHER: tuple[bytes, Callable[[Any], bytes]] = (b"event", _of_other)
+_KINDS: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {
+    FrameArrived: (b"frame", _of_frame),
+    TimerRang: (b"timer", _of_timer),
+    JobDone: (b"job", _of_job),
+    PeerUp: (b"up", _of_peer),
+    PeerDown: (b"down", _of_peer),
+    Submitted: (b"submit", _of_submitted),
+}
+"""Each kind's name, and bytes that differ where what it carries does, as far as that is cheap."""

@@ -11,6 +11,7 @@ from random import Random
 
 from consensus.io import HostEvent
 from ledger.store import Write
+from sim.adversary import TwinNetwork
 from sim.agenda import MS, Agenda
 from sim.injector import Injector
 from sim.network import Network
@@ -41,6 +42,8 @@ class World:
             neighbours=self.topology.neighbours,
             distance_us=_distances_us(scenario),
         )
+        if scenario.twins:
+            self.network = TwinNetwork(scenario, self.agenda, self.stream("network"))
         self.nodes: list[Node] = []
 
     def stream(self, concern: str) -> Random:
@@ -75,7 +78,7 @@ class World:
                 on_protocol_timer=self._protocol_timer_rang,
                 make_relay=None if self.topology.is_full else make_relay,
             )
-            for index in range(scenario.nodes)
+            for index in range(scenario.nodes + len(scenario.twins))
         ]
         self.network.attach(list(self.nodes))
         draw = self.stream("world")

@@ -23,10 +23,13 @@ COMMANDS = {
     "submit": "Submit a file's digest, or many operations, and wait for confirmation.",
     "get": "Show a transaction, or the provenance statements about an identifier.",
     "receipt": "Write a transaction's receipt to a file.",
-    "verify": "Check a receipt offline, without any node.",
+    "evidence": "Collect what nodes hold against validators in a file.",
+    "fork": "Fork a simulated ledger on purpose, and write the evidence.",
+    "verify": "Check a receipt, or evidence against validators, without any node.",
     "audit": "Re-hash and re-verify everything in a stopped home.",
     "keys": "Make and show member keys.",
     "sim": "Run the same replicas in virtual time, with faults drawn from a seed.",
+    "search": "Hunt for a scenario that breaks a protocol, and make it small.",
 }
 """Name and help of every command, so that listing them imports none."""
 

@@ -9,23 +9,30 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
 import click
 
-from consensus.registry import protocol_named
 from host.commands import sim_plugins
 from host.picture import show_chart, write_page
+from host.plugins import find_protocol
 from host.progress import Bar
+from host.replay import plugin_document, scenario_of, show_plugins
 from ledger.errors import UserError
 from sim.faults import FAULTS, draw_scenario
+from sim.plugins import PluginScenario
+from sim.plugins import run as run_plugins
 from sim.record import Recording
+from sim.record_plugins import PluginRecorder
 from sim.record_replicas import record
+from sim.regions import REGIONS, latency_ms
+from sim.relay import topology_named
 from sim.run import SimReport, run
-from sim.scenario import Scenario, from_json
+from sim.scenario import Scenario
+from sim.scenario_file import ScenarioFile
 
 NONE = "none"
 Task = TypeVar("Task")
@@ -50,8 +57,12 @@ Result = TypeVar("Result")
 @click.option(
     "--scenario",
     "scenario_text",
-    metavar="JSON|FILE",
-    help="Run exactly this scenario, as a violation prints it.",
+    metavar="FILE|TEXT",
+    help="Run exactly this scenario, of a file or as a violation prints it.",
+)
+@click.option("--topology", metavar="NAME", help="full, ring, random-K, or pairs: '0-1 1-2 2-3'.")
+@click.option(
+    "--regions", metavar="world|NAME,NAME,...", help=f"Where validators are: {', '.join(REGIONS)}."
 )
 @click.option(
     "--plugins", is_flag=True, help="Bare plugins instead of whole replicas: the protocol alone."
@@ -74,6 +85,8 @@ def command(
     plugins: bool,
     as_chart: bool,
     page_file: str | None,
+    topology: str | None,
+    regions: str | None,
     jobs: int | None,
     as_json: bool,
 ) -> int:
@@ -88,86 +101,99 @@ def command(
     if as_chart and as_json:
         raise UserError("--chart is for people and --json for programs: leave out one")
     if plugins and scenario_text is not None:
-        raise UserError("--scenario is of whole replicas: leave out --plugins")
+        raise UserError("a scenario says itself what runs: leave out --plugins")
     kinds = None if faults is None else _kinds(faults)
-    workers = jobs or os.cpu_count() or 1
-    recording: Recording | None = None
+    numbers = range(seed, seed + seeds)
+    show = Show(is_drawn, as_json, jobs or os.cpu_count() or 1)
+    file = scenario_of(scenario_text) if scenario_text is not None else None
     if plugins:
-        numbers = range(seed, seed + seeds)
-        is_sound, recording = _run_plugins(
-            protocol, nodes, kinds, numbers, workers, is_drawn=is_drawn, as_json=as_json
-        )
+        is_sound, recording = _run_plugins(protocol, nodes, kinds, numbers, show)
+    elif file is not None and isinstance(file.scenario, PluginScenario):
+        is_sound, recording = _run_plugin_file(file, file.scenario, show)
     else:
-        if scenario_text is not None:
-            scenarios = [from_json(_text_of(scenario_text))]
-        else:
-            scenarios = [
-                draw_scenario(number, protocol, nodes, faults=kinds)
-                for number in range(seed, seed + seeds)
-            ]
-        is_sound, recording = _run_replicas(scenarios, workers, is_drawn=is_drawn, as_json=as_json)
-    if recording is not None:
-        if as_chart:
-            show_chart(recording)
-        if page_file is not None:
-            write_page(recording, page_file)
+        scenarios = (
+            [file.scenario]
+            if file is not None and isinstance(file.scenario, Scenario)
+            else [draw_scenario(number, protocol, nodes, faults=kinds) for number in numbers]
+        )
+        scenarios = [_elsewhere(scenario, topology, regions) for scenario in scenarios]
+        is_sound, recording = _run_replicas(scenarios, show)
+    if recording is not None and as_chart:
+        show_chart(recording)
+    if recording is not None and page_file is not None:
+        write_page(recording, page_file)
     return 0 if is_sound else 1
 
 
-def _run_replicas(
-    scenarios: list[Scenario], workers: int, *, is_drawn: bool, as_json: bool
-) -> tuple[bool, Recording | None]:
+@dataclass(frozen=True, slots=True)
+class Show:
+    """How runs are shown."""
+
+    is_drawn: bool
+    """Whether the one run there is must be recorded."""
+    as_json: bool
+    workers: int
+    """Processes."""
+
+
+def _run_replicas(scenarios: list[Scenario], show: Show) -> tuple[bool, Recording | None]:
     """Whether all runs of whole replicas are sound; the recording of the one that is drawn."""
-    plugin = protocol_named(scenarios[0].protocol)
+    plugin = find_protocol(scenarios[0].protocol)
     reports: dict[int, SimReport] = {}
     recording = None
-    if is_drawn:
+    if show.is_drawn:
         report, recording = record(scenarios[0], plugin)
         reports[report.seed] = report
     else:
-        with Bar("simulating", len(scenarios), hidden=as_json) as bar:
-            for report in run_all(scenarios, workers):
+        with Bar("simulating", len(scenarios), hidden=show.as_json) as bar:
+            for report in run_all(scenarios, show.workers):
                 reports[report.seed] = report
                 bar.advance()
     ordered = [reports[scenario.seed] for scenario in scenarios]
-    if as_json:
+    if show.as_json:
         click.echo(json.dumps(_document(ordered), sort_keys=True))
     else:
         _show(ordered)
     return all(report.is_sound for report in ordered), recording
 
 
+def _run_plugin_file(
+    file: ScenarioFile, scenario: PluginScenario, show: Show
+) -> tuple[bool, Recording | None]:
+    """Whether the run of bare plugins in a file is sound; its recording, where it is drawn."""
+    recorder = PluginRecorder() if show.is_drawn else None
+    report = run_plugins(scenario, recorder)
+    if show.as_json:
+        click.echo(json.dumps(plugin_document(file, report), sort_keys=True))
+    else:
+        show_plugins(file, report)
+    return not report.violations, recorder.recording() if recorder is not None else None
+
+
 def _run_plugins(
-    protocol: str,
-    nodes: int,
-    kinds: tuple[str, ...] | None,
-    seeds: range,
-    workers: int,
-    *,
-    is_drawn: bool,
-    as_json: bool,
+    protocol: str, nodes: int, kinds: tuple[str, ...] | None, seeds: range, show: Show
 ) -> tuple[bool, Recording | None]:
     """Whether all runs of bare plugins are sound; the recording of the one that is drawn."""
     scenario = sim_plugins.draw(protocol, seeds[0], nodes, kinds)
     found: dict[int, dict[str, Any]] = {}
     recording = None
-    if is_drawn:
+    if show.is_drawn:
         report, recording = sim_plugins.run_recorded(scenario)
         again = sim_plugins.replay(protocol, seeds[0], nodes, kinds)
         found[seeds[0]] = sim_plugins.document(report, again)
     else:
         work = partial(sim_plugins.run_seed, protocol, nodes=nodes, faults=kinds)
-        with Bar("simulating", len(seeds), hidden=as_json) as bar:
-            for document in run_each(work, list(seeds), workers):
+        with Bar("simulating", len(seeds), hidden=show.as_json) as bar:
+            for document in run_each(work, list(seeds), show.workers):
                 found[document["seed"]] = document
                 bar.advance()
-    sim_plugins.show([found[seed] for seed in seeds], as_json=as_json)
+    sim_plugins.show([found[seed] for seed in seeds], as_json=show.as_json)
     return all(not document["violations"] for document in found.values()), recording
 
 
 def run_one(scenario: Scenario) -> SimReport:
     """One run, with the plugin found anew: this may be a process of its own."""
-    return run(scenario, protocol_named(scenario.protocol))
+    return run(scenario, find_protocol(scenario.protocol))
 
 
 def run_all(scenarios: list[Scenario], jobs: int) -> Iterator[SimReport]:
@@ -180,7 +206,7 @@ def run_each(work: Callable[[Task], Result], tasks: list[Task], jobs: int) -> It
     if len(tasks) == 1 or jobs == 1:
         yield from map(work, tasks)
         return
-    with ProcessPoolExecutor(min(jobs, len(tasks)), initializer=_begin_process) as pool:
+    with ProcessPoolExecutor(min(jobs, len(tasks)), initializer=begin_process) as pool:
         try:
             for done in as_completed([pool.submit(work, task) for task in tasks]):
                 yield done.result()
@@ -188,7 +214,7 @@ def run_each(work: Callable[[Task], Result], tasks: list[Task], jobs: int) -> It
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin_process() -> None:
+def begin_process() -> None:
     """Ctrl-C is the parent's to handle; a process whose parent is gone ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
@@ -201,20 +227,21 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
+def _elsewhere(scenario: Scenario, topology: str | None, regions: str | None) -> Scenario:
+    """A scenario with other links, or in other places.  Raises UserError."""
+    if topology is not None:
+        topology_named(topology, scenario.nodes, scenario.seed)
+        scenario = replace(scenario, topology=topology)
+    if regions is not None:
+        places = REGIONS if regions == "world" else tuple(regions.split(","))
+        for place in places:
+            latency_ms(place, place)
+        scenario = replace(scenario, regions=places)
+    return scenario
+
+
 def _kinds(text: str) -> tuple[str, ...]:
     return () if text == NONE else tuple(kind for kind in text.split(",") if kind)
-
-
-def _text_of(argument: str) -> str:
-    """The scenario itself, or what is in the file with this name."""
-    if argument.lstrip().startswith("{"):
-        return argument
-    try:
-        return Path(argument).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot read {argument}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{argument} holds no scenario") from None
 
 
 def _document(reports: list[SimReport]) -> dict[str, Any]:
@@ -266,6 +293,7 @@ def _show_one(report: SimReport) -> None:
         "confirmed": f"{report.confirmed} of {report.wishes}",
         "latency": f"median {median} ms, 95th percentile {high} ms, longest {longest} ms",
         "recovered": f"{report.recovered_ms} ms after the last fault",
+        **({"excused": report.excused} if report.excused else {}),
         "sent": f"{sum(report.frames.values())} frames, {sum(report.bytes.values())} bytes",
         "events": f"{report.event_count} in {report.virtual_ms} virtual ms",
         "trace hash": report.trace_hash,

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from consensus.registry import protocol_named
+from host.plugins import find_protocol
 from ledger.errors import UserError
 from sim.plugin_drawing import FAULTS
 from sim.plugins import PluginReport, PluginScenario, draw_scenario, run
@@ -26,7 +26,7 @@ def draw(protocol: str, seed: int, nodes: int, faults: tuple[str, ...] | None) -
             f"unknown fault {unknown[0]}; the kinds of --plugins are {', '.join(FAULTS)}"
         )
     kinds = FAULTS if faults is None else faults
-    return draw_scenario(protocol_named(protocol), seed, nodes=nodes, faults=kinds)
+    return draw_scenario(find_protocol(protocol), seed, nodes=nodes, faults=kinds)
 
 
 def run_seed(

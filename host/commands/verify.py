@@ -1,4 +1,4 @@
-"""`verify`: a receipt checked offline, trusting no node."""
+"""`verify`: a receipt or a file of evidence checked offline, trusting no node."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ import click
 
 from host.commands.submit import file_digest
 from host.home import read_genesis
+from ledger.certified import TreeHead
 from ledger.errors import Fault, UserError
+from ledger.evidence import DOMAIN, EVIDENCE_BYTES_MAX, Conviction, Equivocation, Judge, is_evidence
+from ledger.genesis import Genesis
 from ledger.light import LightClient, Verified
 from ledger.limits import RECEIPT_BYTES_MAX
+
+SHOWN_MAX = 20
+"""Pieces of evidence told one by one to a person."""
 
 
 @click.command(
@@ -29,33 +35,33 @@ from ledger.limits import RECEIPT_BYTES_MAX
 @click.option(
     "--data",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The file that the record must be about.",
+    help="The file that the record must be about; of a receipt only.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(file: Path, genesis_file: Path, data: Path | None, as_json: bool) -> int:
-    """Check that the transaction in FILE is in the ledger.  Needs no node and no network."""
+    """Check FILE without any node: a receipt, or evidence against validators.
+
+    A receipt shows that a transaction is in the ledger.  Evidence names the validators that signed
+    what no honest one signs.  Exit code 0 if it holds, 1 if not.
+    """
     genesis = read_genesis(genesis_file)
     if genesis.scheme != "ed25519":
         raise UserError(f"{genesis_file}: signatures of the scheme {genesis.scheme} prove nothing")
-    try:
-        if file.stat().st_size > RECEIPT_BYTES_MAX:
-            raise UserError(f"{file} is no receipt: it is too large")
-        raw = file.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}") from None
+    raw = _read(file)
+    if is_evidence(raw) and data is not None:
+        raise UserError(f"{file} is evidence, not a receipt: leave out --data")
     digest = file_digest(data) if data else None
     try:
-        verified = LightClient(genesis).check_receipt(raw)
-        if digest is not None:
-            verified.check_data(digest)
+        facts = _judge(genesis, raw, digest)
     except Fault as fault:
         if as_json:
             click.echo(json.dumps({"valid": False, "reason": fault.reason, "detail": fault.detail}))
         click.echo(f"refused: {fault}", err=True)
         return 1
-    facts = _facts(verified, with_data=data is not None)
     if as_json:
         click.echo(json.dumps({"valid": True, **facts}))
+    elif is_evidence(raw):
+        _show_evidence(facts)
     else:
         click.echo("valid")
         for name, value in facts.items():
@@ -63,7 +69,33 @@ def command(file: Path, genesis_file: Path, data: Path | None, as_json: bool) ->
     return 0
 
 
-def _facts(verified: Verified, *, with_data: bool) -> dict[str, object]:
+def _read(file: Path) -> bytes:
+    """The whole file, unless it is too large for what it says it is.  Raises UserError."""
+    try:
+        with file.open("rb") as source:
+            raw = source.read(RECEIPT_BYTES_MAX + 1)
+            if is_evidence(raw):
+                raw += source.read(EVIDENCE_BYTES_MAX + len(DOMAIN) + 1 - len(raw))
+                if len(raw) > EVIDENCE_BYTES_MAX + len(DOMAIN):
+                    raise UserError(f"{file} is no evidence: it is too large")
+            elif len(raw) > RECEIPT_BYTES_MAX:
+                raise UserError(f"{file} is no receipt: it is too large")
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}") from None
+    return raw
+
+
+def _judge(genesis: Genesis, raw: bytes, digest: bytes | None) -> dict[str, object]:
+    """What the file proves.  Raises Fault unless all of it holds."""
+    if is_evidence(raw):
+        return _evidence_facts(genesis, Judge(genesis).check(raw))
+    verified = LightClient(genesis).check_receipt(raw)
+    if digest is not None:
+        verified.check_data(digest)
+    return _receipt_facts(verified, with_data=digest is not None)
+
+
+def _receipt_facts(verified: Verified, *, with_data: bool) -> dict[str, object]:
     validators = verified.log.epoch.validators
     facts: dict[str, object] = {
         "transaction": verified.transaction.hex(),
@@ -80,3 +112,74 @@ def _facts(verified: Verified, *, with_data: bool) -> dict[str, object]:
     if with_data:
         facts["data"] = "the record is of this file"
     return facts
+
+
+# --- evidence -------------------------------------------------------------------------------------
+
+
+def _evidence_facts(genesis: Genesis, convictions: tuple[Conviction, ...]) -> dict[str, object]:
+    """Every piece, and whom all of them name; validators are those of the latest epoch named."""
+    epoch = max((each.epoch for each in convictions), key=lambda epoch: epoch.number)
+    culprits = {name: None for each in convictions for name in each.names}
+    return {
+        "network": genesis.name,
+        "culprits": sorted(culprits),
+        "validators": epoch.validators.size,
+        "tolerated": epoch.validators.faults,
+        "evidence": [_piece_facts(each) for each in convictions],
+    }
+
+
+def _piece_facts(conviction: Conviction) -> dict[str, object]:
+    piece = conviction.piece
+    facts: dict[str, object] = {
+        "kind": type(piece).__name__.lower(),
+        "epoch": conviction.epoch.number,
+        "culprits": list(conviction.names),
+    }
+    if isinstance(piece, Equivocation):
+        facts |= {
+            "phase": piece.phase,
+            "slot": list(piece.slot),
+            "values": [piece.first[0].hex(), piece.second[0].hex()],
+        }
+    else:
+        facts["logs"] = [{"size": head.size, "root": head.root.hex()} for head in conviction.heads]
+    facts["sentence"] = _sentence(conviction)
+    return facts
+
+
+def _sentence(conviction: Conviction) -> str:
+    """What the culprits did, in one line for people."""
+    piece, who = conviction.piece, ", ".join(conviction.names)
+    if isinstance(piece, Equivocation):
+        slot = ", ".join(map(str, piece.slot))
+        first, second = (_short(value) for value, _ in (piece.first, piece.second))
+        return f"{who} signed {first} and {second} for {piece.phase} ({slot})"
+    one, two = (_log(head) for head in conviction.heads)
+    return f"{who} signed two pasts: {one}, and {two}"
+
+
+def _short(value: bytes) -> str:
+    return value.hex()[:12] if value else "nil"
+
+
+def _log(head: TreeHead) -> str:
+    return f"a log of {head.size} leaves with root {_short(head.root)}"
+
+
+def _show_evidence(facts: dict[str, object]) -> None:
+    culprits, pieces = facts["culprits"], facts["evidence"]
+    assert isinstance(culprits, list)
+    assert isinstance(pieces, list)
+    click.echo("valid evidence")
+    click.echo(f"  {'network':<13}{facts['network']}")
+    click.echo(f"  {'culprits':<13}{', '.join(culprits)}")
+    click.echo(
+        f"  {'named':<13}{len(culprits)} of {facts['validators']} validators, "
+        f"where {facts['tolerated']} may be faulty"
+    )
+    for piece in pieces[:SHOWN_MAX]:
+        click.echo(f"  {piece['kind']:<13}{piece['sentence']}")
+    if len(pieces) > SHOWN_MAX:
+        click.echo(f"  and {len(pieces) - SHOWN_MAX} more")

@@ -1,4 +1,4 @@
-"""Scenarios: drawn from seeds, carried as JSON, named by a command."""
+"""Scenarios: drawn from seeds, named by a command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from ledger.errors import UserError
 from sim.faults import FAULTS, OLDER_FAULTS, OLDER_INCIDENTS, draw_scenario, replay_command
-from sim.scenario import Scenario, Weather, from_json
+from sim.scenario import Scenario, Weather
+from sim.scenario_file import read_scenario
 
 SEEDS = range(300)
 
@@ -18,7 +19,7 @@ def test_the_same_seed_draws_the_same_scenario_and_others_differ() -> None:
     drawn = [draw_scenario(seed, "solo", 4) for seed in SEEDS]
 
     assert drawn == [draw_scenario(seed, "solo", 4) for seed in SEEDS]
-    assert len({scenario.to_json() for scenario in drawn}) == len(drawn)
+    assert len(set(drawn)) == len(drawn)
 
 
 def test_every_kind_of_fault_is_drawn_in_company_and_alone() -> None:
@@ -72,26 +73,6 @@ def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
         draw_scenario(1, "solo", 4, faults=("earthquake",))
 
 
-def test_json_carries_a_scenario_whole() -> None:
-    for seed in SEEDS:
-        scenario = replace(draw_scenario(seed, "solo", 4), parameters=(("timeout_ms", 5),))
-
-        assert from_json(scenario.to_json()) == scenario
-
-
-def test_a_scenario_in_an_unknown_region_is_refused() -> None:
-    text = replace(draw_scenario(1, "solo", 4), regions=("atlantis",)).to_json()
-
-    with pytest.raises(UserError, match="unknown region atlantis; the regions are virginia"):
-        from_json(text)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"seed":1}', "nonsense"])
-def test_what_is_no_scenario_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="this is not a scenario"):
-        from_json(text)
-
-
 @pytest.mark.parametrize(
     ("scenario", "words"),
     [
@@ -118,4 +99,4 @@ def test_the_command_that_replays_any_other_scenario_carries_it() -> None:
     *words, text = shlex.split(replay_command(scenario))
 
     assert words == ["python", "node.py", "sim", "--scenario"]
-    assert from_json(text) == scenario
+    assert read_scenario(text).scenario == scenario

@@ -1,0 +1,352 @@
+"""Hunting for scenarios that break a protocol: strategies, and what a stretch of a hunt found.
+
+A hunt is a sequence of chunks, fixed by protocol, strategies, nodes and seed.  Each chunk holds
+some scenarios of one strategy and can be played anywhere, in any order: equal hunts find the same,
+however many processes or machines share the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from random import Random
+
+from consensus.interface import Consensus
+from ledger.errors import UserError
+from ledger.validators import QuorumRule
+from sim import faults, plugins
+from sim.plugin_drawing import FAULTS, draw_duel, draw_scenario, draw_twins, hasty
+from sim.plugin_scenario import PluginScenario
+from sim.run import run as run_replicas
+from sim.scenario import Incident, Load, Pace, Scenario, Weather
+from sim.scenario_file import AnyScenario
+from sim.shrink import Shrunk, shrink, without_seat
+
+SEEDS_A_SEARCH = 1_000_000
+"""Scenario i of a search with seed s has the seed s * this + i."""
+NODES = 4
+DIVISORS = (20, 40)
+"""By what a hunt for forks divides a protocol's times, so that rounds are short."""
+SHRINK_EVENTS_MAX = 4_000_000
+"""Events after which a finding is small enough: a run that never falls silent has very many."""
+REPLICA_RUNS_MAX = 60
+"""Whole replicas take a hundred times as long: they are shrunk in fewer runs."""
+WHOLE_TRIED = 3
+"""Seeds with which whole replicas may show what bare plugins did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run came to."""
+
+    properties: tuple[str, ...]
+    """Those that are broken, the first one first."""
+    sentence: str
+    """What the first violation says."""
+    time_ms: int
+    events: int
+
+    @property
+    def broken(self) -> str:
+        """The property that broke first, or empty."""
+        return self.properties[0] if self.properties else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A scenario that breaks a property."""
+
+    strategy: str
+    number: int
+    """Which one of its strategy it is."""
+    broken: str
+    """The property."""
+    sentence: str
+    time_ms: int
+    scenario: AnyScenario
+
+
+@dataclass(frozen=True, slots=True)
+class Hunt:
+    """What is searched for what."""
+
+    protocol: str
+    """By its entry point's name, or as module:Class."""
+    strategies: tuple[str, ...]
+    nodes: int | None
+    """None: as each strategy likes, mostly 4."""
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of a hunt, to be played in one go."""
+
+    hunt: Hunt
+    number: int
+    size: int
+    """How many scenarios; fewer than usual at the end of a hunt with a fixed number."""
+
+    @property
+    def strategy(self) -> str:
+        return self.hunt.strategies[self.number % len(self.hunt.strategies)]
+
+    @property
+    def numbers(self) -> range:
+        """Which scenarios of its strategy."""
+        first = self.number // len(self.hunt.strategies) * chunk_size(self.strategy)
+        return range(first, first + self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkReport:
+    """What the scenarios of a chunk came to."""
+
+    number: int
+    strategy: str
+    runs: int
+    events: int
+    broken: tuple[tuple[str, int], ...]
+    """(property, scenarios that broke it), in the order of their first."""
+    findings: tuple[Finding, ...]
+    """For each property the first scenario that broke it."""
+
+
+Drawn = Callable[[type[Consensus], int, int | None], PluginScenario]
+
+
+# --- strategies -----------------------------------------------------------------------------------
+
+
+def _random(protocol: type[Consensus], seed: int, nodes: int | None) -> PluginScenario:
+    return draw_scenario(protocol, seed, nodes=nodes or NODES, rule=_rule(protocol))
+
+
+def _duel(protocol: type[Consensus], seed: int, nodes: int | None) -> PluginScenario:
+    draw = Random(f"hunt duel {seed}")
+    return draw_duel(
+        protocol,
+        seed,
+        parameters=hasty(protocol, divisor=draw.choice(DIVISORS)),
+        nodes=nodes or NODES,
+        stable_ms=draw.choice((100, 200, 400)),
+    )
+
+
+def _twins(protocol: type[Consensus], seed: int, nodes: int | None) -> PluginScenario:
+    draw = Random(f"hunt twins {seed}")
+    return draw_twins(
+        protocol,
+        seed,
+        parameters=hasty(protocol, divisor=draw.choice(DIVISORS)),
+        nodes=nodes or NODES,
+        rounds=draw.choice((4, 7, 10)),
+        stable_ms=draw.choice((150, 300)),
+    )
+
+
+def _mutation(protocol: type[Consensus], seed: int, nodes: int | None) -> PluginScenario:
+    """A duel of liars that change what they say by little (ByzzFuzz, OOPSLA 2023)."""
+    draw = Random(f"hunt mutation {seed}")
+    base = _twins if draw.random() < 0.5 else _duel
+    return replace(
+        base(protocol, seed, nodes),
+        mutate=draw.choice((100, 300, 600)),
+        bad=draw.choice((0, 300)),
+        replay=draw.choice((0, 50, 200)),
+    )
+
+
+def _swarm(protocol: type[Consensus], seed: int, nodes: int | None) -> PluginScenario:
+    """Some kinds of fault only, with their own rates, and any number of validators."""
+    draw = Random(f"hunt swarm {seed}")
+    share = draw.choice((0.2, 0.5, 0.9))
+    kinds = tuple(kind for kind in FAULTS if draw.random() < share)
+    count = nodes or draw.choice((4, 4, 5, 7))
+    scenario = draw_scenario(protocol, seed, nodes=count, faults=kinds, rule=_rule(protocol))
+    divisor = draw.choice((1, 10, 40))
+    return replace(scenario, parameters=hasty(protocol, divisor=divisor) if divisor > 1 else ())
+
+
+PLUGIN_STRATEGIES: dict[str, Drawn] = {
+    "twins": _twins,
+    "random": _random,
+    "duel": _duel,
+    "swarm": _swarm,
+    "mutation": _mutation,
+}
+REPLICAS = "replicas"
+STRATEGIES = (*PLUGIN_STRATEGIES, REPLICAS)
+"""Names of all strategies; a search takes turns between those it is given."""
+
+
+def chunk_size(strategy: str) -> int:
+    """How many scenarios of a strategy are played in one go: about as long for each of them."""
+    return 1 if strategy == REPLICAS else 12
+
+
+def draw(hunt: Hunt, protocol: type[Consensus], strategy: str, number: int) -> AnyScenario:
+    """Scenario `number` of a strategy.  No liars where the protocol promises nothing about them.
+
+    Raises UserError for an unknown strategy.
+    """
+    seed = hunt.seed * SEEDS_A_SEARCH + number
+    if strategy == REPLICAS:
+        scenario = faults.draw_scenario(seed, hunt.protocol, hunt.nodes or NODES)
+        return replace(scenario, crash_only=protocol.fault_model == "crash")
+    check_strategies((strategy,))
+    drawn = PLUGIN_STRATEGIES[strategy](protocol, seed, hunt.nodes)
+    return drawn if protocol.fault_model == "byzantine" else _honest(drawn, _rule(protocol))
+
+
+def check_strategies(names: tuple[str, ...]) -> None:
+    """Whether there are such strategies.  Raises UserError for one that there is not."""
+    for name in names:
+        if name not in STRATEGIES:
+            raise UserError(f"there is no strategy {name}; known are {', '.join(STRATEGIES)}")
+
+
+def _rule(protocol: type[Consensus]) -> QuorumRule:
+    return QuorumRule.CRASH if protocol.fault_model == "crash" else QuorumRule.BYZANTINE
+
+
+def _honest(scenario: PluginScenario, rule: QuorumRule) -> PluginScenario:
+    """The same without liars."""
+    for seat in range(len(scenario.seats) - 1, scenario.nodes - 1, -1):
+        scenario = without_seat(scenario, seat)
+    return replace(scenario, attacks=(), mutate=0, bad=0, rule=rule)
+
+
+# --- playing --------------------------------------------------------------------------------------
+
+
+def play(scenario: AnyScenario, protocol: type[Consensus]) -> Outcome:
+    """Run a scenario of either mode."""
+    if isinstance(scenario, PluginScenario):
+        bare = plugins.run(scenario)
+        events = bare.events
+        found = [(one.property, one.sentence, one.time_ms) for one in bare.violations]
+    else:
+        whole = run_replicas(scenario, protocol)
+        events = whole.event_count
+        found = [(one.property, one.sentence, one.time_ms) for one in whole.violations]
+    names = tuple(dict.fromkeys(name for name, _, _ in found))
+    _, sentence, time_ms = found[0] if found else ("", "", 0)
+    return Outcome(names, sentence, time_ms, events)
+
+
+def play_chunk(chunk: Chunk, protocol: type[Consensus]) -> ChunkReport:
+    """Draw and run every scenario of a chunk."""
+    counts: dict[str, int] = {}
+    findings = []
+    events = 0
+    for number in chunk.numbers:
+        scenario = draw(chunk.hunt, protocol, chunk.strategy, number)
+        outcome = play(scenario, protocol)
+        events += outcome.events
+        broken = outcome.broken
+        if broken and broken not in counts:
+            findings.append(
+                Finding(chunk.strategy, number, broken, outcome.sentence, outcome.time_ms, scenario)
+            )
+        if broken:
+            counts[broken] = counts.get(broken, 0) + 1
+    return ChunkReport(
+        chunk.number, chunk.strategy, chunk.size, events, tuple(counts.items()), tuple(findings)
+    )
+
+
+def shrink_finding(finding: Finding, protocol: type[Consensus]) -> tuple[Finding, Shrunk]:
+    """The finding with a scenario as small as could be found that breaks the same property."""
+
+    events = 0
+
+    def is_broken(scenario: AnyScenario) -> bool:
+        nonlocal events
+        if events > SHRINK_EVENTS_MAX:
+            return False
+        outcome = play(scenario, protocol)
+        events += outcome.events
+        return outcome.broken == finding.broken
+
+    if isinstance(finding.scenario, Scenario):
+        shrunk = shrink(finding.scenario, is_broken, runs_max=REPLICA_RUNS_MAX, seeds_tried=1)
+    else:
+        shrunk = shrink(finding.scenario, is_broken)
+    outcome = play(shrunk.scenario, protocol)
+    smaller = replace(
+        finding, scenario=shrunk.scenario, sentence=outcome.sentence, time_ms=outcome.time_ms
+    )
+    return smaller, shrunk
+
+
+# --- on whole replicas ----------------------------------------------------------------------------
+
+
+def replay_whole(
+    finding: Finding, name: str, protocol: type[Consensus]
+) -> tuple[Scenario | None, str]:
+    """(what breaks whole replicas too, in words); the scenario is None where nothing does."""
+    if isinstance(finding.scenario, Scenario):
+        return finding.scenario, "found there"
+    try:
+        scenario = whole_replicas(finding.scenario, name)
+    except UserError as error:
+        return None, f"not replayed: {error}"
+    for offset in range(WHOLE_TRIED):
+        seeded = replace(scenario, seed=scenario.seed + offset)
+        outcome = play(seeded, protocol)
+        if outcome.broken:
+            return seeded, f"{outcome.broken} is broken there too: {outcome.sentence}"
+    return None, f"not reproduced there in {WHOLE_TRIED} runs with the same faults"
+
+
+def whole_replicas(scenario: PluginScenario, name: str) -> Scenario:
+    """The scenario on whole replicas, as far as both know the same faults.
+
+    Raises UserError with what whole replicas cannot be told.
+    """
+    unknown = [
+        word
+        for word in ("twins", "attacks", "rounds", "split", "withhold", "mutate", "bad")
+        if getattr(scenario, word)
+    ]
+    if any(len(partition.groups) != 2 for partition in scenario.partitions):
+        unknown.append("partitions into other than two groups")
+    if any(one.until_ms is None for one in scenario.crashes):
+        unknown.append("crashes for ever")
+    if unknown:
+        raise UserError(f"whole replicas cannot be told: {', '.join(unknown)}")
+    incidents = [
+        Incident("crash", one.at_ms, one.until_ms or 0, (one.seat,), _BOUNDARIES[one.boundary])
+        for one in scenario.crashes
+    ]
+    incidents += [
+        Incident("pause", one.at_ms, one.until_ms, (one.seat,)) for one in scenario.pauses
+    ]
+    incidents += [
+        Incident("partition", one.at_ms, one.until_ms, one.groups[0]) for one in scenario.partitions
+    ]
+    calm = Weather(delay_us=scenario.delay_us, jitter_us=scenario.jitter_us)
+    return Scenario(
+        seed=scenario.seed,
+        protocol=name,
+        nodes=scenario.nodes,
+        crash_only=scenario.rule is QuorumRule.CRASH,
+        parameters=tuple(sorted(scenario.parameters)),
+        weather=replace(
+            calm,
+            jitter_us=scenario.jitter_us + scenario.slow_us,
+            loss=scenario.loss,
+            duplicate=scenario.duplicate,
+            replay=scenario.replay,
+        ),
+        calm=calm,
+        pace=Pace(sync_us=scenario.sync_us),
+        incidents=tuple(sorted(incidents, key=lambda incident: incident.at_ms)),
+        load=Load(transactions=max(1, scenario.payloads), interval_ms=max(1, scenario.interval_ms)),
+        stable_ms=scenario.stable_ms,
+    )
+
+
+_BOUNDARIES = {"now": 0, "before": 1, "after": 2, "amid": 3}

@@ -1,0 +1,190 @@
+"""The hunt: its scenarios follow from the seed, and what it finds breaks the rule it should."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from consensus.interface import Context, Recovery
+from consensus.protocols.jolteon import Jolteon
+from consensus.protocols.solo import Solo
+from consensus.protocols.tendermint import Tendermint
+from ledger.errors import UserError
+from sim.plugins import Crash, Partition, Pause, PluginScenario
+from sim.scenario import Incident, Scenario
+from sim.scenario_file import ScenarioFile, read_scenario, write_scenario
+from sim.search import (
+    REPLICAS,
+    STRATEGIES,
+    Chunk,
+    Finding,
+    Hunt,
+    chunk_size,
+    draw,
+    play,
+    play_chunk,
+    replay_whole,
+    whole_replicas,
+)
+from tests.consensus.mutants_tendermint import QuorumOfTwoThirds
+
+MUTANT = "tests.consensus.mutants_tendermint:QuorumOfTwoThirds"
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_scenarios_follow_from_the_seed_alone(strategy: str) -> None:
+    hunts = [Hunt("jolteon", (strategy,), None, seed) for seed in (1, 1, 2)]
+
+    first, again, other = (
+        [draw(hunt, Jolteon, strategy, number) for number in range(20)] for hunt in hunts
+    )
+
+    assert first == again
+    assert not set(first) & set(other)
+    assert len(set(first)) == 20
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_whatever_is_drawn_can_be_written_and_read(strategy: str) -> None:
+    hunt = Hunt("jolteon", (strategy,), None, 3)
+
+    for number in range(20):
+        file = ScenarioFile(draw(hunt, Jolteon, strategy, number), "jolteon")
+        assert read_scenario(write_scenario(file)) == file
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_protocols_that_bear_no_liars_meet_none(strategy: str) -> None:
+    hunt = Hunt("solo", (strategy,), None, 1)
+
+    for number in range(20):
+        scenario = draw(hunt, Solo, strategy, number)
+        if isinstance(scenario, PluginScenario):
+            assert (scenario.byzantine, scenario.mutate, scenario.bad) == ((), 0, 0)
+            read_scenario(write_scenario(ScenarioFile(scenario, "solo")))
+
+
+def test_chunks_take_turns_and_leave_nothing_out() -> None:
+    hunt = Hunt("jolteon", ("twins", REPLICAS), None, 1)
+
+    chunks = [Chunk(hunt, number, chunk_size(hunt.strategies[number % 2])) for number in range(6)]
+
+    assert [chunk.strategy for chunk in chunks] == ["twins", REPLICAS] * 3
+    for strategy in hunt.strategies:
+        numbers = [n for chunk in chunks if chunk.strategy == strategy for n in chunk.numbers]
+        assert numbers == list(range(3 * chunk_size(strategy)))
+
+
+def test_a_chunk_reports_the_first_scenario_that_broke_each_property() -> None:
+    chunk = Chunk(Hunt(MUTANT, ("twins",), None, 1), 0, 8)
+
+    report = play_chunk(chunk, QuorumOfTwoThirds)
+
+    outcomes = [
+        play(draw(chunk.hunt, QuorumOfTwoThirds, "twins", number), QuorumOfTwoThirds)
+        for number in range(8)
+    ]
+    assert report.runs == 8
+    assert report.events == sum(outcome.events for outcome in outcomes)
+    assert sum(count for _, count in report.broken) == sum(bool(one.broken) for one in outcomes)
+    for finding in report.findings:
+        firsts = [number for number in range(8) if outcomes[number].broken == finding.broken]
+        assert finding.number == firsts[0]
+        assert play(finding.scenario, QuorumOfTwoThirds).sentence == finding.sentence
+    assert "agreement" in dict(report.broken)
+    assert play_chunk(chunk, Tendermint).broken == ()
+
+
+def test_an_unknown_strategy_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UserError, match="no strategy luck; known are twins, "):
+        draw(Hunt("jolteon", ("luck",), None, 1), Jolteon, "luck", 0)
+
+
+def test_whole_replicas_get_the_same_faults_at_the_same_times() -> None:
+    scenario = PluginScenario(
+        Jolteon,
+        seed=3,
+        crashes=(Crash(1, 50, 90, "amid"),),
+        pauses=(Pause(2, 10, 20),),
+        partitions=(Partition(5, 60, ((0, 1), (2, 3))),),
+        loss=30,
+        stable_ms=100,
+    )
+
+    whole = whole_replicas(scenario, "jolteon")
+
+    assert whole.incidents == (
+        Incident("partition", 5, 60, (0, 1)),
+        Incident("pause", 10, 20, (2,)),
+        Incident("crash", 50, 90, (1,), 3),
+    )
+    assert (whole.weather.loss, whole.calm.loss, whole.stable_ms) == (30, 0, 100)
+    assert not play(whole, Jolteon).broken
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"twins": (3,), "split": 5}, "cannot be told: twins, split"),
+        ({"attacks": ((3, "silent"),)}, "cannot be told: attacks"),
+        ({"crashes": (Crash(1, 5, None),)}, "cannot be told: crashes for ever"),
+        ({"partitions": (Partition(1, 2, ((0,),)),)}, "partitions into other than two groups"),
+    ],
+)
+def test_what_whole_replicas_cannot_be_told_is_said(changes: dict[str, object], words: str) -> None:
+    scenario: PluginScenario = replace(PluginScenario(Jolteon), **changes)  # type: ignore[arg-type]
+
+    with pytest.raises(UserError, match=words):
+        whole_replicas(scenario, "jolteon")
+
+    finding = Finding("twins", 1, "agreement", "", 0, scenario)
+    found, sentence = replay_whole(finding, "jolteon", Jolteon)
+    assert found is None
+    assert "not replayed" in sentence
+
+
+class FailsToRecover(Tendermint):
+    """Breaks down when it is started again after it has signed something."""
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        super().__init__(context, recovery)
+        self._has_signed = bool(recovery.sent)
+
+    def on_start(self) -> None:
+        assert not self._has_signed, "it knows not what to do"
+        super().on_start()
+
+
+def test_a_finding_without_liars_is_shown_to_whole_replicas() -> None:
+    scenario = PluginScenario(
+        FailsToRecover, crashes=(Crash(1, 400, 600),), payloads=8, stable_ms=1_000
+    )
+    assert play(scenario, FailsToRecover).broken == "breakdown"
+    finding = Finding("random", 1, "breakdown", "", 0, scenario)
+
+    whole, words = replay_whole(finding, "tendermint", FailsToRecover)
+
+    assert isinstance(whole, Scenario)
+    assert words.startswith("P19 is broken there too: ")
+    assert play(whole, FailsToRecover).broken == "P19"
+    assert play(whole, Tendermint).broken == ""
+
+
+def test_a_finding_that_whole_replicas_do_not_share_says_so() -> None:
+    # Bare plugins are given payloads; replicas name a batch only once a quorum holds it.
+    scenario = PluginScenario(
+        QuorumOfTwoThirds,
+        partitions=(Partition(0, 2_000, ((0, 1), (2, 3))),),
+        payloads=4,
+        payload_max=1,
+        interval_ms=50,
+        stable_ms=2_500,
+    )
+    assert play(scenario, QuorumOfTwoThirds).broken == "agreement"
+    finding = Finding("random", 1, "agreement", "", 0, scenario)
+
+    whole, words = replay_whole(finding, MUTANT, QuorumOfTwoThirds)
+
+    assert whole is None
+    assert words == "not reproduced there in 3 runs with the same faults"

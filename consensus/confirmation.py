@@ -31,12 +31,7 @@ from consensus.values import Judgement
 from ledger import layout
 from ledger.batch import Batch
 from ledger.block import BlockHeader
-from ledger.certified import (
-    CheckpointCertificate,
-    checkpoint_text,
-    parse_certificate,
-    stated_head,
-)
+from ledger.certified import CheckpointCertificate, checkpoint_text, parse_certificate
 from ledger.chain import Tip, next_header, tip_of
 from ledger.errors import PeerFault
 from ledger.execution import Execution, Executor
@@ -79,9 +74,8 @@ class Confirmation:
         self.decided = recovered.decided
         self.certifier = Certifier(self._validators.quorum, recovered.certified)
         self.note: tuple[int, bytes] | None = None
-        """(height, note) of the latest certificate here."""
         self.root = b""
-        """Of the log that it certifies."""
+        """(height, note) of the latest certificate here, and the root of its log."""
         self.may_sign = False
         """Whether this validator has learned that it forgot nothing it ever signed."""
         self._queue: deque[_Entry] = deque()
@@ -100,7 +94,8 @@ class Confirmation:
         head = recovered.head
         if recovered.note is not None:
             self.note = (recovered.certified, recovered.note)
-            self.root = stated_head(recovered.note, self._setup.genesis.origin).root
+            origin = self._setup.genesis.origin
+            self.root = parse_certificate(recovered.note, origin, self._validators).root
         for log in recovered.logs:
             self.certifier.executed(log.root.height, log.size, log.hash)
             self._uncertified[log.root.height] = (log.root, log.tip)
@@ -139,17 +134,10 @@ class Confirmation:
             self._append(ordering, value)
         decision = Decision(first, effect.values, effect.proof)
         self._decisions.append(decision)
+        proof = encode_decision(decision, self._outbox.epoch)
+        head = encode_decided_head(ordering.values.position.ordinal, self.tip, self.decided)
         self._outbox.write(
-            [
-                (
-                    layout.height_key(layout.DECIDED, first),
-                    encode_decision(decision, self._outbox.epoch),
-                ),
-                (
-                    layout.DECISION_HEAD,
-                    encode_decided_head(ordering.values.position.ordinal, self.tip, self.decided),
-                ),
-            ],
+            [(layout.height_key(layout.DECIDED, first), proof), (layout.DECISION_HEAD, head)],
             sync=True,
         )
         ordering.on_decided(effect.values[-1])

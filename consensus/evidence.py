@@ -25,7 +25,7 @@ from ledger import batch, layout, merkle
 from ledger.batch import Batch
 from ledger.certificate import Certificate
 from ledger.certified import stated_head
-from ledger.errors import DecodeFault, Fault
+from ledger.errors import DecodeFault, Fault, StorageError
 from ledger.evidence import (
     Conviction,
     Equivocation,
@@ -45,7 +45,8 @@ EQUIVOCATIONS_MAX = 16
 FORKS_MAX = 4
 """Kept in all: the first stops the node."""
 HEARD_MAX = 20_000
-"""Latest statements that are remembered: some megabytes, and a minute of a busy network."""
+"""Latest statements that are remembered: some megabytes."""
+CERTIFICATES_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +100,19 @@ class Evidence:
         self._forks: list[Conviction] = []
         self._heard: dict[tuple[int, str, Slot], tuple[bytes, bytes]] = {}
         """(validator, phase, slot) -> (value, signature) that came first, of the latest."""
+        self._certificates: dict[AnyCertificate, None] = {}
+        """The latest, each of which comes many times."""
         self._busy: dict[int, None] = {}
         """Peers for whose sake something is being checked: one thing each."""
         for key, raw in recovered.evidence:
-            self._remember(key, self._judge.check_raw(raw))
+            self._remember(key, self._stored(raw))
+
+    def _stored(self, raw: bytes) -> Conviction:
+        """What was stored, judged again.  Raises StorageError where it does not hold."""
+        try:
+            return self._judge.check_raw(raw)
+        except Fault as fault:
+            raise StorageError(f"the database is damaged: its evidence: {fault}") from fault
 
     def _remember(self, key: bytes, conviction: Conviction) -> None:
         self._kept[key] = None
@@ -146,6 +156,11 @@ class Evidence:
 
     def on_certificate(self, certificate: AnyCertificate) -> None:
         """A checked certificate came: it holds a statement of each signer."""
+        if certificate in self._certificates:
+            return
+        self._certificates[certificate] = None
+        if len(self._certificates) > CERTIFICATES_MAX:
+            del self._certificates[next(iter(self._certificates))]
         phase, slot = certificate.phase, certificate.slot
         if isinstance(certificate, Certificate):
             for index, signature in certificate.signatures:

@@ -43,10 +43,10 @@ class Setup:
     """The consensus key of a validator."""
     protocol: type[Consensus]
     applications: tuple[Application, ...]
-    inspector: Inspector | None = None
-    """What decodes and checks, where replicas share one; else each makes its own."""
     guard: type[Guard] = Guard
     """What stands between the plugin and the key; a looser one is for test networks alone."""
+    inspector: Inspector | None = None
+    """What decodes and checks, where replicas share one; else each makes its own."""
 
     @property
     def scheme(self) -> Scheme:

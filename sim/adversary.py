@@ -119,12 +119,22 @@ def deliberate_fork(scenario: Scenario, *, until_ms: int) -> Scenario:
 class TwinNetwork(Network):
     """A network of stations in which the twins of a validator pass for one."""
 
-    def __init__(self, scenario: Scenario, agenda: Agenda, draw: Random) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        agenda: Agenda,
+        draw: Random,
+        *,
+        distance_us: Sequence[Sequence[int]] | None = None,
+    ) -> None:
         if not set(scenario.twins) <= set(range(scenario.nodes)):
             raise UserError("a twin must be of one of the validators")
+        if scenario.topology != "full":
+            raise UserError("twins need links between all nodes: leave the topology full")
         count = scenario.nodes + len(scenario.twins)
-        super().__init__(count, agenda, draw, weather=scenario.weather)
-        self._names = [validator_at(scenario, station) for station in range(count)]
+        names = self._names = [validator_at(scenario, station) for station in range(count)]
+        apart = distance_us and [[distance_us[one][two] for two in names] for one in names]
+        super().__init__(count, agenda, draw, weather=scenario.weather, distance_us=apart)
         self._first = scenario.nodes
         self._twins = scenario.twins
         self._plan = scenario.sides

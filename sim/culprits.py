@@ -23,6 +23,10 @@ class EvidenceOracle(Watcher):
     def __init__(self, genesis: Genesis, findings: Findings, liars: frozenset[int]) -> None:
         self.named: dict[int, None] = {}
         """Validators that evidence names, in the order in which they were found out."""
+        self.found: tuple[int, ...] = ()
+        """Those of them whom the nodes found by themselves; known in the end."""
+        self.pieces: tuple[bytes, ...] = ()
+        """All evidence; known in the end."""
         self._findings = findings
         self._judge = Judge(genesis)
         self._liars = liars
@@ -57,12 +61,12 @@ class EvidenceOracle(Watcher):
                 self._findings.add("P13", f"evidence names the honest validator {culprit}",
                                    *nodes)  # fmt: skip
 
-    def finish(self, genesis: Genesis, stores: list[Reader]) -> tuple[bytes, ...]:
+    def finish(self, genesis: Genesis, stores: list[Reader]) -> None:
         """All evidence that these stores hold together; P13 over it."""
-        pieces = gather_evidence(genesis, stores)
-        for piece in pieces:
+        self.found = tuple(self.named)
+        self.pieces = gather_evidence(genesis, stores)
+        for piece in self.pieces:
             self.judge(self._judge.check_raw(piece))
-        return pieces
 
 
 class ForkWatcher(Watcher):

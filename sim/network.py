@@ -170,8 +170,8 @@ class Network:
         links = self._outward[source] if peer is None else (self._links[source, peer],)
         self.frames[channel] += len(links)
         self.bytes[channel] += len(links) * len(data)
-        is_brief = self._is_fair and self.recorder is None
-        send_one = self._send_fairly if is_brief else self._send_one
+        is_simple = self._is_fair and self.recorder is None
+        send_one = self._send_fairly if is_simple else self._send_one
         for link in links:
             send_one(link, data)
 

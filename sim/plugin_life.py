@@ -320,6 +320,7 @@ class Life(ABC):
                 self._record = step.record
             for ordinal, decision in step.decided:
                 self.decisions.append((ordinal, decision))
+                self._world.oracles.proven(self.validator, decision.values, decision.proof)
                 self.durable = max(self.durable, ordinal + len(decision.values))
         if self.durable > before:
             self._world.has_decided(self.index, before)

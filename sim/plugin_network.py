@@ -71,6 +71,7 @@ class PluginNetwork:
             validators=self.context.validators,
             scheme=self.scheme,
             byzantine=scenario.byzantine,
+            model=scenario.protocol.fault_model,
             now_ms=lambda: self.agenda.now_ms,
         )
         attacks = dict(scenario.attacks)
@@ -113,11 +114,14 @@ class PluginNetwork:
         seat = self.seats[index]
         if isinstance(packet, Signed):
             self.oracles.left(packet)
+            self.oracles.sent(seat.validator, packet.message.certificates())
             if self.scenario.codec:
                 self._check_codec(packet.message)
             is_own = packet.sender == seat.validator
             if seat.is_byzantine and is_own and self._happens(self.scenario.mutate):
                 packet = self._mutated(packet)
+        elif not isinstance(packet, bytes):
+            self.oracles.sent(seat.validator, (packet,))
         if self.recorder is not None:
             self.recorder.said(index, packet)
         for receiver in self.seats:
@@ -230,10 +234,8 @@ class PluginNetwork:
                     quorum=self.scenario.protocol.certificate_quorum(certificate.phase, validators),
                 )
                 known = True
-            except Fault as fault:
+            except Fault:
                 known = False
-                if not self.scenario.byzantine:
-                    self.oracles.violated("proof", f"an honest seat sent it: {fault}")
             self._checked[certificate] = known
         return known
 

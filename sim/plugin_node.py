@@ -93,7 +93,8 @@ class Seat(Life):
             return
         for ordinal in range(len(self.log), length):
             self._append((log[ordinal],))
-            self._world.oracles.decided(self.validator, ordinal, log[ordinal])
+        for ordinal in range(self.durable, length):
+            self._world.oracles.decided(self.validator, ordinal, self.log[ordinal])
         self.durable = max(self.durable, length)
         self.certified = length
         self.decisions = [

@@ -1,22 +1,46 @@
 """What must hold in every run of bare plugins, judged on what is durable or has left a seat.
 
-Agreement, once-only and honesty are judged at every step; they rest on the world's own log of what
-each seat decided, never on what a plugin believes.
+They rest on the world's own log of what each seat decided, never on what a plugin believes:
+
+    agreement      no two honest seats decide different values as the same number
+    prefix         what a seat decided stays, across restarts, and each value extends the last one
+    once           no value and no payload is decided twice
+    validity       no decided value is one that an honest validator must refuse
+    proof          a decision's certificates, and those that honest seats send, hold a quorum of
+                   right signatures of different validators (sim/quorums.py)
+    certificates   no phase and slot has certificates for two values
+    equivocation   no honest validator says two things in one phase and slot
+    accusation     nobody honest is accused, and every accusation proves itself
+    memory         what a seat keeps stays bounded
+    breakdown      no plugin raises an error
+    codec, liveness, silence: see `sim/plugins.py`
+
+Agreement, certificates and liveness rest on quorums: where liars are more than the rule bears they
+are not judged, and `is_forked` tells.  Everything else is judged always.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from consensus.interface import Accuse, Signed
+from consensus.interface import Accuse, AnyCertificate, DecisionProof, Signed
 from ledger.keys import Scheme
 from ledger.statement import Slot, Statement
 from ledger.validators import QuorumRule, ValidatorSet
 from ledger.value import Value
 from sim.plugin_scenario import PluginViolation
+from sim.quorums import CertificateOracle
 
 VIOLATIONS_MAX = 20
 """A broken run breaks everywhere; the first findings say why."""
+
+
+KEPT_MAX = 5_000
+"""Things that a plugin may keep for each validator, whatever liars send it; some 100 is usual."""
+KEPT_AT_REST_MAX = 100
+"""Things that it may still keep for each validator once nothing is outstanding."""
+TIMERS_MAX = 32
+"""Timers that a plugin may have running."""
 
 
 class PluginOracles:
@@ -30,6 +54,7 @@ class PluginOracles:
         validators: ValidatorSet,
         scheme: Scheme,
         byzantine: tuple[int, ...],
+        model: str,
         now_ms: Callable[[], int],
     ) -> None:
         self.violations: list[PluginViolation] = []
@@ -39,6 +64,18 @@ class PluginOracles:
         faults = validators.faults if validators.rule is QuorumRule.BYZANTINE else 0
         self.is_quorum_honest = len(byzantine) <= faults
         """Whether all that rests on quorums is judged: liars are no more than the rule bears."""
+        self.is_forked = False
+        """Whether two honest seats decided different values as the same number."""
+        self.certificates = CertificateOracle(
+            validators,
+            scheme.verify,
+            lambda phase, slot, value: Statement(network, epoch, phase, slot, value),
+            self.violated,
+            model=model,
+            quorum_is_honest=self.is_quorum_honest,
+        )
+        self._logs: dict[int, list[Value]] = {}
+        """What each honest validator decided, kept apart from its seat."""
         self._network = network
         self._epoch = epoch
         self._validators = validators
@@ -66,9 +103,12 @@ class PluginOracles:
         """A seat durably decided a value; ordinals count from 0."""
         if validator in self._byzantine:
             return
+        self._extends(validator, ordinal, value)
         if ordinal < len(self.log):
             first = self.log[ordinal]
             if first.digest != value.digest:
+                self.is_forked = True
+            if first.digest != value.digest and self.is_quorum_honest:
                 self.violated(
                     "agreement",
                     f"validator {validator} decided {_name(value)} as number {ordinal}, "
@@ -86,6 +126,42 @@ class PluginOracles:
                 self.violated("validity", f"invalid payload {payload.hex()[:8]} was decided")
         if len(set(value.payload)) != len(value.payload):
             self.violated("validity", f"{_name(value)} names a payload twice")
+
+    def _extends(self, validator: int, ordinal: int, value: Value) -> None:
+        """Whether a validator's log only grew, by a value that goes on where it ended."""
+        log = self._logs.setdefault(validator, [])
+        if ordinal != len(log):
+            if ordinal > len(log) or log[ordinal].digest != value.digest:
+                place = f"number {ordinal} of {len(log)}"
+                self.violated("prefix", f"{validator} decided {_name(value)} as {place}")
+            return
+        if value.parent and value.parent != (log[-1].digest if log else b""):
+            self.violated(
+                "prefix", f"{_name(value)} does not extend number {ordinal - 1} of {validator}"
+            )
+        log.append(value)
+
+    def proven(self, validator: int, values: tuple[Value, ...], proof: DecisionProof) -> None:
+        """A seat durably decided values for a reason."""
+        if validator not in self._byzantine:
+            self.certificates.decided_by(proof.certificates, _name(values[-1]))
+            if not proof.certificates:
+                self.violated("proof", f"{_name(values[-1])} was decided without a certificate")
+
+    def sent(self, validator: int, certificates: tuple[AnyCertificate, ...]) -> None:
+        """A seat sent certificates, by themselves or in a message."""
+        for certificate in certificates:
+            if not self.certificates.signers(certificate) and validator not in self._byzantine:
+                self.violated(
+                    "proof",
+                    f"validator {validator} sent a wrong certificate of {certificate.phase} "
+                    f"{certificate.slot}",
+                )
+
+    def kept(self, validator: int, count: int, timers: int, *, most: int) -> None:
+        """What an honest seat keeps in memory, and how many timers it runs."""
+        if count > most * self._validators.size or timers > TIMERS_MAX:
+            self.violated("memory", f"validator {validator} keeps {count} things, {timers} timers")
 
     def has_decided(self, payload: bytes) -> bool:
         """Whether any honest seat decided this payload."""

@@ -168,8 +168,8 @@ class PluginViolation:
     """One broken promise."""
 
     property: str
-    """A short name: agreement, validity, once, equivocation, accusation, breakdown, proof,
-    codec, liveness, silence."""
+    """A short name: agreement, prefix, once, validity, proof, certificates, equivocation,
+    accusation, memory, breakdown, codec, liveness or silence (sim/plugin_oracles.py)."""
     sentence: str
     time_ms: int
 
@@ -188,6 +188,8 @@ class PluginReport:
     """Steps of plugins."""
     messages: int
     """Messages and certificates put on links."""
+    forked: bool
+    """Whether honest seats decided differently; no violation where liars are too many."""
     accused: tuple[int, ...]
     """Validators that an honest seat accused."""
     finished_ms: int | None

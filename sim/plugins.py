@@ -18,8 +18,10 @@ from collections.abc import Callable
 
 from consensus.interface import Message, Signed
 from sim.plugin_drawing import draw_attack, draw_duel, draw_scenario, draw_twins, hasty
+from sim.plugin_memory import items_kept
 from sim.plugin_network import EPOCH, NETWORK, Allow, PluginNetwork
 from sim.plugin_node import Seat
+from sim.plugin_oracles import KEPT_AT_REST_MAX, KEPT_MAX
 from sim.plugin_scenario import (
     MS,
     Crash,
@@ -55,6 +57,8 @@ __all__ = [
 
 SLICE_MS = 20
 """How often a run looks whether it is over."""
+LOOK_MS = 500
+"""How often it looks at what plugins keep."""
 EVENTS_MAX = 500_000
 """Steps after which a run counts as one that never falls silent."""
 OUTNUMBERED_MS = 2_000
@@ -113,12 +117,16 @@ class PluginWorld(PluginNetwork):
         scenario, agenda, due_ms = self.scenario, self.agenda, self.scenario.due_ms
         is_live = self.oracles.is_quorum_honest
         end_ms = scenario.end_ms if is_live else scenario.stable_ms + OUTNUMBERED_MS
+        look_ms = LOOK_MS
         while agenda.now_ms < end_ms and len(agenda) and not self._is_broken():
             agenda.run_until(agenda.now_us + SLICE_MS * MS)
             if not self._is_finished():
                 self._finished_ms = None
             elif self._finished_ms is None:
                 self._finished_ms = agenda.now_ms
+            if agenda.now_ms >= look_ms:
+                look_ms = agenda.now_ms + LOOK_MS
+                self._judge_memory(KEPT_MAX)
             if self._finished_ms is not None and agenda.now_ms >= scenario.stable_ms:
                 self._end_attacks()
             if agenda.now_ms >= due_ms and self._finished_ms is None and is_live:
@@ -128,7 +136,15 @@ class PluginWorld(PluginNetwork):
                 self._not_live()
             elif len(agenda):
                 self.oracles.violated("silence", f"{len(agenda)} things are still planned")
+            else:
+                self._judge_memory(KEPT_AT_REST_MAX)
         return self.report()
+
+    def _judge_memory(self, most: int) -> None:
+        for seat in self._honest():
+            assert seat.plugin is not None, "it is up"
+            count = items_kept(seat.plugin)
+            self.oracles.kept(seat.validator, count, len(seat.timers), most=most)
 
     def _end_attacks(self) -> None:
         for seat in self.seats:
@@ -144,6 +160,7 @@ class PluginWorld(PluginNetwork):
             violations=tuple(self.oracles.violations),
             events=self.events,
             messages=self.messages,
+            forked=self.oracles.is_forked,
             accused=tuple(sorted(self.oracles.accused)),
             finished_ms=self._finished_ms,
             trace_hash=self.trace.hexdigest(),

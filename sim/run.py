@@ -28,7 +28,7 @@ from ledger.validators import QuorumRule, Validator, ValidatorSet
 from sim.adversary import Shameless, armed, byzantine_stations, validator_at
 from sim.agenda import MS
 from sim.chain_oracle import ChainOracle, certified_height
-from sim.culprits import EvidenceOracle
+from sim.culprits import EvidenceOracle, ForkWatcher, check_named
 from sim.faults import replay_command
 from sim.inspector import SharedInspector
 from sim.liveness import Patience, core, declared_bound_ms, excuse
@@ -43,6 +43,8 @@ from sim.world import World
 SCHEME = "keyed-hash"
 SETTLE_MS = 45_000
 """After the last confirmation: the time in which timers that still run may end."""
+WATCHED_MS = 20_000
+"""How long a network is watched after its last fault in which too many lie to wait for an end."""
 BACKLOG_MAX = 20_000
 """Steps that may wait for one disk."""
 _SLICE_MS = 20
@@ -155,14 +157,19 @@ class Run:
         self._inspector = SharedInspector(self.genesis, scheme_named(scheme), protocol)
         self._wrap = wrap
         self._recovered_ms = 0
+        self.votes = VoteOracle(self.findings, partial(_message_of, protocol))
+        self._health = HealthOracle(self.findings, self.liars)
+        self.evidence = EvidenceOracle(self.genesis, self.findings, self.liars)
+        self.forks = ForkWatcher()
+        self._scheme = scheme
+        lying = {validator_at(scenario, node) for node in self.liars}
+        self.is_beyond = len(lying) > self.genesis.epoch.validators.faults
+        """Whether more lie than are tolerated: then nothing that rests on quorums need hold."""
         self._excused = ""
         self.patience = Patience(declared_bound_ms(scenario, protocol, self.genesis))
-        self.votes = VoteOracle(self.findings, partial(_message_of, protocol))
-        self.evidence = EvidenceOracle(self.genesis, self.findings, self.liars)
-        judges = self.judges()
         self.world.populate(
             self._open,
-            lambda node: watchers if node in self.liars else (*judges, *watchers),
+            lambda node: watchers if node in self.liars else (*self._judges(), *watchers),
             leader=lambda: self.votes.proposer,
             first_writes=first_writes(self.genesis),
             transport_keys=[v.transport_key for v in self.genesis.epoch.validators.members],
@@ -171,10 +178,13 @@ class Run:
         """The nodes that are judged."""
         self.clients.begin(self.world.nodes)
 
-    def judges(self) -> tuple[Watcher, ...]:
-        """Who looks on at every honest node."""
-        health = HealthOracle(self.findings, self.liars)
-        return (self.chain, self.votes, health, self.evidence, self.clients)
+    def _judges(self) -> tuple[Watcher, ...]:
+        """Who looks on at an honest node."""
+        if not self.is_beyond:
+            return (self.chain, self.votes, self._health, self.evidence, self.clients)
+        # Each has a past of its own, and keeps its promises in that.
+        own = [ChainOracle(self.genesis, self.findings)] if self._scheme == SCHEME else []
+        return (*own, self.votes, self.evidence, self.forks)
 
     def _open(self, index: int, reader: Reader) -> Machine:
         me = validator_at(self.scenario, index)
@@ -184,7 +194,7 @@ class Run:
             self.signers[me],
             self._protocol,
             (Records(),),
-            self._inspector,
+            inspector=self._inspector,
         )
         setup = armed(self.scenario, setup)
         replica: Machine = Replica(setup, self.remember(reader, setup))
@@ -200,6 +210,8 @@ class Run:
 
     def lead(self) -> SimReport:
         """Run until the end, or until something is broken."""
+        if self.is_beyond:
+            return self._lead_beyond()
         agenda = self.world.agenda
         while not self.findings.found and not self._is_done():
             if self._is_late():
@@ -215,7 +227,18 @@ class Run:
             judged = self._judged()
             for node in judged:
                 self.chain.finish(node.index, node.engine, acknowledged)
-            self.evidence.finish(self.genesis, [node.engine for node in judged])
+            self.evidence.finish(self.genesis, [node.engine for node in self.honest])
+        return self._report()
+
+    def _lead_beyond(self) -> SimReport:
+        """Agreement may break now; whoever broke it must be named (P12), and nobody else (P13)."""
+        agenda, last_ms = self.world.agenda, self.scenario.stable_ms + WATCHED_MS
+        while agenda.now_ms < last_ms and not all(node.has_failed for node in self.honest):
+            agenda.run_until(agenda.now_us + _SLICE_MS * MS)
+        self.evidence.finish(self.genesis, [node.engine for node in self.honest])
+        if self.forks.forked_height:
+            faults = self.genesis.epoch.validators.faults
+            check_named(self.findings, self.evidence.named, self.liars, faults)
         return self._report()
 
     def _judged(self) -> list[Node]:

@@ -84,7 +84,12 @@ class Load:
     twice_signed: int = 100
     """Per thousand: a second transaction with the same nonce goes to another node."""
     unsound: int = 150
-    """Per thousand: beside it goes one that is expired, malformed, or of a stranger."""
+    """Per thousand: beside it goes one that is expired, malformed, oversized, of a stranger, or
+    made for another network."""
+    split: int = 50
+    """Per thousand: another node gets it with a wrong signature under the same id."""
+    echoes: int = 100
+    """Per thousand: it is handed in again once it is confirmed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 A member hands each transaction to a node, hands it to another one when no certificate covers it in
 time, ever more seldom, and goes on until one does.  Some are handed to two nodes at once, some are
-signed twice with one nonce, and beside some goes an unsound one, which every node must refuse.
+signed twice with one nonce, some come with a wrong signature under the same id, some come again
+after they were confirmed, and beside some goes an unsound one, which every node must refuse.
 What is confirmed, clients read from the stores of nodes that say so.
 """
 
@@ -21,7 +22,7 @@ from ledger import layout
 from ledger.applications.records import make_record
 from ledger.genesis import Genesis
 from ledger.keys import Signer, scheme_named
-from ledger.limits import INTEGER_MAX
+from ledger.limits import INTEGER_MAX, TRANSACTION_BYTES_MAX
 from ledger.store import Reader
 from ledger.transaction import make_transaction
 from sim.agenda import MS, Agenda
@@ -32,6 +33,7 @@ from sim.watcher import Watcher
 
 _TRAVEL_US_MAX = 3_000
 _PATIENCE_MS_MAX = 8_000
+_ECHO_MS_MAX = 5_000
 _LIFE_HEIGHTS_MAX = 5_000
 """Far more than a run decides."""
 
@@ -74,6 +76,12 @@ class Clients(Watcher):
     _requests: dict[int, tuple[bytes, bool]] = field(default_factory=dict)
     """Unanswered request -> (its transaction, whether a node may take it)."""
     _read_height: int = 0
+
+    _more: Random = field(init=False)
+    """Chance of its own for what was added later, so that each seed kept what it had before."""
+
+    def __post_init__(self) -> None:
+        self._more = Random(self.genesis.network)
 
     def begin(self, nodes: list[Node]) -> None:
         """Plan every wish."""
@@ -120,6 +128,8 @@ class Clients(Watcher):
         if draw.randrange(1000) < load.unsound:
             unsound = self._unsound(signer, number)
             self._hand(draw.randrange(len(self._nodes)), unsound, is_sound=False)
+        if self._more.randrange(1000) < load.split:
+            self._hand(self._more.randrange(len(self._nodes)), _with_wrong_signature(first_raw))
         self.agenda.after(wish.patience_ms * MS, self._insist, signer, number, first)
 
     def _insist(self, signer: Signer, number: int, last: int) -> None:
@@ -149,11 +159,12 @@ class Clients(Watcher):
         content = self.draw.randbytes(self.draw.randrange(1, 200))
         return self._signed(signer, number, content, expiry=expiry)
 
-    def _signed(self, signer: Signer, nonce: int, content: bytes, *, expiry: int) -> bytes:
+    def _signed(
+        self, signer: Signer, nonce: int, content: bytes, *, expiry: int, network: bytes = b""
+    ) -> bytes:
         record = make_record("note", content=content)
-        return make_transaction(
-            signer, self.genesis.network, [record], nonce=nonce, expiry=expiry
-        ).raw
+        network = network or self.genesis.network
+        return make_transaction(signer, network, [record], nonce=nonce, expiry=expiry).raw
 
     def _unsound(self, signer: Signer, number: int) -> bytes:
         """Something that no node may take; its nonce is one that nobody wishes for."""
@@ -164,6 +175,11 @@ class Clients(Watcher):
             lambda: self._signed(signer, nonce, b"expired", expiry=0),
             lambda: self._signed(signer, nonce, b"immortal", expiry=INTEGER_MAX),
             lambda: self._signed(stranger, nonce, b"stranger", expiry=self._expiry()),
+            lambda: self._signed(
+                signer, nonce, b"foreign", expiry=self._expiry(), network=bytes(32)
+            ),
+            lambda: b"",
+            lambda: sound + bytes(TRANSACTION_BYTES_MAX),
             lambda: sound[: self.draw.randrange(len(sound))],
             lambda: self.draw.randbytes(self.draw.randrange(300)),
             lambda: _with_flipped_bit(sound, self.draw),
@@ -205,6 +221,22 @@ class Clients(Watcher):
                 elif wish.height is None:
                     wish.height, wish.confirmed_ms = above, self.agenda.now_ms
                     self.confirmed_count += 1
+                    if self._more.randrange(1000) < self.load.echoes:
+                        self._echo(wish)
+
+    def _echo(self, wish: Wish) -> None:
+        """What is confirmed comes again, to whichever node."""
+        node = self._more.randrange(len(self._nodes))
+        delay_us = self._more.randrange(_ECHO_MS_MAX * MS)
+        self.agenda.after(delay_us, self._hand, node, self._more.choice(wish.raws))
+
+
+def _with_wrong_signature(raw: bytes) -> bytes:
+    """The same header, and so the same id, with a signature that nobody made."""
+    header, signature, *operations = _unpack(raw)
+    wrong = bytes(byte ^ 1 for byte in signature)
+    packed: bytes = msgpack.packb((header, wrong, *operations))
+    return packed
 
 
 def _with_flipped_bit(data: bytes, draw: Random) -> bytes:

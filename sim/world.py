@@ -43,7 +43,9 @@ class World:
             distance_us=_distances_us(scenario),
         )
         if scenario.twins:
-            self.network = TwinNetwork(scenario, self.agenda, self.stream("network"))
+            self.network = TwinNetwork(
+                scenario, self.agenda, self.stream("network"), distance_us=_distances_us(scenario)
+            )
         self.nodes: list[Node] = []
 
     def stream(self, concern: str) -> Random:

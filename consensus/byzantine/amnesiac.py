@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from consensus.byzantine.attacker import Attacker, Scene
 
-RATES = (5, 20, 80)
+RATES = (5, 20, 80, 300)
 
 
 class Amnesiac(Attacker):

@@ -2,9 +2,9 @@
 
 The other message is rightly signed and of the same kind: for a proposal another value, for a vote
 the other value or nil, found by changing the fields of its row until one gives a different
-statement.  A value and its *rival* differ in the last bit of the timestamp, so that equivocators
-agree on rivals without a word, as they do on the halves where they share a seed: f+1 of them fork a
-ledger, and one votes for its own two values alike.
+statement.  A value and its *rival* differ in the last bit of the timestamp, and the deceived half
+hears of the odd one.  So equivocators who share a seed, and with it the halves, say the same to
+each half without a word between them: f+1 of them fork a ledger.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ledger.statement import Slot
 from ledger.value import Value
 
 RATES = (300, 700, 1_000)
+CARELESS_RATES = (0, 0, 100)
 REMEMBERED = 256
 """Second messages, and rivals, that are kept."""
 _Key = tuple[str, Slot, bytes]
@@ -35,7 +36,10 @@ class Equivocating(Attacker):
         super().__init__(scene)
         self.rate = scene.shared.named("rate").choice(RATES)
         """Slots in which it equivocates, per thousand."""
-        self._rivals: dict[bytes, bytes] = {}
+        self.carelessness = scene.draw.choice(CARELESS_RATES)
+        """Words, per thousand, with which the receiver hears the other thing as well."""
+        self._rivals: dict[bytes, tuple[bytes, bool]] = {}
+        """Digest of a value -> (digest of its rival, whether the value is the odd one)."""
         self._seconds: dict[_Key, Message | None] = {}
 
     def hear(self, event: Event) -> None:
@@ -46,18 +50,31 @@ class Equivocating(Attacker):
     def say(self, word: Word) -> Iterable[Effect]:
         if not (isinstance(word, Send) and isinstance(word.what, Message)):
             return (word,)
-        if word.to not in self.deceived(word.what.statement()[1]):
+        deceived = self.deceived(word.what.statement()[1])
+        if deceived is None:
             return (word,)
         second = self._second(word.what)
-        return (word,) if second is None else (Send(word.to, second),)
+        if second is None:
+            return (word,)
+        other = Send(word.to, second)
+        if self.scene.draw.happens(self.carelessness):
+            return (word, other)
+        return (word,) if (word.to in deceived) == self._is_odd(word.what) else (other,)
 
-    def deceived(self, slot: Slot) -> tuple[int, ...]:
-        """Who hears the other thing in this slot."""
+    def deceived(self, slot: Slot) -> tuple[int, ...] | None:
+        """Who hears of the odd value in this slot; None where nobody is deceived."""
         draw = self.scene.shared.named(*slot)
         if not draw.happens(self.rate):
-            return ()
+            return None
         everyone = sorted((self.scene.me, *self.scene.others))
         return tuple(everyone[place] for place in draw.subset(range(len(everyone))))
+
+    def _is_odd(self, message: Message) -> bool:
+        """Whether a message speaks of the odd one of two rivals."""
+        for value in message.values():
+            return bool(value.timestamp_ms & 1)
+        fields = [field for field in message.row() if type(field) is bytes]
+        return any(self._rivals[field][1] for field in fields if field in self._rivals)
 
     def _second(self, message: Message) -> Message | None:
         """Another message for the same phase and slot; None where none can be made."""
@@ -72,8 +89,9 @@ class Equivocating(Attacker):
 
     def _pair(self, value: Value) -> None:
         other = rival(value)
-        self._rivals[value.digest] = other.digest
-        self._rivals[other.digest] = value.digest
+        is_odd = bool(value.timestamp_ms & 1)
+        self._rivals[value.digest] = (other.digest, is_odd)
+        self._rivals[other.digest] = (value.digest, not is_odd)
         _trim(self._rivals)
 
     def _rows(self, message: Message) -> Iterator[tuple[Any, ...]]:
@@ -88,7 +106,7 @@ class Equivocating(Attacker):
     def _others(self, field: Any) -> Iterator[Any]:
         if type(field) is bytes and len(field) in (0, DIGEST_BYTES):
             if field in self._rivals:
-                yield self._rivals[field]
+                yield self._rivals[field][0]
             yield b""
             yield from reversed(self._rivals)
             yield sha256(field).digest()

@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from threading import Thread
 from typing import Any, TypeVar
@@ -20,13 +20,12 @@ from host.commands import sim_plugins
 from host.picture import show_chart, write_page
 from host.plugins import find_protocol
 from host.progress import Bar
-from host.replay import plugin_document, scenario_of, show_plugins
+from host.replay import scenario_of
 from ledger.errors import UserError
 from sim.faults import FAULTS, draw_scenario
 from sim.plugins import PluginScenario
 from sim.plugins import run as run_plugins
 from sim.record import Recording
-from sim.record_plugins import PluginRecorder
 from sim.record_replicas import record
 from sim.regions import REGIONS, latency_ms
 from sim.relay import topology_named
@@ -82,11 +81,11 @@ def command(
     seeds: int,
     faults: str | None,
     scenario_text: str | None,
+    topology: str | None,
+    regions: str | None,
     plugins: bool,
     as_chart: bool,
     page_file: str | None,
-    topology: str | None,
-    regions: str | None,
     jobs: int | None,
     as_json: bool,
 ) -> int:
@@ -101,94 +100,95 @@ def command(
     if as_chart and as_json:
         raise UserError("--chart is for people and --json for programs: leave out one")
     if plugins and scenario_text is not None:
-        raise UserError("a scenario says itself what runs: leave out --plugins")
+        raise UserError("a scenario says itself what it runs: leave out --plugins")
     kinds = None if faults is None else _kinds(faults)
-    numbers = range(seed, seed + seeds)
-    show = Show(is_drawn, as_json, jobs or os.cpu_count() or 1)
-    file = scenario_of(scenario_text) if scenario_text is not None else None
-    if plugins:
-        is_sound, recording = _run_plugins(protocol, nodes, kinds, numbers, show)
-    elif file is not None and isinstance(file.scenario, PluginScenario):
-        is_sound, recording = _run_plugin_file(file, file.scenario, show)
-    else:
-        scenarios = (
-            [file.scenario]
-            if file is not None and isinstance(file.scenario, Scenario)
-            else [draw_scenario(number, protocol, nodes, faults=kinds) for number in numbers]
+    workers = jobs or os.cpu_count() or 1
+    file = None if scenario_text is None else scenario_of(scenario_text)
+    if file is not None and isinstance(file.scenario, PluginScenario):
+        is_sound, recording = _run_file(file, file.scenario, is_drawn=is_drawn, as_json=as_json)
+    elif plugins:
+        numbers = range(seed, seed + seeds)
+        is_sound, recording = _run_plugins(
+            protocol, nodes, kinds, numbers, workers, is_drawn=is_drawn, as_json=as_json
         )
+    else:
+        scenarios = [
+            draw_scenario(number, protocol, nodes, faults=kinds)
+            for number in range(seed, seed + seeds)
+        ]
+        if file is not None:
+            assert isinstance(file.scenario, Scenario)
+            scenarios = [file.scenario]
         scenarios = [_elsewhere(scenario, topology, regions) for scenario in scenarios]
-        is_sound, recording = _run_replicas(scenarios, show)
-    if recording is not None and as_chart:
-        show_chart(recording)
-    if recording is not None and page_file is not None:
-        write_page(recording, page_file)
+        is_sound, recording = _run_replicas(scenarios, workers, is_drawn=is_drawn, as_json=as_json)
+    if recording is not None:
+        if as_chart:
+            show_chart(recording)
+        if page_file is not None:
+            write_page(recording, page_file)
     return 0 if is_sound else 1
 
 
-@dataclass(frozen=True, slots=True)
-class Show:
-    """How runs are shown."""
-
-    is_drawn: bool
-    """Whether the one run there is must be recorded."""
-    as_json: bool
-    workers: int
-    """Processes."""
-
-
-def _run_replicas(scenarios: list[Scenario], show: Show) -> tuple[bool, Recording | None]:
+def _run_replicas(
+    scenarios: list[Scenario], workers: int, *, is_drawn: bool, as_json: bool
+) -> tuple[bool, Recording | None]:
     """Whether all runs of whole replicas are sound; the recording of the one that is drawn."""
     plugin = find_protocol(scenarios[0].protocol)
     reports: dict[int, SimReport] = {}
     recording = None
-    if show.is_drawn:
+    if is_drawn:
         report, recording = record(scenarios[0], plugin)
         reports[report.seed] = report
     else:
-        with Bar("simulating", len(scenarios), hidden=show.as_json) as bar:
-            for report in run_all(scenarios, show.workers):
+        with Bar("simulating", len(scenarios), hidden=as_json) as bar:
+            for report in run_all(scenarios, workers):
                 reports[report.seed] = report
                 bar.advance()
     ordered = [reports[scenario.seed] for scenario in scenarios]
-    if show.as_json:
+    if as_json:
         click.echo(json.dumps(_document(ordered), sort_keys=True))
     else:
         _show(ordered)
     return all(report.is_sound for report in ordered), recording
 
 
-def _run_plugin_file(
-    file: ScenarioFile, scenario: PluginScenario, show: Show
-) -> tuple[bool, Recording | None]:
-    """Whether the run of bare plugins in a file is sound; its recording, where it is drawn."""
-    recorder = PluginRecorder() if show.is_drawn else None
-    report = run_plugins(scenario, recorder)
-    if show.as_json:
-        click.echo(json.dumps(plugin_document(file, report), sort_keys=True))
-    else:
-        show_plugins(file, report)
-    return not report.violations, recorder.recording() if recorder is not None else None
-
-
 def _run_plugins(
-    protocol: str, nodes: int, kinds: tuple[str, ...] | None, seeds: range, show: Show
+    protocol: str,
+    nodes: int,
+    kinds: tuple[str, ...] | None,
+    seeds: range,
+    workers: int,
+    *,
+    is_drawn: bool,
+    as_json: bool,
 ) -> tuple[bool, Recording | None]:
     """Whether all runs of bare plugins are sound; the recording of the one that is drawn."""
     scenario = sim_plugins.draw(protocol, seeds[0], nodes, kinds)
     found: dict[int, dict[str, Any]] = {}
     recording = None
-    if show.is_drawn:
+    if is_drawn:
         report, recording = sim_plugins.run_recorded(scenario)
         again = sim_plugins.replay(protocol, seeds[0], nodes, kinds)
-        found[seeds[0]] = sim_plugins.document(report, again)
+        found[seeds[0]] = sim_plugins.document(report, protocol, again)
     else:
         work = partial(sim_plugins.run_seed, protocol, nodes=nodes, faults=kinds)
-        with Bar("simulating", len(seeds), hidden=show.as_json) as bar:
-            for document in run_each(work, list(seeds), show.workers):
+        with Bar("simulating", len(seeds), hidden=as_json) as bar:
+            for document in run_each(work, list(seeds), workers):
                 found[document["seed"]] = document
                 bar.advance()
-    sim_plugins.show([found[seed] for seed in seeds], as_json=show.as_json)
+    sim_plugins.show([found[seed] for seed in seeds], as_json=as_json)
     return all(not document["violations"] for document in found.values()), recording
+
+
+def _run_file(
+    file: ScenarioFile, scenario: PluginScenario, *, is_drawn: bool, as_json: bool
+) -> tuple[bool, Recording | None]:
+    """The same for the run of bare plugins that a scenario file tells of."""
+    report, recording = (
+        sim_plugins.run_recorded(scenario) if is_drawn else (run_plugins(scenario), None)
+    )
+    sim_plugins.show([sim_plugins.document(report, file.protocol)], as_json=as_json)
+    return not report.violations, recording
 
 
 def run_one(scenario: Scenario) -> SimReport:

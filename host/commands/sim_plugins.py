@@ -33,7 +33,8 @@ def run_seed(
     protocol: str, seed: int, *, nodes: int, faults: tuple[str, ...] | None
 ) -> dict[str, Any]:
     """One run by plain words, as a process of its own can be told; its document."""
-    return document(run(draw(protocol, seed, nodes, faults)), replay(protocol, seed, nodes, faults))
+    again = replay(protocol, seed, nodes, faults)
+    return document(run(draw(protocol, seed, nodes, faults)), protocol, again)
 
 
 def run_recorded(scenario: PluginScenario) -> tuple[PluginReport, Recording]:
@@ -51,12 +52,12 @@ def replay(protocol: str, seed: int, nodes: int, faults: Iterable[str] | None) -
     return shlex.join(words)
 
 
-def document(report: PluginReport, again: str) -> dict[str, Any]:
-    """What a run showed, JSON-ready; nothing in it depends on the machine."""
+def document(report: PluginReport, protocol: str, again: str = "") -> dict[str, Any]:
+    """What a run of this protocol showed, JSON-ready; nothing in it depends on the machine."""
     scenario = report.scenario
     return {
         "seed": scenario.seed,
-        "protocol": scenario.protocol.name,
+        "protocol": protocol,
         "nodes": scenario.nodes,
         "twins": scenario.twins,
         "attacks": scenario.attacks,
@@ -92,7 +93,7 @@ def show(documents: list[dict[str, Any]], *, as_json: bool) -> None:
     for document in documents:
         for one in document["violations"]:
             click.echo(f"violated: {one['property']} after {one['time_ms']} ms: {one['sentence']}")
-        if document["violations"]:
+        if document["violations"] and document["replay"]:
             click.echo(f"see it again: {document['replay']}")
     if len(documents) > 1:
         first, last = documents[0], documents[-1]

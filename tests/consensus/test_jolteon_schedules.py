@@ -199,7 +199,7 @@ SAFETY: list[tuple[type[Jolteon], Play, str]] = [
     ("mutant", "play", "broken"), SAFETY, ids=[mutant.__name__ for mutant, _, _ in SAFETY]
 )
 def test_a_schedule_kills_its_mutant(mutant: type[Jolteon], play: Play, broken: str) -> None:
-    assert play(mutant).broken == (broken,)
+    assert broken in play(mutant).broken
 
 
 @pytest.mark.parametrize("play", [play for _, play, _ in SAFETY], ids=lambda play: play.__name__)

@@ -68,7 +68,7 @@ def test_the_chart_of_the_document_is_the_one_that_is_drawn() -> None:
         (["--chart", "--seeds", "2"], "show one run: leave out --seeds"),
         (["--html", "x.html", "--seeds", "2"], "show one run: leave out --seeds"),
         (["--chart", "--json"], "leave out one"),
-        (["--plugins", "--scenario", "x"], "says itself what runs: leave out --plugins"),
+        (["--plugins", "--scenario", "x"], "says itself what it runs: leave out --plugins"),
         (["--plugins", "--faults", "old-disk"], "the kinds of --plugins are crash, partition"),
         (["--plugins", "--html", "/nonsense/x.html"], "cannot write /nonsense/x.html"),
     ],

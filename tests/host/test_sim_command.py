@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from host.commands import main
 from sim.faults import draw_scenario
 from sim.scenario_file import ScenarioFile, write_scenario
-from tests.host.program import run
+from tests.host.program import ROOT, run
 
 
 def test_sim_says_the_same_whatever_the_hash_seed() -> None:
@@ -69,3 +70,14 @@ def test_sim_runs_over_few_links_around_the_world(capsys: pytest.CaptureFixture[
 
 def median_ms(shown: str) -> int:
     return int(shown.partition("latency    median ")[2].partition(" ms")[0])
+
+
+def test_the_commands_of_the_documentation_find_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
+    block = text.partition("```sh\n")[2].partition("```")[0]
+    commands = [shlex.split(line)[2:] for line in block.splitlines()]
+    assert len(commands) == 3
+
+    for command in commands:
+        assert main.run(command) == 0
+        assert capsys.readouterr().out.endswith("no violation\n")

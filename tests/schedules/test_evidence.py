@@ -92,6 +92,7 @@ def test_evidence_under_the_local_time_never_ends() -> None:
     stage = two_prevotes(lacking("_evidence", KeyedByTime))
 
     assert len(convictions_by_key(stage, 0)) > 1
+    assert stage.broken == ("P13",)
 
 
 def convictions_by_key(stage: Stage, index: int) -> list[bytes]:
@@ -281,6 +282,7 @@ def test_a_node_that_accuses_whoever_was_behind_stops_for_nothing(
     stage = old_certificates()
 
     assert "has forked" in stage.stopped[0]
+    assert "P13" in stage.broken
     with pytest.raises(ProofFault, match=r"evidence\.consistent"):
         convictions(stage, 0)
 
@@ -334,3 +336,15 @@ def test_nothing_leaves_a_node_after_its_last_words() -> None:
 
     assert not [sent for sent in stage.sent_log[before:] if sent.sender == 0]
     assert parse_piece(stage.said(ForkFound, sender=0)[0].packet.piece)  # type: ignore[union-attr]
+
+
+def test_stored_evidence_that_does_not_hold_is_a_damaged_database() -> None:
+    stage = two_prevotes()
+    key = convictions_by_key(stage, 0)[0]
+    piece = stage.nodes[0].engine.get(key) or b""
+    stage.crash(0)
+    stage.nodes[0].engine.write([(key, piece[:-1] + bytes([piece[-1] ^ 1]))], sync=True)
+
+    stage.boot(0)
+
+    assert "the database is damaged: its evidence" in stage.stopped[0]

@@ -16,7 +16,7 @@ from sim.adversary import TwinNetwork, byzantine_stations, with_attackers, with_
 from sim.agenda import MS, Agenda
 from sim.culprits import EvidenceOracle, check_named
 from sim.faults import draw_scenario
-from sim.fork import ForkReport, ForkRun, fork_scenario, run_fork
+from sim.fork import ForkReport, fork_scenario, run_fork
 from sim.oracles import Findings
 from sim.run import Run, SimReport
 from sim.scenario import Load, Scenario
@@ -182,7 +182,7 @@ def test_two_halves_that_never_meet_are_judged_by_their_stores() -> None:
     scenario = fork_scenario(3, "tendermint", 4)
     (halves,) = scenario.incidents
     apart = replace(scenario, incidents=(replace(halves, until_ms=60_000),), stable_ms=60_000)
-    run = ForkRun(apart, plugin("tendermint"))
+    run = Run(apart, plugin("tendermint"))
     run.world.agenda.run_until(6_000 * MS)
     stores = [node.engine for node in run.honest]
 
@@ -192,6 +192,18 @@ def test_two_halves_that_never_meet_are_judged_by_their_stores() -> None:
     named = {index for piece in pieces for index in Judge(run.genesis).check_raw(piece).culprits}
     assert named == set(scenario.twins)
     assert gather_evidence(run.genesis, stores[:1]) == ()
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_each_half_keeps_its_promises_in_its_own_past(name: str) -> None:
+    """P2 to P4, P6, P7 and P14 hold at each honest node however many lie."""
+    run = Run(fork_scenario(5, name, 4), plugin(name))
+
+    report = run.lead()
+
+    assert run.is_beyond
+    assert run.forks.forked_height
+    assert not report.violations
 
 
 # --- the oracles fire -----------------------------------------------------------------------------

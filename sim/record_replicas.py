@@ -266,13 +266,12 @@ class ReplicaRecorder(Watcher):
 
 def _lines(scenario: Scenario, honest: list[int]) -> list[Line]:
     """One line a node; twins come after the validators, in the order of the scenario."""
-    twins: tuple[int, ...] = getattr(scenario, "twins", ())
-    attacks: dict[int, str] = dict(getattr(scenario, "attacks", ()))
+    attacks = dict(scenario.attacks)
     lines = []
-    for node, validator in enumerate((*range(scenario.nodes), *twins)):
+    for node, validator in enumerate((*range(scenario.nodes), *scenario.twins)):
         role = "" if node in honest else attacks.get(validator, "attacker")
         name = f"v{validator}" + "'" * (node >= scenario.nodes)
-        lines.append(Line(name, validator, "twin" if validator in twins else role))
+        lines.append(Line(name, validator, "twin" if validator in scenario.twins else role))
     return lines
 
 

@@ -68,7 +68,7 @@ def test_the_chart_of_the_document_is_the_one_that_is_drawn() -> None:
         (["--chart", "--seeds", "2"], "show one run: leave out --seeds"),
         (["--html", "x.html", "--seeds", "2"], "show one run: leave out --seeds"),
         (["--chart", "--json"], "leave out one"),
-        (["--plugins", "--scenario", "{}"], "leave out --plugins"),
+        (["--plugins", "--scenario", "x"], "says itself what it runs: leave out --plugins"),
         (["--plugins", "--faults", "old-disk"], "the kinds of --plugins are crash, partition"),
         (["--plugins", "--html", "/nonsense/x.html"], "cannot write /nonsense/x.html"),
     ],
@@ -119,3 +119,15 @@ def test_sim_offers_the_pictures(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["sim", "--help"]) == 0
     shown = capsys.readouterr().out
     assert all(word in shown for word in ("--plugins", "--chart", "--html"))
+
+
+def test_a_scenario_file_is_drawn_like_a_seed(tmp_path: Path) -> None:
+    file = tmp_path / "twins.toml"
+    file.write_text(
+        'mode = "plugins"\nprotocol = "tendermint"\n\nseed = 7\ntwins = [2]\npayloads = 2\n'
+    )
+
+    done = call("sim", "--scenario", file, "--chart", "--html", tmp_path / "x.html").check()
+
+    assert "v2' is one of twins under one key" in done.out
+    assert '["v2\'","twin"]' in (tmp_path / "x.html").read_text(encoding="utf-8")

@@ -194,3 +194,17 @@ def test_values_have_short_names_and_messages_are_told_field_by_field() -> None:
         f"proposal 1/0: value #1 ({value.digest.hex()[:8]}, first proposed by v3 in slot 1/0, "
         "ordering 11111111), round 0, no valid round, no polka"
     )
+
+
+def test_twins_and_attackers_among_whole_replicas_have_their_lines() -> None:
+    drawn = draw_replicas(3, "tendermint", 4, faults=())
+    load = replace(drawn.load, transactions=4)
+    scenario = replace(drawn, load=load, twins=(3,))
+
+    report, recording = record(scenario, Tendermint)
+
+    assert report == run_replicas(scenario, Tendermint)
+    assert [line.name for line in recording.lines] == ["v0", "v1", "v2", "v3", "v3'"]
+    assert [line.role for line in recording.lines] == ["", "", "", "twin", "twin"]
+    assert {saying.line for saying in recording.sayings} >= {0, 1, 2, 3}
+    check_sound(recording)

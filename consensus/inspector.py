@@ -16,7 +16,7 @@ from ledger import encoding
 from ledger.errors import DecodeFault, PeerFault
 from ledger.genesis import Genesis
 from ledger.keys import Scheme
-from ledger.statement import Statement
+from ledger.statement import Slot, Statement
 
 if TYPE_CHECKING:
     from consensus.recovery import Setup
@@ -54,13 +54,16 @@ class Inspector:
         Raises Fault.
         """
         message = decode_message(self._kinds, packet.kind, packet.body)
-        statement = Statement(self._network, self._epoch.id, *message.statement())
         key = self._epoch.validators.consensus_key(packet.sender)
-        if not self._verify(key, statement.signed_bytes(), packet.signature):
+        if not self._verify(key, self.signed_bytes(*message.statement()), packet.signature):
             raise PeerFault("message.signature", f"of validator {packet.sender}")
         for certificate in message.certificates():
             self.check_certificate(certificate)
         return message
+
+    def signed_bytes(self, phase: str, slot: Slot, value: bytes) -> bytes:
+        """What a validator of this network and epoch signs to say this."""
+        return Statement(self._network, self._epoch.id, phase, slot, value).signed_bytes()
 
     def check_certificate(self, certificate: AnyCertificate) -> None:
         """Raise Fault unless exactly a quorum has signed what it says."""

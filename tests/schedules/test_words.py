@@ -8,16 +8,15 @@ from random import Random
 import msgpack
 import pytest
 
+from consensus.inspector import Inspector
 from consensus.interface import AnyCertificate, Message, Now
 from consensus.io import FrameArrived, HostEvent, Step
-from consensus.ordering import Ordering
 from consensus.packets import CertificatePacket, decode_packet, encode_packet
 from consensus.protocols.jolteon_messages import TIMEOUT, Timeout
 from consensus.protocols.tendermint_messages import PRECOMMIT, Precommit
 from consensus.replica import Replica
 from ledger.certificate import TimeoutCertificate
 from ledger.encoding import encode
-from ledger.errors import PeerFault
 from ledger.statement import Slot, Statement
 from tests.schedules.mutants import Kind, lacking
 from tests.schedules.stage import Stage
@@ -27,32 +26,24 @@ NOWHERE = bytes(32)
 EARLIER = hashlib.sha256(b"an earlier epoch").digest()
 
 
-class ForgetsEpoch(Ordering):
+class ForgetsEpoch(Inspector):
     """Judges statements as if they named no epoch."""
 
-    def _check_signature(
-        self, sender: int, said: tuple[str, Slot, bytes], signature: bytes
-    ) -> None:
-        message = Statement(self._setup.genesis.network, NOWHERE, *said).signed_bytes()
-        if not self._verify(self._epoch.validators.consensus_key(sender), message, signature):
-            raise PeerFault("message.signature")
+    def signed_bytes(self, phase: str, slot: Slot, value: bytes) -> bytes:
+        return Statement(self._network, NOWHERE, phase, slot, value).signed_bytes()
 
 
-class ForgetsNetwork(Ordering):
+class ForgetsNetwork(Inspector):
     """Judges statements as if they named no network."""
 
-    def _check_signature(
-        self, sender: int, said: tuple[str, Slot, bytes], signature: bytes
-    ) -> None:
-        message = Statement(NOWHERE, self._epoch.id, *said).signed_bytes()
-        if not self._verify(self._epoch.validators.consensus_key(sender), message, signature):
-            raise PeerFault("message.signature")
+    def signed_bytes(self, phase: str, slot: Slot, value: bytes) -> bytes:
+        return Statement(NOWHERE, self._epoch.id, phase, slot, value).signed_bytes()
 
 
-class BelievesCertificates(Ordering):
+class BelievesCertificates(Inspector):
     """Takes every certificate for right."""
 
-    def _check_certificate(self, certificate: AnyCertificate) -> None:
+    def check_certificate(self, certificate: AnyCertificate) -> None:
         """Check nothing."""
 
 
@@ -80,7 +71,7 @@ def test_old_words_of_another_epoch_never_end_a_round(
     assert view_after(Replica, message, protocol) == first + 1, "such words end a round"
     assert view_after(Replica, message, protocol, epoch=EARLIER) == first
     # Where statements do not name the epoch, those of every epoch are the same bytes.
-    mutant = lacking("_ordering", ForgetsEpoch)
+    mutant = lacking("_ordering._inspector", ForgetsEpoch)
     assert view_after(mutant, message, protocol, epoch=NOWHERE) == first + 1
 
 
@@ -89,7 +80,7 @@ def test_words_of_another_network_with_the_same_validators_never_end_a_round(
     protocol: str, message: Message, first: int
 ) -> None:
     assert view_after(Replica, message, protocol, network=EARLIER) == first
-    mutant = lacking("_ordering", ForgetsNetwork)
+    mutant = lacking("_ordering._inspector", ForgetsNetwork)
     assert view_after(mutant, message, protocol, network=NOWHERE) == first + 1
 
 
@@ -120,7 +111,7 @@ def test_a_certificate_that_is_not_exactly_a_quorum_moves_nobody(
 
     assert play(Replica, (1, 2, 3)) == 1, "a right one does"
     assert play(Replica, signers) == 0
-    assert play(lacking("_ordering", BelievesCertificates), signers) == 1
+    assert play(lacking("_ordering._inspector", BelievesCertificates), signers) == 1
 
 
 class ReadsAnyEncoding(Replica):

@@ -180,8 +180,12 @@ class Evidence:
         key = self.key_of(piece)
         if key in self._kept or self._count.get(validator, 0) >= EQUIVOCATIONS_MAX:
             return
-        # Both signatures were checked when they came: what does not hold is our own mistake.
-        self._remember(key, self._judge.check_piece(piece))
+        try:
+            conviction = self._judge.check_piece(piece)
+        except Fault as fault:  # Nothing is held against anyone that a stranger would not believe.
+            self._outbox.report("evidence refused", culprit=validator, reason=fault.reason)
+            return
+        self._remember(key, conviction)
         self._outbox.write([(key, piece.encode())], sync=True)
         self._outbox.report("evidence", culprit=validator, phase=phase, slot=slot)
 

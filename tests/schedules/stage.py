@@ -39,7 +39,6 @@ from ledger.store import Reader, Write
 from ledger.transaction import Operation, Transaction, make_transaction
 from sim.agenda import MS, Agenda
 from sim.chain_oracle import ChainOracle, certified_height
-from sim.culprits import EvidenceOracle
 from sim.network import Network
 from sim.node import Node
 from sim.oracles import Findings, HealthOracle, VoteOracle
@@ -134,7 +133,6 @@ class Stage(Watcher):
             ChainOracle(self.genesis, self.findings),
             VoteOracle(self.findings, self.message_of),
             HealthOracle(self.findings, frozenset(puppets)),
-            EvidenceOracle(self.genesis, self.findings, frozenset(puppets)),
         )
         self.nodes = [self._make_node(index, seed) for index in range(nodes)]
         self.network.attach(list(self.nodes))

@@ -92,7 +92,6 @@ def test_evidence_under_the_local_time_never_ends() -> None:
     stage = two_prevotes(lacking("_evidence", KeyedByTime))
 
     assert len(convictions_by_key(stage, 0)) > 1
-    assert stage.broken == ("P13",)
 
 
 def convictions_by_key(stage: Stage, index: int) -> list[bytes]:
@@ -282,7 +281,6 @@ def test_a_node_that_accuses_whoever_was_behind_stops_for_nothing(
     stage = old_certificates()
 
     assert "has forked" in stage.stopped[0]
-    assert "P13" in stage.broken
     with pytest.raises(ProofFault, match=r"evidence\.consistent"):
         convictions(stage, 0)
 

@@ -252,6 +252,14 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """Pass a signed message of anyone on to one other validator, as it came."""
+
+    to: int
+    signed: Signed
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
     """Send unsigned bytes to one validator."""
 
@@ -338,6 +346,7 @@ class Note:
 Effect = (
     Broadcast
     | Send
+    | Forward
     | Tell
     | Persist
     | Settle
@@ -389,6 +398,14 @@ class Consensus(ABC):
     def certificate_quorum(cls, phase: str, validators: ValidatorSet) -> int:
         """How many signatures a certificate of this phase holds: the epoch's quorum."""
         return validators.quorum
+
+    def leader(self, slot: Slot) -> int | None:
+        """Whose proposal counts in a slot, by agreed data alone; None where nobody leads.
+
+        A protocol with leaders overrides it and asks it every time, so that a schedule of the
+        simulator can say who leads (Bano et al., "Twins", 2021).
+        """
+        return None
 
     # --- handlers: a protocol overrides -----------------------------------------------------------
 
@@ -442,6 +459,9 @@ class Consensus(ABC):
     def send(self, to: int, what: Message | AnyCertificate) -> None:
         self._remember(what)
         self._outbox.append(Send(to, what))
+
+    def forward(self, to: int, signed: Signed) -> None:
+        self._outbox.append(Forward(to, signed))
 
     def tell(self, to: int, hint: bytes) -> None:
         self._outbox.append(Tell(to, hint))

@@ -24,6 +24,7 @@ from consensus.interface import (
     DecisionReceived,
     Event,
     Fetch,
+    Forward,
     Hint,
     Message,
     Note,
@@ -313,6 +314,12 @@ class Ordering:
         else:
             self._outbox.send(effect.to, packet)
 
+    def _forward(self, effect: Forward) -> None:
+        signed = effect.signed
+        row = encode(signed.message.row())
+        packet = SignedPacket(signed.sender, signed.message.KIND, row, signed.signature)
+        self._outbox.send(effect.to, packet)
+
     def _tell(self, effect: Tell) -> None:
         self._outbox.send(effect.to, TellPacket(effect.hint))
 
@@ -422,6 +429,7 @@ class Ordering:
 _CARRY_OUT: dict[type, Callable[[Ordering, Any], None]] = {
     Broadcast: Ordering._broadcast,
     Send: Ordering._send,
+    Forward: Ordering._forward,
     Tell: Ordering._tell,
     Persist: Ordering._persist,
     Settle: Ordering._settle,

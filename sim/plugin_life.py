@@ -10,22 +10,19 @@ import traceback
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from random import Random
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 from consensus.interface import (
-    Accuse,
-    AnyCertificate,
     Broadcast,
     CancelTimer,
     CertificateReceived,
     Consensus,
-    Context,
     Decide,
     Effect,
     Event,
     Fetch,
+    Forward,
     Hint,
     Message,
     Note,
@@ -46,69 +43,28 @@ from consensus.interface import (
     Validate,
 )
 from ledger.errors import LedgerError
-from ledger.keys import Signer
-from ledger.statement import Slot, Statement
+from ledger.statement import Slot
 from ledger.value import Value
-from sim.agenda import Agenda
-from sim.plugin_oracles import PluginOracles
-from sim.plugin_scenario import MS, PluginScenario
+from sim.plugin_scenario import MS
+from sim.plugin_step import Output, Packet, Request, Step, Surroundings
 from sim.plugin_trace import traced
-from sim.trace import Trace
 
 EPOCH_MS = 1_700_000_000_000
 """What the clocks on the wall show when a world begins."""
-Packet = Signed | AnyCertificate | bytes
-"""What crosses links: a signed message, a bare certificate, or a hint."""
-Output = tuple[int | None, Packet] | SetTimer | CancelTimer | Tell | Accuse
-"""What leaves with a durable step; a packet goes to one validator or to all."""
-Request = RequestPayload | Validate | Fetch
-"""What a plugin asks of its replica."""
 _BUGS = (AssertionError, LedgerError, ArithmeticError, LookupError, TypeError, ValueError,
          AttributeError, RuntimeError)  # fmt: skip
 """What a mistake in a plugin looks like; each becomes a finding of the run."""
 
 
-class Surroundings(Protocol):
-    """What a seat needs of the world around it; a seat says who it is by its index."""
-
-    scenario: PluginScenario
-    agenda: Agenda
-    draw: Random
-    trace: Trace
-    oracles: PluginOracles
-    context: Context
-    events: int
-
-    def transmit(self, index: int, to: int | None, packet: Packet) -> None: ...
-    def has_decided(self, index: int, first: int) -> None: ...
-    def ask_for_value(self, index: int, digest: bytes) -> None: ...
-    def has_right_certificates(self, certificates: tuple[AnyCertificate, ...]) -> bool: ...
-    def bad_payload(self) -> bytes: ...
-
-
-@dataclass(slots=True)
-class _Step:
-    """What one step leaves behind once it is durable."""
-
-    record: bytes | None = None
-    signed: list[tuple[str, Slot]] = field(default_factory=list)
-    """Keys of statements signed for the first time."""
-    decided: list[tuple[int, Decide]] = field(default_factory=list)
-    """(ordinal of its first value, decision)."""
-    outputs: list[Output] = field(default_factory=list)
-
-    @property
-    def is_promise(self) -> bool:
-        return self.record is not None or bool(self.signed or self.decided)
-
-
 class Life(ABC):
     """A running plugin and what is durable of it."""
 
-    def __init__(self, world: Surroundings, index: int, validator: int, signer: Signer) -> None:
+    def __init__(self, world: Surroundings, index: int, validator: int) -> None:
         self.index = index
         self.validator = validator
-        self.is_byzantine = validator in world.scenario.twins
+        self.is_byzantine = validator in world.scenario.byzantine
+        self.is_attacker = any(validator == attacker for attacker, _ in world.scenario.attacks)
+        """Whether its words are changed on their way out; a twin's are not."""
         self.log: list[Value] = []
         """Decided values by ordinal, the last ones perhaps not durable yet."""
         self.durable = 0
@@ -117,15 +73,14 @@ class Life(ABC):
         """(ordinal of its first value, durable decision) where no certificate covers it."""
         self.plugin: Consensus | None = None
         self._world = world
-        self._signer = signer
         self._record: bytes | None = None
         self._sent: dict[tuple[str, Slot], Signed] = {}
         self._floors: dict[str, Slot] = {}
         self._clock_ms = world.draw.randrange(1 << 30)
         self._skew_ms = world.draw.randint(-200, 200)
         self._life = 0
-        self._waiting: deque[_Step] = deque()
-        self._writing: list[_Step] = []
+        self._waiting: deque[Step] = deque()
+        self._writing: list[Step] = []
         self._forget()
 
     def _forget(self) -> None:
@@ -188,9 +143,8 @@ class Life(ABC):
         recovery = Recovery(self.root(self.durable), self._record, tuple(self._sent.values()))
         context = self._world.context
         try:
-            self.plugin = self._world.scenario.protocol(
-                replace(context, me=self.validator), recovery
-            )
+            protocol = self._world.protocols[self.validator]
+            self.plugin = protocol(replace(context, me=self.validator), recovery)
         except _BUGS as error:
             self._fail(error)
             return
@@ -255,6 +209,9 @@ class Life(ABC):
             self._write_next()
 
     def _fail(self, error: BaseException) -> None:
+        if self.is_attacker:
+            self.crash()  # A plugin whose words are changed owes us nothing.
+            return
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
         self._world.oracles.violated(
@@ -279,14 +236,16 @@ class Life(ABC):
 
     # --- the disk ---------------------------------------------------------------------------------
 
-    def _carry_out(self, effects: list[Effect]) -> _Step:
-        step = _Step()
+    def _carry_out(self, effects: list[Effect]) -> Step:
+        step = Step()
         for effect in effects:
             if isinstance(effect, Broadcast | Send):
                 to = effect.to if isinstance(effect, Send) else None
                 what = effect.what
                 packet = self._sign(step, what) if isinstance(what, Message) else what
                 step.outputs.append((to, packet))
+            elif isinstance(effect, Forward):
+                step.outputs.append((effect.to, effect.signed))
             elif isinstance(effect, Persist):
                 step.record = effect.record
             elif isinstance(effect, Decide):
@@ -300,19 +259,20 @@ class Life(ABC):
                 step.outputs.append(effect)
         return step
 
-    def _sign(self, step: _Step, message: Message) -> Signed:
+    def _sign(self, step: Step, message: Message) -> Signed:
         """Guard and sign a message: one value a phase and slot, none below a settled floor."""
         phase, slot, value = message.statement()
         floor = self._floors.get(phase)
-        assert floor is None or slot >= floor, f"{phase} {slot} is below the settled floor {floor}"
         said = self._sent.get((phase, slot))
+        is_settled = floor is not None and slot < floor
+        contradicts = said is not None and said.message.statement()[2] != value
+        if self.is_attacker and (is_settled or contradicts):
+            return self._world.sign(self.validator, message)
+        assert not is_settled, f"{phase} {slot} is below the settled floor {floor}"
         if said is not None:
-            assert said.message.statement()[2] == value, f"a second value for {phase} {slot}"
+            assert not contradicts, f"a second value for {phase} {slot}"
             return Signed(self.validator, message, said.signature)
-        context = self._world.context
-        statement = Statement(context.network, context.epoch, phase, slot, value)
-        signature = self._signer.sign(statement.signed_bytes())
-        signed = Signed(self.validator, message, signature)
+        signed = self._world.sign(self.validator, message)
         self._sent[phase, slot] = signed
         step.signed.append((phase, slot))
         self._keep(message.values())

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from random import Random
 
+from consensus.byzantine import attacked
+from consensus.byzantine.mutating import mutated
 from consensus.interface import AnyCertificate, Context, Message, Signed
 from ledger import encoding
 from ledger.errors import Fault
@@ -14,11 +16,12 @@ from ledger.keys import KeyedHash, Signer
 from ledger.statement import Slot, Statement
 from ledger.validators import Validator, ValidatorSet
 from sim.agenda import Agenda
-from sim.plugin_byzantine import mutated
-from sim.plugin_life import Packet
+from sim.plugin_drawing import draw_groups
+from sim.plugin_leaders import led_by
 from sim.plugin_node import Seat
 from sim.plugin_oracles import PluginOracles
-from sim.plugin_scenario import PluginScenario, draw_groups
+from sim.plugin_scenario import Groups, PluginScenario
+from sim.plugin_step import Packet
 
 NETWORK = hashlib.sha256(b"a network of bare plugins").digest()
 EPOCH = hashlib.sha256(b"the only epoch of bare plugins").digest()
@@ -65,9 +68,16 @@ class PluginNetwork:
             epoch=EPOCH,
             validators=self.context.validators,
             scheme=self.scheme,
-            byzantine=scenario.twins,
+            byzantine=scenario.byzantine,
             now_ms=lambda: self.agenda.now_ms,
         )
+        attacks = dict(scenario.attacks)
+        led = led_by(scenario.protocol, scenario.rounds)
+        self.protocols = [
+            attacked(led, attacks[validator], scenario.seed) if validator in attacks else led
+            for validator in range(scenario.nodes)
+        ]
+        """What each validator runs."""
         self.seats: list[Seat] = []
         self._recent: deque[tuple[Seat, Packet]] = deque(maxlen=REMEMBERED)
         self._checked: dict[AnyCertificate, bool] = {}
@@ -103,7 +113,8 @@ class PluginNetwork:
             self.oracles.left(packet)
             if self.scenario.codec:
                 self._check_codec(packet.message)
-            if seat.is_byzantine and self._happens(self.scenario.mutate):
+            is_own = packet.sender == seat.validator
+            if seat.is_byzantine and is_own and self._happens(self.scenario.mutate):
                 packet = self._mutated(packet)
         for receiver in self.seats:
             if to in (None, receiver.validator) and receiver.validator != seat.validator:
@@ -135,15 +146,33 @@ class PluginNetwork:
             self.agenda.after(self._delay_us(), receiver.deliver, seat.validator, packet)
 
     def _is_split(self, seat: Seat, receiver: Seat, packet: Packet) -> bool:
-        """Whether the phase of this slot runs in two groups, one without the other."""
-        if not self.scenario.split or isinstance(packet, bytes) or self._is_stable():
+        """Whether the phase of this slot runs in groups, one without the other."""
+        scenario = self.scenario
+        if not (scenario.split or scenario.rounds) or isinstance(packet, bytes):
             return False
+        if self._is_stable():
+            return False
+        kind = 0
         if isinstance(packet, Signed):
             phase, slot, _ = packet.message.statement()
+            kind = packet.message.KIND
         else:
             phase, slot = packet.phase, packet.slot
+        groups = self._groups(slot, kind)
+        if groups is not None and not _together(seat.index, receiver.index, groups):
+            return True
+        if not scenario.split:
+            return False
         sides, deaf = self._rift(phase, slot)
         return receiver.index in deaf or sides[seat.index] != sides[receiver.index]
+
+    def _groups(self, slot: Slot, kind: int) -> Groups | None:
+        """Who hears whom by plan, in this slot and for this kind of message."""
+        number = sum(slot) - 1
+        if not 0 <= number < len(self.scenario.rounds):
+            return None
+        planned = self.scenario.rounds[number]
+        return next((groups for each, groups in planned.kinds if each == kind), planned.groups)
 
     def _rift(self, phase: str, slot: Slot) -> Rift:
         """(side of every seat, seats that hear nobody) in a phase; every other has its slot's."""
@@ -190,7 +219,7 @@ class PluginNetwork:
                 known = True
             except Fault as fault:
                 known = False
-                if not self.scenario.twins:
+                if not self.scenario.byzantine:
                     self.oracles.violated("proof", f"an honest seat sent it: {fault}")
             self._checked[certificate] = known
         return known
@@ -205,3 +234,7 @@ class PluginNetwork:
             return
         if again != message or again.statement() != message.statement():
             self.oracles.violated("codec", f"{message} came back as {again}")
+
+
+def _together(one: int, other: int, groups: Groups) -> bool:
+    return any(one in group and other in group for group in groups)

@@ -18,9 +18,9 @@ from consensus.interface import (
     ValueReceived,
     Verdict,
 )
-from ledger.keys import Signer
 from ledger.value import Value
-from sim.plugin_life import Life, Request, Surroundings
+from sim.plugin_life import Life
+from sim.plugin_step import Request, Surroundings
 
 RUN_AHEAD = 16
 """Decided values beyond the certified ones at which a seat neither proposes nor votes."""
@@ -29,13 +29,13 @@ RUN_AHEAD = 16
 class Seat(Life):
     """A running plugin with its replica's part around it."""
 
-    def __init__(self, world: Surroundings, index: int, validator: int, signer: Signer) -> None:
+    def __init__(self, world: Surroundings, index: int, validator: int) -> None:
         self.certified = 0
         """How many decided values a checkpoint certificate covers."""
         self.held: dict[bytes, None] = {}
         """Payloads that are here, in the order in which they came; durable."""
         self._shares: dict[tuple[int, bytes], dict[int, None]] = {}
-        super().__init__(world, index, validator, signer)
+        super().__init__(world, index, validator)
 
     def _forget(self) -> None:
         super()._forget()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from consensus.interface import Accuse, Signed
 from ledger.keys import Scheme
 from ledger.statement import Slot, Statement
-from ledger.validators import ValidatorSet
+from ledger.validators import QuorumRule, ValidatorSet
 from ledger.value import Value
 from sim.plugin_scenario import PluginViolation
 
@@ -36,6 +36,9 @@ class PluginOracles:
         self.log: list[Value] = []
         """What the first honest seat decided, by ordinal."""
         self.accused: dict[int, None] = {}
+        faults = validators.faults if validators.rule is QuorumRule.BYZANTINE else 0
+        self.is_quorum_honest = len(byzantine) <= faults
+        """Whether all that rests on quorums is judged: liars are no more than the rule bears."""
         self._network = network
         self._epoch = epoch
         self._validators = validators

@@ -2,13 +2,13 @@
 
 A *seat* is one running plugin.  Seat i < n belongs to validator i; every twin adds one further
 seat, in the order of `twins`, which runs the same honest protocol under the same key and sees
-another part of the network (Bano et al., "Twins: BFT Systems Made Robust", 2021).
+another part of the network (Bano et al., "Twins: BFT Systems Made Robust", 2021).  An attack
+changes what all seats of a validator let leave (consensus/byzantine).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from random import Random
 
 from consensus.interface import Consensus
 from ledger.validators import QuorumRule
@@ -48,6 +48,24 @@ class Partition:
     groups: tuple[tuple[int, ...], ...]
 
 
+Groups = tuple[tuple[int, ...], ...]
+"""Seats that hear one another; a seat in no group hears nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Who leads one round, and who hears whom in it (Bano et al., "Twins", 2021).
+
+    Slots whose numbers have the sum k belong to round k - 1: rounds of one instance, or views.
+    """
+
+    leader: int | None
+    """Validator; None: whom the protocol says."""
+    groups: Groups
+    kinds: tuple[tuple[int, Groups], ...] = ()
+    """(kind of message, groups that hold for it instead)."""
+
+
 @dataclass(frozen=True, slots=True)
 class PluginScenario:
     """One run of bare plugins: equal scenarios lead to equal runs, event by event.
@@ -63,7 +81,9 @@ class PluginScenario:
     parameters: tuple[tuple[str, int], ...] = ()
     """The protocol's parameters that differ from their defaults."""
     twins: tuple[int, ...] = ()
-    """Byzantine validators."""
+    """Byzantine validators that run twice."""
+    attacks: tuple[tuple[int, str], ...] = ()
+    """(Byzantine validator, attack), such as (3, "equivocating+delaying")."""
     payloads: int = 6
     """How many the clients submit, each of which must be decided."""
     payload_max: int = 2
@@ -84,6 +104,8 @@ class PluginScenario:
     """Sends upon which an earlier message of anyone comes again as well."""
     split: int = 0
     """Phases of a slot in which the seats are split into two groups, drawn for each anew."""
+    rounds: tuple[Round, ...] = ()
+    """Of the first slots: who leads, and until the network is stable, who hears whom."""
     withhold: int = 0
     """Exchanges of decisions and checkpoints that fail."""
     mutate: int = 0
@@ -108,6 +130,11 @@ class PluginScenario:
     def seats(self) -> tuple[int, ...]:
         """The validator of each seat."""
         return (*range(self.nodes), *self.twins)
+
+    @property
+    def byzantine(self) -> tuple[int, ...]:
+        """The validators that are not judged."""
+        return tuple(sorted({*self.twins, *(validator for validator, _ in self.attacks)}))
 
     @property
     def end_ms(self) -> int:
@@ -150,134 +177,3 @@ class PluginReport:
     def properties(self) -> tuple[str, ...]:
         """Names of the broken properties, each once."""
         return tuple(dict.fromkeys(violation.property for violation in self.violations))
-
-
-FAULTS = (
-    "crash",
-    "partition",
-    "loss",
-    "duplicate",
-    "replay",
-    "slow",
-    "split",
-    "pause",
-    "byzantine",
-)
-
-
-def draw_scenario(
-    protocol: type[Consensus],
-    seed: int,
-    *,
-    nodes: int = 4,
-    faults: tuple[str, ...] = FAULTS,
-    rule: QuorumRule = QuorumRule.BYZANTINE,
-) -> PluginScenario:
-    """A scenario of this seed: rates and lengths are drawn too, since fixed ones find less."""
-    draw = Random(f"plugins {seed}")
-    chosen = {fault for fault in faults if draw.random() < 0.6}
-    tolerated = (nodes - 1) // (3 if rule is QuorumRule.BYZANTINE else 2)
-    byzantine = "byzantine" in chosen and rule is QuorumRule.BYZANTINE
-    twins = tuple(sorted(draw.sample(range(nodes), draw.randint(1, tolerated)))) if (
-        byzantine and tolerated
-    ) else ()  # fmt: skip
-    stable_ms = draw.choice((400, 1_500, 6_000))
-    seats = nodes + len(twins)
-
-    def rate(fault: str, *rates: int) -> int:
-        drawn = draw.choice(rates)
-        return drawn if fault in chosen else 0
-
-    return PluginScenario(
-        protocol,
-        seed=seed,
-        nodes=nodes,
-        rule=rule,
-        twins=twins,
-        payloads=draw.choice((1, 3, 8)),
-        payload_max=draw.choice((1, 3)),
-        interval_ms=draw.choice((5, 60, 400)),
-        slow_us=rate("slow", 20_000, 200_000) if draw.random() < 0.5 else 0,
-        sync_us=draw.choice((50, 400, 4_000)),
-        loss=rate("loss", 20, 150, 500),
-        duplicate=rate("duplicate", 50, 300),
-        replay=rate("replay", 50, 300),
-        split=rate("split", 200, 500, 900),
-        withhold=rate("withhold", 500, 1_000),
-        mutate=draw.choice((0, 50, 400)) if twins else 0,
-        bad=draw.choice((0, 300)) if twins else 0,
-        crashes=_crashes(draw, seats, stable_ms) if "crash" in chosen else (),
-        pauses=_pauses(draw, seats, stable_ms) if "pause" in chosen else (),
-        partitions=_partitions(draw, seats, stable_ms) if "partition" in chosen else (),
-        stable_ms=stable_ms,
-    )
-
-
-def draw_duel(
-    protocol: type[Consensus],
-    seed: int,
-    *,
-    parameters: tuple[tuple[str, int], ...],
-    nodes: int = 4,
-    stable_ms: int = 1_500,
-) -> PluginScenario:
-    """A scenario against safety: twins, split phases, and decisions that stay where they fell.
-
-    `parameters` should make timeouts so short that many slots pass before `stable_ms`.
-    """
-    draw = Random(f"duel {seed}")
-    twins = tuple(sorted(draw.sample(range(nodes), (nodes - 1) // 3)))
-    seats = nodes + len(twins)
-    crashes = _crashes(draw, seats, stable_ms, short=True) if draw.random() < 0.5 else ()
-    return PluginScenario(
-        protocol,
-        seed=seed,
-        nodes=nodes,
-        parameters=parameters,
-        twins=twins,
-        payloads=2,
-        payload_max=1,
-        interval_ms=1,
-        delay_us=200,
-        jitter_us=300,
-        sync_us=50,
-        duplicate=draw.choice((0, 50)),
-        replay=draw.choice((0, 50)),
-        split=draw.choice((500, 800, 1_000)),
-        withhold=1_000,
-        mutate=draw.choice((0, 50, 300)),
-        crashes=crashes,
-        stable_ms=stable_ms,
-    )
-
-
-def _crashes(draw: Random, seats: int, stable_ms: int, *, short: bool = False) -> tuple[Crash, ...]:
-    crashes = []
-    for _ in range(draw.choice((1, 2, 6, 12))):
-        at_ms = draw.randrange(stable_ms)
-        until_ms = min(stable_ms, at_ms + draw.choice((1, 20) if short else (1, 20, 500, 3_000)))
-        boundary = draw.choice(("now", "before", "after", "amid"))
-        crashes.append(Crash(draw.randrange(seats), at_ms, until_ms, boundary))
-    return tuple(crashes)
-
-
-def _pauses(draw: Random, seats: int, stable_ms: int) -> tuple[Pause, ...]:
-    at_ms = draw.randrange(stable_ms)
-    return (Pause(draw.randrange(seats), at_ms, draw.randint(at_ms + 1, stable_ms)),)
-
-
-def _partitions(draw: Random, seats: int, stable_ms: int) -> tuple[Partition, ...]:
-    partitions = []
-    for _ in range(draw.choice((1, 2, 5))):
-        at_ms = draw.randrange(stable_ms)
-        until_ms = min(stable_ms, at_ms + draw.choice((50, 800, 5_000)))
-        partitions.append(Partition(at_ms, until_ms, draw_groups(draw, seats)))
-    return tuple(partitions)
-
-
-def draw_groups(draw: Random, seats: int) -> tuple[tuple[int, ...], ...]:
-    """The seats in two groups, both ascending; one of them may be empty."""
-    sides: tuple[list[int], list[int]] = ([], [])
-    for seat in range(seats):
-        sides[draw.random() < 0.4].append(seat)
-    return tuple(tuple(side) for side in sides)

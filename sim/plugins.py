@@ -17,6 +17,7 @@ import hashlib
 from collections.abc import Callable
 
 from consensus.interface import Message, Signed
+from sim.plugin_drawing import draw_attack, draw_duel, draw_scenario, draw_twins, hasty
 from sim.plugin_network import EPOCH, NETWORK, Allow, PluginNetwork
 from sim.plugin_node import Seat
 from sim.plugin_scenario import (
@@ -27,8 +28,7 @@ from sim.plugin_scenario import (
     PluginReport,
     PluginScenario,
     PluginViolation,
-    draw_duel,
-    draw_scenario,
+    Round,
 )
 from sim.trace import Trace
 
@@ -42,16 +42,22 @@ __all__ = [
     "PluginScenario",
     "PluginViolation",
     "PluginWorld",
+    "Round",
     "Script",
+    "draw_attack",
     "draw_duel",
     "draw_scenario",
+    "draw_twins",
+    "hasty",
     "run",
 ]
 
 SLICE_MS = 20
 """How often a run looks whether it is over."""
-EVENTS_MAX = 2_000_000
+EVENTS_MAX = 500_000
 """Steps after which a run counts as one that never falls silent."""
+OUTNUMBERED_MS = 2_000
+"""How long a run goes on after stabilisation that has more liars than the quorum rule bears."""
 
 
 def run(scenario: PluginScenario) -> PluginReport:
@@ -67,8 +73,7 @@ class PluginWorld(PluginNetwork):
         self.trace = Trace()
         self.events = 0
         self.seats += [
-            Seat(self, index, validator, self.signers[validator])
-            for index, validator in enumerate(scenario.seats)
+            Seat(self, index, validator) for index, validator in enumerate(scenario.seats)
         ]
         self._payloads: dict[bytes, None] = {}
         self._to_submit = scenario.payloads
@@ -97,23 +102,36 @@ class PluginWorld(PluginNetwork):
             at(time_us, self._submit, hashlib.sha256(b"payload %d" % number).digest())
 
     def run(self) -> PluginReport:
-        """Play to the end: everything decided within the bound, then silence, or a violation."""
+        """Play to the end: everything decided within the bound, then silence, or a violation.
+
+        Attackers go on until the network is stable and everything is decided; they could keep the
+        others awake for ever.  Where they are too many, only safety and honesty are judged.
+        """
         scenario, agenda = self.scenario, self.agenda
-        while agenda.now_ms < scenario.end_ms and len(agenda) and not self._is_broken():
+        is_live = self.oracles.is_quorum_honest
+        end_ms = scenario.end_ms if is_live else scenario.stable_ms + OUTNUMBERED_MS
+        while agenda.now_ms < end_ms and len(agenda) and not self._is_broken():
             agenda.run_until(agenda.now_us + SLICE_MS * MS)
             if not self._is_finished():
                 self._finished_ms = None
             elif self._finished_ms is None:
                 self._finished_ms = agenda.now_ms
+            if self._finished_ms is not None and agenda.now_ms >= scenario.stable_ms:
+                self._end_attacks()
             late = agenda.now_ms >= scenario.stable_ms + scenario.bound_ms
-            if late and self._finished_ms is None:
+            if late and self._finished_ms is None and is_live:
                 self._not_live()
-        if not self._is_broken():
+        if is_live and not self.oracles.violations:
             if self._finished_ms is None:
                 self._not_live()
             elif len(agenda):
                 self.oracles.violated("silence", f"{len(agenda)} things are still planned")
         return self.report()
+
+    def _end_attacks(self) -> None:
+        for seat in self.seats:
+            if seat.is_attacker:
+                seat.crash()
 
     def report(self) -> PluginReport:
         """What the run showed so far."""
@@ -236,7 +254,7 @@ class PluginWorld(PluginNetwork):
         return any(
             seat.durable < goal or seat.certified < certified or seat.has_unordered()
             for seat in self.seats
-            if seat.is_up
+            if seat.is_up and not seat.is_attacker
         )
 
     def _answer(self, seat: Seat, peer: Seat) -> None:

@@ -369,8 +369,11 @@ class Jolteon(Chained):
         certified = [qc.value] if qc is not None and qc.slot > self.root.slot else []
         return [*self._candidates, *certified]
 
+    def leader(self, slot: Slot) -> int:
+        return round_robin(self.validators.size, slot[0])
+
     def _leader(self, view: int) -> int:
-        return round_robin(self.validators.size, view)
+        return self.leader((view,))
 
     # --- durability -------------------------------------------------------------------------------
 

@@ -104,9 +104,13 @@ class State(Consensus):
         """What counts votes: distinct signers."""
         return Tally()
 
-    def proposer(self, slot: Slot) -> int:
-        """L14: validators take turns, by round and by instance."""
+    def leader(self, slot: Slot) -> int:
+        """Validators take turns, by round and by instance."""
         return round_robin(self.validators.size, slot[0] + slot[1])
+
+    def proposer(self, slot: Slot) -> int:
+        """The paper's proposer(h, r)."""
+        return self.leader(slot)
 
     def value_to_repropose(self) -> Valid | None:
         """L15: the value that the last polka was for, which others may be locked on."""

@@ -16,8 +16,8 @@ from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import PRECOMMIT, PREVOTE, PROPOSAL, Proposal
 from ledger.statement import Slot
 from ledger.value import Value
-from sim.plugin_life import Packet
 from sim.plugin_node import Seat
+from sim.plugin_step import Packet
 from sim.plugins import EPOCH, PluginReport, PluginScenario, Script
 
 NAMES = "ABCZz"

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.zoo import report
+from tests.zoo import mechanical, report
 from tests.zoo.campaign import Campaign, Told
 from tests.zoo.model import Case
 from tests.zoo.registry import MUTANTS
@@ -54,6 +54,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
+    if arguments[:1] == ["mechanical"]:
+        return mechanical.main(arguments[1:])
     options = parser().parse_args(arguments)
     unknown = set(options.mutant or ()) - {mutant.id for mutant in MUTANTS}
     if unknown:

@@ -16,7 +16,7 @@ from tests.zoo.model import Case, Effort, Mutant
 from tests.zoo.registry import MUTANTS
 from tests.zoo.strategies import BY_NAME, Slice, work
 
-FIRST_SLICE_S = 0.4
+FIRST_SLICE_S = 0.2
 LONGEST_SLICE_S = 12.0
 Told = Callable[[Case, Slice], None]
 """Called after every slice."""

@@ -77,8 +77,8 @@ class Mutant:
     """Its name, where no class has one."""
     equivalent: str = ""
     """The argument that nothing can tell it from the original; it does not count then."""
-    is_easy: bool = False
-    """Whether a random strategy finds it so soon that the test suite repeats it."""
+    easy: str = ""
+    """The strategy that finds it so soon that the test suite repeats it."""
 
     @property
     def name(self) -> str:

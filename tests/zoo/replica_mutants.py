@@ -75,12 +75,11 @@ TIGHT = (("batch_window", 4), ("replay_window", 8))
 
 DURABILITY = (
     rule("S1", "storage", durability, OUTBOX, durability.NeverSyncs, "a promise is synced before "
-         "it leaves", "P2 P8 P14 P19 P10", "test_without_syncs_some_power_cut_breaks_a_promise", T,
-         is_easy=True),
+         "it leaves", "P2 P8 P14 P19 P10", "test_without_syncs_some_power_cut_breaks_a_promise", T),
     rule("S2", "storage", confirmation, OUTBOX, confirmation.LazyDisk, "what is called confirmed "
          "is durable", "P2", "test_confirmed_means_certified_and_durable"),
     rule("S2a", "storage", confirmation, CONFIRMATION, confirmation.ConfirmsExecuted, "confirmed "
-         "means certified", "P2", "test_confirmed_means_certified_and_durable", is_easy=True),
+         "means certified", "P2", "test_confirmed_means_certified_and_durable", easy="replicas"),
     rule("S3", "storage", durability, OUTBOX, durability.WritesAtOnce, "a batch is written with "
          "the promise that rests on it", "P10 P19 P8",
          "test_a_disk_that_fails_keeps_no_promise_without_what_it_rests_on"),
@@ -152,7 +151,7 @@ CONFIRMING = (
     rule("D18", "design", confirmation, EXECUTOR, confirmation.WritesMore, "executions are the "
          "same everywhere", "P1 P19",
          "test_one_diverging_execution_stops_its_node_loudly_and_nobody_else", nodes=(3,),
-         disarm="", is_easy=True),
+         disarm="", easy="replicas"),
     rule("D19", "design", confirmation, WHOLE, confirmation.RunsAhead, "votes run no further than "
          "run_ahead beyond the certificates", "P16",
          "test_more_diverging_executions_than_tolerated_stop_the_ledger_within_run_ahead"),
@@ -163,7 +162,7 @@ CONFIRMING = (
 
 ONCE = (
     rule("O1", "safety", once, EXECUTOR, once.ForgetsNonces, "a nonce is used once", "P6 P7",
-         "test_a_transaction_signed_twice_with_one_nonce_takes_effect_once", is_easy=True),
+         "test_a_transaction_signed_twice_with_one_nonce_takes_effect_once", easy="replicas"),
     rule("O2", "safety", once, EXECUTOR, once.PaysPerSignature, "a transaction's id leaves its "
          "signature out", "P6 P7", "test_a_transaction_signed_anew_pays_once"),
     rule("N4m", "plumbing", once, EXECUTOR, once.ForgetsEarly, "nonces are remembered for the "
@@ -215,7 +214,7 @@ TIME = (
     rule("T1a", "time", values, VALUES, values.GivesUpEarly, "not yet is not never", "P10 P19",
          "test_a_value_ahead_of_the_clock_is_not_yet_valid_and_becomes_so"),
     rule("T3", "time", values, CONFIRMATION, values.JudgesDecisions, "nothing decided is judged by "
-         "a clock", "P19", "test_nothing_decided_is_judged_by_a_clock", T, is_easy=True),
+         "a clock", "P19", "test_nothing_decided_is_judged_by_a_clock", T),
     rule("T3a", "time", values, VALUES, values.RefusesOld, "a value is never too old", "P10 P19",
          "test_a_proposer_whose_clock_is_behind_is_followed_and_block_times_still_grow"),
 )  # fmt: skip
@@ -236,7 +235,7 @@ PLUMBING = (
     rule("N6m", "plumbing", words, WHOLE, words.TrustsPeers, "a peer's mistake stops nobody",
          "P19", "test_a_peer_whose_every_frame_is_damaged_stops_nobody", T),
     rule("D24", "design", rounds, WHOLE, rounds.NeverRests, "an idle ledger is quiet", "P10",
-         "test_an_idle_ledger_is_quiet_and_wakes_at_once", T, is_easy=True),
+         "test_an_idle_ledger_is_quiet_and_wakes_at_once", T, easy="replicas"),
     rule("D25", "plumbing", catch_up, "_sync", catch_up.NeverDoubts, "who claims in vain is asked "
          "last", "P10", "test_a_peer_that_claims_heights_it_does_not_have_keeps_nobody_behind",
          {"answers": False}),

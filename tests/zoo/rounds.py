@@ -119,9 +119,10 @@ def draw_plan(choose: Choose, protocol: str, seed: int) -> Plan:
                   for shape in shapes]  # fmt: skip
         lonely = choose((None, None, None, *range(SEATS)))
         hears.append(tuple(_without(phase, lonely) for phase in phases))
-    crashing = choose((0, 0, 1, 3))
+    crashing = choose((0, 0, 1, 2, 3))
     crashes = tuple(
-        (choose(HONEST), choose(range(count)), choose((1, 1, 2))) for _ in range(crashing)
+        (choose(HONEST), choose((0, 0, 1, *range(count))), choose((1, 2, 2)))
+        for _ in range(crashing)
     )
     return Plan(
         seed=seed,

@@ -24,8 +24,9 @@ NOT_HERE: dict[str, str] = {
     "S6": "the host's rule, a failed write ends the process, has its test in "
     "tests/schedules/test_durability.py; there is no predicate to override: the exception itself "
     "ends the run",
-    "N2m": "an index is checked in one place, ValidatorSet.consensus_key, which tests/ledger/"
-    "test_certificate.py asks for -1 and n; certificates are checked against it before any plugin",
+    "N2m": "no negative number can be written on the wire; an index is checked in one place, "
+    "ValidatorSet.consensus_key, which tests/ledger/test_certificate.py asks for -1 and n; "
+    "certificates are checked against it before any plugin sees them",
     "T2": "a plugin names delays and never points in time, so no mutant of one can use the wall "
     "clock for a timer; the host's timers are trio's, which know no wall clock",
     "N3m": "links are authenticated and statements signed: the sender in the envelope is looked up "

@@ -127,10 +127,10 @@ def _cut(path: Path, draw: Random) -> None:
 
 STORAGE = (
     Mutant("S4", "storage", "storage", "a database is created by `init` alone", ("P2", "P19"),
-           label="CreatesWhatIsMissing", is_easy=True),
+           label="CreatesWhatIsMissing", easy="disk"),
     Mutant("S5", "storage", "storage", "every read is verified", ("P2",),
-           label="BelievesEveryRead", is_easy=True),
+           label="BelievesEveryRead", easy="disk"),
     Mutant("S7", "storage", "storage", "a database behind the tripwire is refused", ("P2",),
-           label="IgnoresTheTripwire", is_easy=True),
+           label="IgnoresTheTripwire", easy="disk"),
 ) if leveldb.is_available() else ()  # fmt: skip
 """Where LevelDB is installed: the accidents are its own."""

@@ -17,20 +17,18 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from consensus.interface import Consensus
-from sim.plugins import PluginScenario, draw_duel, draw_scenario, run
+from sim.plugin_drawing import draw_duel, draw_scenario, draw_twins, hasty
+from sim.plugins import PluginScenario, run
 from tests.consensus import jolteon_twins
-from tests.consensus.harness import FAST
 from tests.zoo import replicas, rounds, saved, storage_mutants
 from tests.zoo.model import PROPERTIES, SURVIVED, Mutant, Verdict, numbers
 
 Broken = Callable[[type[Consensus]], tuple[str, ...]]
 """One scenario, for any protocol: the properties that it broke."""
-HASTY = {
-    "tendermint": FAST,
-    "jolteon": (("timeout_max_ms", 160), ("timeout_ms", 20)),
-}
-"""Parameters with which many rounds pass in a second."""
 DUEL_MS = 500
+BRIEF_MS = 1_000
+BOUND_MS = 20_000
+QUIET_MS = 10_000
 EXAMPLES = 20
 """How many one attempt of Hypothesis looks at."""
 
@@ -74,9 +72,14 @@ def scenario_strategy(
     def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
         assert mutant.plugin is not None
         scenario = draw(mutant.plugin, number)
+        # A mutant that only needs to contradict itself is not waited for; the protocol is.
+        is_brief = PROPERTIES["liveness"] not in mutant.expected
 
         def broken(protocol: type[Consensus]) -> tuple[str, ...]:
-            return numbers(run(replace(scenario, protocol=protocol)).violations)
+            played = replace(scenario, protocol=protocol)
+            if is_brief and protocol is mutant.plugin:
+                played = replace(played, bound_ms=BRIEF_MS, quiet_ms=BRIEF_MS)
+            return numbers(run(played).violations)
 
         return judge(mutant, broken, f"{name} {number}"), 1
 
@@ -87,29 +90,28 @@ def draw_random(protocol: type[Consensus], number: int) -> PluginScenario:
     """Every fault at drawn rates; every other time rounds are short."""
     scenario = draw_scenario(protocol, number)
     if number % 2:
-        scenario = replace(scenario, parameters=HASTY[protocol.name], payloads=8)
-    return scenario
+        scenario = replace(scenario, parameters=hasty(protocol), payloads=8)
+    return replace(scenario, quiet_ms=QUIET_MS)
 
 
-def _duel(protocol: type[Consensus], number: int) -> PluginScenario:
-    scenario = draw_duel(protocol, number, parameters=HASTY[protocol.name], stable_ms=DUEL_MS)
-    return replace(scenario, bound_ms=20_000, quiet_ms=10_000)
-
-
-def draw_twins(protocol: type[Consensus], number: int) -> PluginScenario:
-    """Two honest copies under one key, and phases that run in two groups; nothing else."""
-    return replace(_duel(protocol, number), mutate=0, duplicate=0, replay=0)
+def draw_pure_twins(protocol: type[Consensus], number: int) -> PluginScenario:
+    """Two honest copies under one key, a leader and a partition for every round; nothing else."""
+    scenario = replace(draw_twins(protocol, number), attacks=(), mutate=0, duplicate=0, replay=0)
+    return replace(scenario, bound_ms=BOUND_MS, quiet_ms=QUIET_MS)
 
 
 def draw_mutation(protocol: type[Consensus], number: int) -> PluginScenario:
-    """Twins whose messages are changed in one field and signed again, and replays of all others."""
+    """Liars whose messages are changed in one field and signed again, and replays of all others."""
     draw = Random(f"mutation {number}")
+    draw_one = draw.choice((draw_twins, draw_twins, draw_duel))
     return replace(
-        _duel(protocol, number),
+        draw_one(protocol, number, stable_ms=DUEL_MS),
         mutate=draw.choice((50, 200, 500)),
         duplicate=draw.choice((50, 300)),
         replay=draw.choice((50, 300)),
         bad=draw.choice((0, 300)),
+        bound_ms=BOUND_MS,
+        quiet_ms=QUIET_MS,
     )
 
 
@@ -134,6 +136,15 @@ def attempt_swarm(mutant: Mutant, number: int) -> tuple[Verdict, int]:
 def _playing(mutant: Mutant, plan: rounds.Plan) -> Broken:
     is_about_liveness = PROPERTIES["liveness"] in mutant.expected
     return lambda protocol: rounds.play(protocol, plan, is_about_liveness=is_about_liveness)
+
+
+def broken_by(strategy: str, protocol: type[Consensus], number: int) -> tuple[str, ...]:
+    """What a protocol breaks in what a strategy draws under a number: a find that was kept."""
+    if strategy == "swarm":
+        plan = rounds.draw_plan(Random(f"swarm {number}").choice, protocol.name, number)
+        return rounds.play(protocol, plan, is_about_liveness=True)
+    draw = {"twins": draw_pure_twins, "mutation": draw_mutation, "random": draw_random}[strategy]
+    return numbers(run(draw(protocol, number)).violations)
 
 
 def attempt_hypothesis(mutant: Mutant, number: int) -> tuple[Verdict, int]:
@@ -167,9 +178,8 @@ def attempt_hypothesis(mutant: Mutant, number: int) -> tuple[Verdict, int]:
     return (found[0] if found else SURVIVED), tried
 
 
-TWINS_DRAWN = scenario_strategy("twins", "", draw_twins)
+TWINS_DRAWN = scenario_strategy("twins", "", draw_pure_twins)
 STRATEGIES = (
-    scenario_strategy("random", "all faults of the simulator at drawn rates", draw_random),
     Strategy(
         "twins",
         "two honest copies under one key, each in its part of the network (Bano et al. 2021)",
@@ -187,6 +197,7 @@ STRATEGIES = (
         _is_plugin,
         attempt_swarm,
     ),
+    scenario_strategy("random", "all faults of the simulator at drawn rates", draw_random),
     Strategy(
         "hypothesis",
         "the same rounds chosen by Hypothesis",

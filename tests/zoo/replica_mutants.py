@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from consensus.protocols.tendermint import Tendermint
 from tests.schedules import (
     test_batches as batches,
 )
@@ -98,15 +99,15 @@ GUARD = (
     rule("D8", "design", guard, "_ordering._guard", guard.SignsAnything, "the guard refuses a "
          "second value", "P14", "test_a_plugin_that_contradicts_itself_is_stopped_before_anyone_"
          "hears_it", {"plugin": guard.SaysTwo, "reason": "a second value"}, plugin=guard.SaysTwo,
-         base=guard.SaysTwo),
+         base=Tendermint),
     rule("D9", "design", guard, ORDERING, guard.SettlesAtOnce, "no floor reaches a slot whose "
          "decision is not certified", "P19 P10",
          "test_a_plugin_that_settles_what_is_only_decided_has_to_wait",
-         plugin=guard.SettlesDecided, base=guard.SettlesDecided),
+         plugin=guard.SettlesDecided, base=Tendermint),
     rule("D10", "design", guard, ORDERING, guard.SettlesAtAnyCertificate, "a floor rises with the "
          "certificate that covers its decision", "P19 P10",
          "test_a_plugin_that_settles_what_is_only_decided_has_to_wait",
-         plugin=guard.SettlesDecided, base=guard.SettlesDecided),
+         plugin=guard.SettlesDecided, base=Tendermint),
     rule("X1", "design", restart, GREETING, restart.AsksNobody, "after a restart nothing is signed "
          "before a quorum has answered", "P14",
          "test_a_validator_signs_nothing_after_a_restart_until_a_quorum_has_answered"),

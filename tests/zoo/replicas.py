@@ -49,7 +49,7 @@ def fits(mutant: Mutant) -> bool:
 
 def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
     """One drawn network."""
-    home = mutant.protocol if mutant.plugin else HOMES[number % len(HOMES)]
+    home = mutant.plugin.name if mutant.plugin else HOMES[number % len(HOMES)]
     scenario = drawn(mutant, home, number)
     protocol = plugin(home)
     assert mutant.replica is not None

@@ -18,6 +18,8 @@ import ast
 import copy
 import inspect
 import multiprocessing
+import resource
+import signal
 import sys
 import textwrap
 import time
@@ -70,8 +72,8 @@ FLIPS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.IsNot: (ast.Is,),
 }
 PLANS = 12
-LONGEST_S = 60.0
-"""After which a mutant counts as one that does not end."""
+LONGEST_S = 60
+"""Seconds of processor time after which a mutant counts as one that does not end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,11 +196,12 @@ def notice(change: Change) -> str:
 
 
 def _report(change_at: tuple[int, int], channel: Any) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (LONGEST_S, LONGEST_S))
     owner, rule = RULES[change_at[0]]
     channel.send(notice(changes_of(owner, rule)[change_at[1]]))
 
 
-def hunt(change_at: tuple[int, int], longest_s: float = LONGEST_S) -> str:
+def hunt(change_at: tuple[int, int]) -> str:
     """What notices a change, played in a process of its own."""
     context = multiprocessing.get_context("forkserver")
     ours, theirs = context.Pipe(duplex=False)
@@ -206,13 +209,12 @@ def hunt(change_at: tuple[int, int], longest_s: float = LONGEST_S) -> str:
     process.start()
     theirs.close()
     try:
-        if not ours.poll(longest_s):
-            return "it does not end"
         return str(ours.recv())
     except EOFError:
-        return "it breaks down"
+        process.join()
+        out_of_time = process.exitcode in (-signal.SIGXCPU, -signal.SIGKILL)
+        return "it does not end" if out_of_time else "it breaks down"
     finally:
-        process.terminate()
         process.join()
 
 

@@ -17,7 +17,7 @@ from consensus.interface import (
     Signed,
 )
 from consensus.protocols.jolteon import Jolteon
-from consensus.protocols.jolteon_messages import Proposal, Timeout, qc_view
+from consensus.protocols.jolteon_messages import TIMEOUT, VOTE, Proposal, Timeout, qc_view
 from consensus.protocols.jolteon_safety import Safety
 from consensus.tally import Tally
 from ledger.certificate import Certificate, TimeoutCertificate
@@ -207,3 +207,100 @@ class NeverSleeps(Jolteon):
 
     def has_work(self) -> bool:
         return True
+
+
+class _ForgetsTc(Safety):
+    def restore(self, record: bytes) -> tuple[Value, ...]:
+        values = super().restore(record)
+        self.high_tc = None
+        return values
+
+
+class ForgetsTc(Jolteon):
+    """L6: a restart knows the highest qc and no more why it is in its view."""
+
+    SAFETY = _ForgetsTc
+
+
+class NeverAnswers(Jolteon):
+    """A timeout of an earlier view is no reason to show what ended that view."""
+
+    def _on_timeout(self, signed: Signed, timeout: Timeout) -> None:
+        if timeout.view >= self.view:
+            super()._on_timeout(signed, timeout)
+
+
+class NeverJoins(Jolteon):
+    """f + 1 timeouts of others are no reason to leave a view."""
+
+    def may_join(self, view: int) -> bool:
+        return False
+
+
+class VotesTravelOnce(Jolteon):
+    """After its timer a validator says its timeout again, and its vote no more."""
+
+    def _time_out(self) -> None:
+        vote = self._said.pop((VOTE, (self.view,)), None)
+        super()._time_out()
+        if vote is not None:
+            self._said[VOTE, (self.view,)] = vote
+
+
+class TimesOutOnce(Jolteon):
+    """A timeout is said once."""
+
+    def _time_out(self) -> None:
+        if self.said(TIMEOUT, (self.view,)) is None:
+            super()._time_out()
+
+
+class NeverValidates(Jolteon):
+    """Takes every proposed value for valid."""
+
+    def on_verdict(self, value: Value, valid: bool) -> None:
+        super().on_verdict(value, True)
+
+
+class BelievesDecisions(Jolteon):
+    """Takes any certificate for the reason of a peer's decision."""
+
+    SAFETY = type("_AnyProof", (Safety,), {"proves": lambda *_: True})
+
+
+class _SilentTally(Tally):
+    """Counts nothing more of a signer that contradicted itself, but names it."""
+
+    def add(self, signed: Signed) -> Signed | None:
+        phase, slot, value = signed.message.statement()
+        ballot = self._ballots.get((phase, slot))
+        first = ballot.first.get(signed.sender) if ballot else None
+        if first is not None and first.message.statement()[2] != value:
+            return first
+        return super().add(signed)
+
+
+class SilencesLiars(Jolteon):
+    """Drops the second thing that a validator says."""
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        super().__init__(context, recovery)
+        self.tally = _SilentTally()
+
+
+class _SuspiciousTally(Tally):
+    """Hands back a pair also where both halves say the same."""
+
+    def add(self, signed: Signed) -> Signed | None:
+        phase, slot, _ = signed.message.statement()
+        ballot = self._ballots.get((phase, slot))
+        first = ballot.first.get(signed.sender) if ballot else None
+        return super().add(signed) or first
+
+
+class AccusesAnyRepetition(Jolteon):
+    """E1: a statement that was heard before is evidence against its signer."""
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        super().__init__(context, recovery)
+        self.tally = _SuspiciousTally()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from consensus.interface import DecisionProof, Signed
 from consensus.protocols.tendermint import Tendermint
-from consensus.protocols.tendermint_messages import NO_ROUND, PREVOTE, Proposal
+from consensus.protocols.tendermint_messages import NO_ROUND, PREVOTE, PROPOSAL, Proposal
 from consensus.protocols.tendermint_record import Record, Valid
 from consensus.protocols.tendermint_state import Stage
 from consensus.tally import Tally
@@ -184,3 +186,61 @@ class ForgetsValidValue(Tendermint):
 
     def _recover(self, record: Record) -> None:
         super()._recover(Record(record.instance, record.round, record.lock, None))
+
+
+class NeverFetches(Tendermint):
+    """L11: a certificate for an unknown value is no reason to ask for the value."""
+
+    def _known(self, digest: bytes) -> Value | None:
+        return self.log.value(digest)
+
+
+class StampsAnew(Tendermint):
+    """Proposes the valid value again under its own name, with the time of day."""
+
+    def _propose(self) -> None:
+        again = self.value_to_repropose()
+        if self.me != self.proposer(self.slot) or self.stage != Stage.PROPOSE or again is None:
+            super()._propose()
+        elif self.said(PROPOSAL, self.slot) is None:
+            assert self.me is not None
+            stamped = replace(
+                again.value, slot=self.slot, proposer=self.me, timestamp_ms=self.now.wall_ms
+            )
+            self._say(Proposal(stamped, self.round, NO_ROUND, None))
+
+
+class SilentTally(Tally):
+    """Counts nothing more of a signer that contradicted itself."""
+
+    def add(self, signed: Signed) -> Signed | None:
+        phase, slot, value = signed.message.statement()
+        ballot = self._ballots.get((phase, slot))
+        first = ballot.first.get(signed.sender) if ballot else None
+        if first is not None and first.message.statement()[2] != value:
+            return first
+        return super().add(signed)
+
+
+class SilencesLiars(Tendermint):
+    """Drops the second thing that a validator says."""
+
+    def make_tally(self) -> Tally:
+        return SilentTally()
+
+
+class AccusesAnyRepetition(Tendermint):
+    """E1: a statement that was heard before is evidence against its signer."""
+
+    def make_tally(self) -> Tally:
+        return SuspiciousTally()
+
+
+class SuspiciousTally(Tally):
+    """Hands back a pair also where both halves say the same."""
+
+    def add(self, signed: Signed) -> Signed | None:
+        phase, slot, _ = signed.message.statement()
+        ballot = self._ballots.get((phase, slot))
+        first = ballot.first.get(signed.sender) if ballot else None
+        return super().add(signed) or first

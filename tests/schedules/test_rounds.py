@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import pytest
 
 from consensus import tally
-from consensus.interface import Signed
 from consensus.io import Channel
 from consensus.packets import CertificatePacket, Packet, SignedPacket
 from consensus.protocols.jolteon import Jolteon
@@ -17,7 +16,6 @@ from consensus.protocols.solo import Solo
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import PREVOTE, Precommit, Prevote, Proposal
 from consensus.replica import Replica
-from consensus.tally import Tally
 from tests.consensus import mutants_jolteon, mutants_tendermint
 from tests.schedules.mutants import Kind
 from tests.schedules.stage import Stage
@@ -120,25 +118,6 @@ def test_certificates_travel_unsigned() -> None:
 # --- liars that vote twice ------------------------------------------------------------------------
 
 
-class SilentTally(Tally):
-    """Counts nothing more of a signer that contradicted itself."""
-
-    def add(self, signed: Signed) -> Signed | None:
-        phase, slot, value = signed.message.statement()
-        ballot = self._ballots.get((phase, slot))
-        first = ballot.first.get(signed.sender) if ballot else None
-        if first is not None and first.message.statement()[2] != value:
-            return first
-        return super().add(signed)
-
-
-class SilencesLiars(Tendermint):
-    """Drops the second thing that a validator says."""
-
-    def make_tally(self) -> Tally:
-        return SilentTally()
-
-
 def two_faces(consensus: type[Tendermint]) -> Stage:
     """Two honest validators need the third, who votes otherwise first; the fourth is down."""
     stage = Stage("tendermint", consensus=consensus, puppets=(3,), down=(2,))
@@ -172,7 +151,7 @@ def test_an_equivocator_is_accused_and_what_it_said_still_counts() -> None:
     assert [stage.replica(node).status().decided for node in (0, 1)] == [1, 1]
     assert stage.broken == ()
 
-    stage = two_faces(SilencesLiars)
+    stage = two_faces(mutants_tendermint.SilencesLiars)
     assert [stage.replica(node).status().decided for node in (0, 1)] == [0, 0]
 
 

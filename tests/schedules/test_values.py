@@ -16,36 +16,20 @@ from consensus.protocols.jolteon import Jolteon
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import (
     NO_ROUND,
-    PROPOSAL,
     Prevote,
     Proposal,
 )
-from consensus.protocols.tendermint_state import Stage as Step
 from consensus.replica import Replica
 from consensus.values import Judgement, Values
 from ledger.block import BlockHeader
 from ledger.chain import Tip
 from ledger.value import Value
+from tests.consensus import mutants_tendermint
 from tests.schedules.mutants import Kind, lacking
 from tests.schedules.stage import Stage
 from tests.sim.protocols import NAMES
 
 HOUR_MS = 3_600_000
-
-
-class StampsAnew(Tendermint):
-    """Proposes a value again under its own name, with the time of day."""
-
-    def _propose(self) -> None:
-        again = self.value_to_repropose()
-        if self.me != self.proposer(self.slot) or self.stage != Step.PROPOSE or again is None:
-            super()._propose()
-        elif self.said(PROPOSAL, self.slot) is None:
-            assert self.me is not None
-            stamped = replace(
-                again.value, slot=self.slot, proposer=self.me, timestamp_ms=self.now.wall_ms
-            )
-            self._say(Proposal(stamped, self.round, NO_ROUND, None))
 
 
 LOST_PRECOMMITS = {(0, 1), (1, 3), (3, 0), (3, 2)}
@@ -97,7 +81,7 @@ def test_a_locked_value_is_proposed_again_with_the_same_bytes() -> None:
     assert header.timestamp_ms == first.value.timestamp_ms
     assert stage.broken == ()
 
-    stage = play(StampsAnew)
+    stage = play(mutants_tendermint.StampsAnew)
     assert stage.plugin(0).round > 50
     assert [stage.certified(node) for node in range(4)] == [0, 0, 0, 0]
 

@@ -1,0 +1,86 @@
+"""Whole replicas with a mutated part, under the drawn faults of the simulator."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+from consensus.interface import Consensus
+from consensus.recovery import Setup
+from consensus.replica import Replica
+from ledger.applications.records import Records
+from ledger.store import Reader
+from sim.faults import draw_scenario
+from sim.run import Run
+from sim.scenario import Load, Scenario
+from sim.watcher import Machine
+from tests.sim.protocols import plugin
+from tests.zoo.model import SURVIVED, Mutant, Verdict
+
+HOMES = ("tendermint", "solo", "jolteon", "tendermint")
+"""The plugins that a mutated replica runs, in turn."""
+
+
+class MutatedRun(Run):
+    """A run in which some replicas lack a rule."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        protocol: type[Consensus],
+        kind: type[Replica],
+        nodes: tuple[int, ...] | None,
+    ) -> None:
+        self._kind = kind
+        self._mutated = nodes
+        super().__init__(scenario, protocol)
+
+    def _open(self, index: int, reader: Reader) -> Machine:
+        setup = Setup(self.genesis, index, self.signers[index], self._protocol, (Records(),))
+        is_mutated = self._mutated is None or index in self._mutated
+        kind = self._kind if is_mutated else Replica
+        return kind(setup, self.remember(reader, setup))
+
+
+def fits(mutant: Mutant) -> bool:
+    """Whether a mutant can live in whole replicas."""
+    return mutant.replica is not None
+
+
+def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
+    """One drawn network."""
+    home = mutant.plugin.name if mutant.plugin else HOMES[number % len(HOMES)]
+    scenario = drawn(mutant, home, number)
+    protocol = plugin(home)
+    assert mutant.replica is not None
+
+    def broken(kind: type[Replica], protocol: type[Consensus]) -> tuple[str, ...]:
+        report = MutatedRun(scenario, protocol, kind, mutant.nodes).lead()
+        return tuple(dict.fromkeys(violation.property for violation in report.violations))
+
+    found = broken(mutant.replica, mutant.plugin or protocol)
+    found = tuple(name for name in found if name in mutant.expected)
+    if not found:
+        return SURVIVED, 1
+    return Verdict(found, broken(Replica, mutant.base or protocol), f"replicas {number}"), 1
+
+
+def drawn(mutant: Mutant, home: str, number: int) -> Scenario:
+    """A scenario of the simulator, made short, and with the limits that the mutant needs."""
+    draw = Random(f"replicas {number}")
+    scenario = draw_scenario(number, home, 4)
+    transactions = draw.choice((6, 12, 20))
+    limits = dict(scenario.limits) | dict(mutant.limits)
+    return replace(
+        scenario,
+        load=Load(
+            transactions=transactions,
+            interval_ms=max(1, 2 * scenario.stable_ms // transactions),
+            timeout_ms=1_500,
+            duplicates=300,
+            twice_signed=300,
+        ),
+        limits=tuple(sorted(limits.items())),
+        bound_ms=40_000,
+        quiet_ms=10_000,
+    )

@@ -1,0 +1,257 @@
+"""How the zoo looks for a schedule that shows what a mutant lacks.
+
+Every strategy makes attempts, each from a number alone, so that a find can be repeated.  An attempt
+runs the mutant; where a property broke that the missing rule protects, it runs the unmutated
+protocol in the same scenario, which must break nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from consensus.interface import Consensus
+from sim.plugin_drawing import draw_duel, draw_scenario, draw_twins, hasty
+from sim.plugins import PluginScenario, run
+from tests.consensus import jolteon_twins
+from tests.zoo import replicas, rounds, saved, storage_mutants
+from tests.zoo.model import PROPERTIES, SURVIVED, Mutant, Verdict, numbers
+
+Broken = Callable[[type[Consensus]], tuple[str, ...]]
+"""One scenario, for any protocol: the properties that it broke."""
+DUEL_MS = 500
+BRIEF_MS = 1_000
+BOUND_MS = 20_000
+QUIET_MS = 10_000
+EXAMPLES = 20
+"""How many one attempt of Hypothesis looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A way to look."""
+
+    name: str
+    says: str
+    """What it is, in one line."""
+    fits: Callable[[Mutant], bool]
+    attempt: Callable[[Mutant, int], tuple[Verdict, int]]
+    """(what was found, scenarios it took) from the number of the attempt."""
+    attempts_max: int | None = None
+    """After which there is nothing more to try."""
+
+
+def judge(mutant: Mutant, broken: Broken, replay: str) -> Verdict:
+    """Play one scenario with a mutant, and where it is found out, without the mutation."""
+    assert mutant.plugin is not None
+    assert mutant.base is not None
+    found = tuple(name for name in broken(mutant.plugin) if name in mutant.expected)
+    if not found:
+        return SURVIVED
+    return Verdict(found, broken(mutant.base), replay)
+
+
+# --- bare plugins ---------------------------------------------------------------------------------
+
+
+def _is_plugin(mutant: Mutant) -> bool:
+    return mutant.plugin is not None and mutant.replica is None
+
+
+def scenario_strategy(
+    name: str, says: str, draw: Callable[[type[Consensus], int], PluginScenario]
+) -> Strategy:
+    """A strategy that draws scenarios of bare plugins."""
+
+    def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
+        assert mutant.plugin is not None
+        scenario = draw(mutant.plugin, number)
+        # A mutant that only needs to contradict itself is not waited for; the protocol is.
+        is_brief = PROPERTIES["liveness"] not in mutant.expected
+
+        def broken(protocol: type[Consensus]) -> tuple[str, ...]:
+            played = replace(scenario, protocol=protocol)
+            if is_brief and protocol is mutant.plugin:
+                played = replace(played, bound_ms=BRIEF_MS, quiet_ms=BRIEF_MS)
+            return numbers(run(played).violations)
+
+        return judge(mutant, broken, f"{name} {number}"), 1
+
+    return Strategy(name, says, _is_plugin, attempt)
+
+
+def draw_random(protocol: type[Consensus], number: int) -> PluginScenario:
+    """Every fault at drawn rates; every other time rounds are short."""
+    scenario = draw_scenario(protocol, number)
+    if number % 2:
+        scenario = replace(scenario, parameters=hasty(protocol), payloads=8)
+    return replace(scenario, quiet_ms=QUIET_MS)
+
+
+def draw_pure_twins(protocol: type[Consensus], number: int) -> PluginScenario:
+    """Two honest copies under one key, a leader and a partition for every round; nothing else."""
+    scenario = replace(draw_twins(protocol, number), attacks=(), mutate=0, duplicate=0, replay=0)
+    return replace(scenario, bound_ms=BOUND_MS, quiet_ms=QUIET_MS)
+
+
+def draw_mutation(protocol: type[Consensus], number: int) -> PluginScenario:
+    """Liars whose messages are changed in one field and signed again, and replays of all others."""
+    draw = Random(f"mutation {number}")
+    draw_one = draw.choice((draw_twins, draw_twins, draw_duel))
+    return replace(
+        draw_one(protocol, number, stable_ms=DUEL_MS),
+        mutate=draw.choice((50, 200, 500)),
+        duplicate=draw.choice((50, 300)),
+        replay=draw.choice((50, 300)),
+        bad=draw.choice((0, 300)),
+        bound_ms=BOUND_MS,
+        quiet_ms=QUIET_MS,
+    )
+
+
+def attempt_twins(mutant: Mutant, number: int) -> tuple[Verdict, int]:
+    """Bano's schedules: for Jolteon every other time with scheduled leaders."""
+    if mutant.protocol == "jolteon" and number % 2:
+
+        def broken(protocol: type[Consensus]) -> tuple[str, ...]:
+            stage: Any = jolteon_twins.play(protocol, number)  # type: ignore[arg-type]
+            return numbers(stage.report().violations)
+
+        return judge(mutant, broken, f"twins {number}"), 1
+    return TWINS_DRAWN.attempt(mutant, number)
+
+
+def attempt_swarm(mutant: Mutant, number: int) -> tuple[Verdict, int]:
+    """Rounds with drawn rates and lengths."""
+    plan = rounds.draw_plan(Random(f"swarm {number}").choice, mutant.protocol, number)
+    return judge(mutant, _playing(mutant, plan), f"swarm {number}"), 1
+
+
+def _playing(mutant: Mutant, plan: rounds.Plan) -> Broken:
+    is_about_liveness = PROPERTIES["liveness"] in mutant.expected
+    return lambda protocol: rounds.play(protocol, plan, is_about_liveness=is_about_liveness)
+
+
+def broken_by(strategy: str, protocol: type[Consensus], number: int) -> tuple[str, ...]:
+    """What a protocol breaks in what a strategy draws under a number: a find that was kept."""
+    if strategy == "swarm":
+        plan = rounds.draw_plan(Random(f"swarm {number}").choice, protocol.name, number)
+        return rounds.play(protocol, plan, is_about_liveness=True)
+    draw = {"twins": draw_pure_twins, "mutation": draw_mutation, "random": draw_random}[strategy]
+    return numbers(run(draw(protocol, number)).violations)
+
+
+def attempt_hypothesis(mutant: Mutant, number: int) -> tuple[Verdict, int]:
+    """The same plans, chosen by Hypothesis, which repeats and recombines what it has tried."""
+    found: list[Verdict] = []
+    tried = 0
+
+    @seed(number)
+    @settings(
+        max_examples=EXAMPLES,
+        database=None,
+        deadline=None,
+        derandomize=False,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def look(data: st.DataObject) -> None:
+        nonlocal tried
+        if found:
+            return
+        plan = rounds.draw_plan(
+            lambda options: data.draw(st.sampled_from(options)), mutant.protocol, number
+        )
+        tried += 1
+        verdict = judge(mutant, _playing(mutant, plan), f"hypothesis {number}: {plan}")
+        if verdict.broken:
+            found.append(verdict)
+
+    look()
+    return (found[0] if found else SURVIVED), tried
+
+
+TWINS_DRAWN = scenario_strategy("twins", "", draw_pure_twins)
+STRATEGIES = (
+    Strategy(
+        "twins",
+        "two honest copies under one key, each in its part of the network (Bano et al. 2021)",
+        _is_plugin,
+        attempt_twins,
+    ),
+    scenario_strategy(
+        "mutation",
+        "twins that change one field of what they say and sign it again (Winter et al. 2023)",
+        draw_mutation,
+    ),
+    Strategy(
+        "swarm",
+        "who leads, hears and crashes drawn round by round, with drawn rates and lengths",
+        _is_plugin,
+        attempt_swarm,
+    ),
+    scenario_strategy("random", "all faults of the simulator at drawn rates", draw_random),
+    Strategy(
+        "hypothesis",
+        "the same rounds chosen by Hypothesis",
+        _is_plugin,
+        attempt_hypothesis,
+    ),
+    Strategy(
+        "replicas",
+        "whole replicas under drawn faults, some beside a hostile validator",
+        replicas.fits,
+        replicas.attempt,
+    ),
+    Strategy(
+        "disk",
+        "homes whose files are damaged in drawn ways",
+        lambda mutant: mutant.protocol == "storage",
+        storage_mutants.attempt,
+    ),
+    Strategy(
+        "schedule",
+        "the saved schedule, written by hand",
+        lambda mutant: mutant.has_schedule,
+        saved.attempt,
+        attempts_max=1,
+    ),
+)
+BY_NAME = {strategy.name: strategy for strategy in STRATEGIES}
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What a strategy did about a mutant in one go."""
+
+    mutant: str
+    strategy: str
+    scenarios: int
+    attempts: int
+    seconds: float
+    """Of processor time."""
+    verdict: Verdict
+
+
+def work(mutant: Mutant, strategy: str, first: int, seconds: float) -> Slice:
+    """Make attempts from number `first` on, until one finds something or the time is over."""
+    how = BY_NAME[strategy]
+    begin = time.process_time()
+    scenarios = attempts = 0
+    verdict = SURVIVED
+    while not verdict.broken:
+        verdict, tried = how.attempt(mutant, first + attempts)
+        scenarios += tried
+        attempts += 1
+        is_over = time.process_time() - begin >= seconds
+        if is_over or (how.attempts_max is not None and first + attempts >= how.attempts_max):
+            break
+    spent = time.process_time() - begin
+    return Slice(mutant.id, strategy, scenarios, attempts, spent, verdict)

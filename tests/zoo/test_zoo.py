@@ -1,0 +1,196 @@
+"""The zoo is complete, its mutants die for the right reason, and a survivor is loud."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from consensus.protocols.tendermint import Tendermint
+from tests.zoo import __main__ as command
+from tests.zoo import campaign, mechanical, saved, strategies
+from tests.zoo.model import KINDS, PROPERTIES, Mutant
+from tests.zoo.registry import MUTANTS, ROWS, missing_rows, row_of
+from tests.zoo.rows import NOT_HERE
+
+BY_ID = {mutant.id: mutant for mutant in MUTANTS}
+ATTEMPTS = 40
+"""Within which each easy mutant is found by a strategy that knows nothing of it."""
+EASY = [mutant for mutant in MUTANTS if mutant.easy]
+UNHARMED = Mutant(
+    "X0", "tendermint", "safety", "nothing", ("P1",), plugin=Tendermint, base=Tendermint
+)
+DOCUMENTED = [
+    shlex.split(line, comments=True)
+    for line in re.findall(
+        r"^    python -m tests\.zoo (.*)$",
+        (Path(__file__).parents[2] / "docs" / "zoo.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+]
+KNOWN_PROPERTIES = {*PROPERTIES.values(), "P2", "P3", "P8", "P9", "P12", "P16"}
+
+
+def test_every_row_of_the_table_has_a_mutant_or_a_reason() -> None:
+    assert missing_rows() == []
+    both = {row_of(mutant.id) for mutant in MUTANTS} & set(NOT_HERE)
+    assert both == set(), "a row that has a mutant needs no reason"
+    assert set(NOT_HERE) <= set(ROWS)
+
+
+def test_every_mutant_says_what_it_lacks_and_what_must_break() -> None:
+    assert [one for one, count in Counter(m.id for m in MUTANTS).items() if count > 1] == []
+    for mutant in MUTANTS:
+        assert mutant.kind in KINDS
+        assert mutant.removed
+        assert mutant.expected, mutant.id
+        assert set(mutant.expected) <= KNOWN_PROPERTIES
+        assert any(strategy.fits(mutant) for strategy in strategies.STRATEGIES), mutant.id
+
+
+@pytest.mark.parametrize("mutant", EASY, ids=lambda mutant: mutant.id)
+def test_an_easy_mutant_is_found_by_chance(mutant: Mutant) -> None:
+    hunter = strategies.BY_NAME[mutant.easy]
+
+    verdicts = (hunter.attempt(mutant, number)[0] for number in range(ATTEMPTS))
+
+    assert any(verdict.is_kill for verdict in verdicts)
+
+
+def test_nothing_is_found_where_nothing_is_missing() -> None:
+    for name in ("twins", "swarm", "mutation", "random"):
+        for number in range(2):
+            verdict, _ = strategies.BY_NAME[name].attempt(UNHARMED, number)
+            assert verdict.broken == (), f"{name} {number}"
+
+
+def test_a_find_that_the_protocol_shares_is_no_kill() -> None:
+    broken = BY_ID["Z1-tendermint"]
+    shared = replace(broken, base=broken.plugin)
+
+    verdict, _ = saved.attempt(shared, 0)
+
+    assert verdict.broken
+    assert not verdict.is_kill
+
+
+def test_another_property_than_the_expected_one_is_no_kill() -> None:
+    verdict, _ = saved.attempt(replace(BY_ID["Z1-tendermint"], expected=("P16",)), 0)
+
+    assert verdict.broken == ()
+
+
+def test_a_saved_test_must_fail_once_its_mutant_has_the_rule_again() -> None:
+    mutant = BY_ID["D12"]
+
+    assert saved.passes(mutant)
+    assert not saved.passes(mutant, disarmed=True)
+
+
+def test_a_test_that_needs_no_mutant_kills_none() -> None:
+    assert BY_ID["D12"].test is not None
+    blind = replace(BY_ID["D12"].test, function="test_confirmed_means_certified_and_durable")
+
+    verdict, _ = saved.attempt(replace(BY_ID["D12"], test=blind), 0)
+
+    assert not verdict.is_kill
+
+
+def run_here(identity: str, strategy: str, first: int, seconds: float) -> strategies.Slice:
+    """A slice of work without another process, on the mutants of the test."""
+    mutant = {**BY_ID, UNHARMED.id: UNHARMED}[identity]
+    return strategies.work(mutant, strategy, first, min(seconds, 0.05))
+
+
+class Here:
+    """Stands in for the pool of processes."""
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+    def submit(self, work: object, *arguments: object) -> campaign.Future[strategies.Slice]:
+        future: campaign.Future[strategies.Slice] = campaign.Future()
+        future.set_result(run_here(*arguments))  # type: ignore[arg-type]
+        return future
+
+    def shutdown(self, **_: object) -> None: ...
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command works in this process."""
+    monkeypatch.setattr(campaign, "ProcessPoolExecutor", Here)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_mutant_that_survives_fails_the_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(command, "MUTANTS", (*MUTANTS, UNHARMED))
+    arguments = ["--budget", "0.5s", "--strategy", "swarm", "--json", str(tmp_path / "zoo.json")]
+
+    code = command.main([*arguments, "--mutant", "X0"])
+
+    assert code == 1
+    assert "survived: X0 Tendermint" in capsys.readouterr().out
+    assert json.loads((tmp_path / "zoo.json").read_text())["killed"] == 0
+
+
+@pytest.mark.usefixtures("here")
+def test_a_run_that_finds_all_succeeds(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    wanted = ["--mutant", "Z1-tendermint", "--mutant", "Z3-tendermint", "--mutant", "Z9-jolteon"]
+    table = tmp_path / "zoo.md"
+
+    code = command.main([*wanted, "--strategy", "schedule", "--markdown", str(table)])
+
+    assert code == 0
+    assert "mutation score: 3 of 3, 100.0 %" in capsys.readouterr().out
+    assert "| Z3-tendermint | IgnoresLock | P1 |" in table.read_text()
+
+
+def test_an_unknown_mutant_is_the_users_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--mutant", "Z99"]) == 2
+    assert "no mutant Z99" in capsys.readouterr().err
+
+
+# --- the machine's own mutants --------------------------------------------------------------------
+
+
+def test_the_machine_changes_every_rule() -> None:
+    assert [
+        rule for owner, rule in mechanical.RULES if not mechanical.changes_of(owner, rule)
+    ] == []
+
+
+def test_a_rule_that_the_machine_broke_is_noticed_in_its_own_process() -> None:
+    rules = [rule for _, rule in mechanical.RULES]
+    place = rules.index("quorum_size")
+    right = mechanical.validators.quorum_size.__code__
+
+    by = mechanical.hunt((place, 0))
+
+    assert by.startswith("schedule of")
+    assert mechanical.validators.quorum_size.__code__ is right
+
+
+# --- the document ---------------------------------------------------------------------------------
+
+
+def test_the_document_speaks_of_every_mutant_and_every_row() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "zoo.md").read_text(encoding="utf-8")
+
+    assert [mutant.id for mutant in MUTANTS if f"| {mutant.id} |" not in text] == []
+    assert [row for row, reason in NOT_HERE.items() if row not in text] == []
+
+
+@pytest.mark.parametrize("line", DOCUMENTED, ids=lambda words: " ".join(words))
+def test_the_document_names_commands_that_there_are(line: list[str]) -> None:
+    if line[:1] == ["mechanical"]:
+        assert mechanical.parser().parse_args(line[1:]).budget > 0
+    else:
+        options = command.parser().parse_args(line)
+        assert set(options.mutant or ()) <= set(BY_ID)

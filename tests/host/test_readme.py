@@ -18,8 +18,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted(
     path for path in (ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md"))
 )
-SET_UP, TEST, OWN = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-"""Three blocks: the demo, the tests, a network of one's own."""
+SET_UP, TEST, OWN, LABORATORY = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+"""Four blocks: the demo, the tests, a network of one's own, the laboratory."""
 SUMMARY = re.search(r"```text\n(.*?)```", README, re.DOTALL)
 
 
@@ -67,6 +67,21 @@ def test_the_commands_for_a_network_of_ones_own_work(tmp_path: Path) -> None:
     assert run(*verify, cwd=tmp_path).check().out.startswith("valid\n")
     assert run(*audit, cwd=tmp_path).check().out.startswith("valid\n")
     assert call(*sim).check().out.endswith("no violation\n")
+
+
+def test_the_commands_of_the_laboratory_work(tmp_path: Path) -> None:
+    """As they stand, but for the time that the hunts take."""
+    picture, search, fork, verify, suite, zoo = commands(LABORATORY)
+
+    assert "no violation" in run(*picture[2:], cwd=tmp_path).check().out
+    assert (tmp_path / picture[-1]).stat().st_size > 50_000
+    assert search[-2] == "--budget"
+    run(*search[2:-2], "--scenarios", "4", cwd=tmp_path).check()
+    run(*fork[2:], cwd=tmp_path).check()
+    assert run(*verify[2:], cwd=tmp_path).check().out.startswith("valid evidence\n")
+    # Both have tests of their own: tests/sim/test_conformance.py and tests/zoo.
+    assert suite[:5] == ["python", "-m", "pytest", "--pyargs", "sim.conformance"]
+    assert zoo[:3] == ["python", "-m", "tests.zoo"]
 
 
 def test_the_measurement_of_the_readme_has_help() -> None:

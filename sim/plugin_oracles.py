@@ -31,6 +31,8 @@ from ledger.value import Value
 from sim.plugin_scenario import PluginViolation
 from sim.quorums import CertificateOracle
 
+VIOLATIONS_ALIKE_MAX = 5
+"""Of one property, so that others find a place."""
 VIOLATIONS_MAX = 20
 """A broken run breaks everywhere; the first findings say why."""
 
@@ -89,7 +91,8 @@ class PluginOracles:
 
     def violated(self, name: str, sentence: str) -> None:
         """A property is broken."""
-        if len(self.violations) < VIOLATIONS_MAX:
+        alike = sum(one.property == name for one in self.violations)
+        if len(self.violations) < VIOLATIONS_MAX and alike < VIOLATIONS_ALIKE_MAX:
             self.violations.append(PluginViolation(name, sentence, self._now_ms()))
 
     def offered_bad(self, payload: bytes) -> None:

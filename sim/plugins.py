@@ -61,6 +61,8 @@ SLICE_MS = 20
 """How often a run looks whether it is over."""
 LOOK_MS = 1_000
 """How often it looks at what plugins keep."""
+AFTERMATH_MS = 1_000
+"""How long a run goes on after a wrong proof."""
 EVENTS_MAX = 500_000
 """Steps after which a run counts as one that never falls silent."""
 OUTNUMBERED_MS = 2_000
@@ -171,7 +173,13 @@ class PluginWorld(PluginNetwork):
         )
 
     def _is_broken(self) -> bool:
-        return bool(self.oracles.violations) or self.events > EVENTS_MAX
+        """Whether there is no more to see: a wrong proof may yet become a fork."""
+        if self.events > EVENTS_MAX:
+            return True
+        found = self.oracles.violations
+        if not found or any(one.property != "proof" for one in found):
+            return bool(found)
+        return self.agenda.now_ms > found[0].time_ms + AFTERMATH_MS
 
     def _not_live(self) -> None:
         undecided = sum(1 for one in self._payloads if not self.oracles.has_decided(one))

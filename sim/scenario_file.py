@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from consensus.byzantine import attackers_named
 from consensus.interface import Consensus
 from consensus.registry import protocol_named
 from ledger.errors import UserError
@@ -144,6 +145,14 @@ def _check_plugins(scenario: PluginScenario) -> None:
         where = f"pauses[{place}]"
         _check(pause.seat in seats, f"{where}.seat", f"there is no seat {pause.seat}")
         _check_times(where, pause.at_ms, pause.until_ms)
+    for place, clock in enumerate(scenario.clocks):
+        where = f"clocks[{place}]"
+        _check(clock.seat in seats, f"{where}.seat", f"there is no seat {clock.seat}")
+        _check(clock.rate > 0, f"{where}.rate", "expected 1 or more per thousand")
+        _check_times(where, clock.at_ms, None)
+    for validator, attack in scenario.attacks:
+        _check(0 <= validator < scenario.nodes, "attacks", f"there is no validator {validator}")
+        attackers_named(attack)
     for place, partition in enumerate(scenario.partitions):
         _check_times(f"partitions[{place}]", partition.at_ms, partition.until_ms)
 

@@ -42,13 +42,15 @@ class Outcome:
     properties: tuple[str, ...]
     """Those that are broken, the first one first."""
     sentence: str
-    """What the first violation says."""
+    """What the first violation of `broken` says."""
     time_ms: int
     events: int
 
     @property
     def broken(self) -> str:
-        """The property that broke first, or empty."""
+        """The property that broke first, a fork before all others; or empty."""
+        if "agreement" in self.properties:
+            return "agreement"
         return self.properties[0] if self.properties else ""
 
 
@@ -231,8 +233,9 @@ def play(scenario: AnyScenario, protocol: type[Consensus]) -> Outcome:
         events = whole.event_count
         found = [(one.property, one.sentence, one.time_ms) for one in whole.violations]
     names = tuple(dict.fromkeys(name for name, _, _ in found))
-    _, sentence, time_ms = found[0] if found else ("", "", 0)
-    return Outcome(names, sentence, time_ms, events)
+    outcome = Outcome(names, "", 0, events)
+    first = next((one for one in found if one[0] == outcome.broken), ("", "", 0))
+    return replace(outcome, sentence=first[1], time_ms=first[2])
 
 
 def play_chunk(chunk: Chunk, protocol: type[Consensus]) -> ChunkReport:
@@ -308,11 +311,13 @@ def whole_replicas(scenario: PluginScenario, name: str) -> Scenario:
     """
     unknown = [
         word
-        for word in ("twins", "attacks", "rounds", "split", "withhold", "mutate", "bad")
+        for word in ("twins", "rounds", "clocks", "split", "withhold", "mutate", "bad")
         if getattr(scenario, word)
     ]
     if any(len(partition.groups) != 2 for partition in scenario.partitions):
         unknown.append("partitions into other than two groups")
+    if any(one.is_one_way or one.flap_ms or one.timers for one in scenario.partitions):
+        unknown.append("partitions that flap, heal early or cut one way")
     if any(one.until_ms is None for one in scenario.crashes):
         unknown.append("crashes for ever")
     if unknown:
@@ -333,6 +338,7 @@ def whole_replicas(scenario: PluginScenario, name: str) -> Scenario:
         protocol=name,
         nodes=scenario.nodes,
         crash_only=scenario.rule is QuorumRule.CRASH,
+        attacks=scenario.attacks,
         parameters=tuple(sorted(scenario.parameters)),
         weather=replace(
             calm,

@@ -9,10 +9,10 @@ candidate is tried with a few seeds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sim.plugin_scenario import Crash, Partition, Pause, PluginScenario, Round
+from sim.plugin_scenario import Clock, Crash, Pause, PluginScenario, Round
 from sim.scenario import Incident, Scenario
 from sim.scenario_file import AnyScenario
 
@@ -23,7 +23,7 @@ SEEDS_TRIED = 4
 _RATES = (
     "loss", "duplicate", "replay", "split", "withhold", "mutate", "bad", "slow_us", "reorder",
 )  # fmt: skip
-_ITEMS = ("crashes", "pauses", "partitions", "attacks", "incidents", "limits")
+_ITEMS = ("crashes", "pauses", "partitions", "clocks", "attacks", "incidents", "limits")
 """Tuples of faults that do not depend on one another."""
 Judge = Callable[[AnyScenario], bool]
 """Whether a run of the scenario breaks the property."""
@@ -238,7 +238,7 @@ def _timed(scenario: AnyScenario) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """(name, items) of every tuple of things that begin and end."""
     for name in _ITEMS:
         items = getattr(scenario, name, ())
-        if items and is_dataclass(items[0]):
+        if items and hasattr(items[0], "until_ms"):
             yield name, items
 
 
@@ -287,6 +287,7 @@ def without_seat(scenario: PluginScenario, seat: int) -> PluginScenario:
         del twins[seat - scenario.nodes]
     crashes: tuple[Crash, ...] = _moved_items(scenario.crashes, seat)
     pauses: tuple[Pause, ...] = _moved_items(scenario.pauses, seat)
+    clocks: tuple[Clock, ...] = _moved_items(scenario.clocks, seat)
     return replace(
         scenario,
         nodes=scenario.nodes - is_validator,
@@ -294,9 +295,8 @@ def without_seat(scenario: PluginScenario, seat: int) -> PluginScenario:
         attacks=attacks,
         crashes=crashes,
         pauses=pauses,
-        partitions=tuple(
-            Partition(one.at_ms, one.until_ms, groups(one.groups)) for one in scenario.partitions
-        ),
+        clocks=clocks,
+        partitions=tuple(replace(one, groups=groups(one.groups)) for one in scenario.partitions),
         rounds=tuple(map(round_, scenario.rounds)),
     )
 

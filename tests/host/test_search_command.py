@@ -42,7 +42,9 @@ def test_a_mutant_is_found_made_small_and_seen_again(tmp_path: Path) -> None:
     assert f"{MUTANT}, seed 1: 12 scenarios in " in done.out
     assert "found: agreement after" in done.out
     assert "  whole replicas: not replayed: whole replicas cannot be told" in done.out
-    (replay,) = [line for line in done.out.splitlines() if "see it again" in line]
+    replay = next(
+        line for line in done.out.splitlines() if "see it again" in line and "agreement" in line
+    )
     words = shlex.split(replay.partition(": ")[2])
     assert words[:4] == ["python", "node.py", "sim", "--scenario"]
     again = call(*words[2:])
@@ -110,11 +112,11 @@ def test_a_researchers_file_is_searched_without_being_installed(tmp_path: Path) 
         "--workers", 2, cwd=tmp_path,
     )  # fmt: skip
     assert done.code == 1, done.err
-    (path,) = (tmp_path / "findings").glob("*.toml")
+    path = next((tmp_path / "findings").glob("*-agreement-*.toml"))
     again = run("sim", "--scenario", path, "--json", cwd=tmp_path)
 
     assert again.code == 1
-    assert again.document["violations"][0]["property"] == "agreement"
+    assert "agreement" in [one["property"] for one in again.document["violations"]]
     assert again.document["protocol"] == "brought:Mine"
 
 
@@ -233,7 +235,7 @@ def test_a_corpus_is_judged_by_what_its_files_state(tmp_path: Path) -> None:
     done = call("search", "--replay", tmp_path)
     assert done.code == 1
     assert "WRONG  b.toml: jolteon breaks nothing, and should break agreement\n" in done.out
-    assert f"WRONG  c.toml: jolteon breaks nothing; {MUTANT} breaks agreement" in done.out
+    assert f"WRONG  c.toml: jolteon breaks nothing; {MUTANT} breaks " in done.out
     rows = json.loads(call("search", "--replay", tmp_path, "--json").out)
     assert [row["as_stated"] for row in rows] == [True, False, False]
 

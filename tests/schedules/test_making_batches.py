@@ -58,7 +58,7 @@ def test_a_creator_uses_no_sequence_number_twice_after_a_crash() -> None:
         return stage.broken
 
     assert play(Stage) == ()
-    assert play(ForgetsNumbers) == ("P14",)
+    assert "P14" in play(ForgetsNumbers)
 
 
 class InsistsOnQuorum(Dissemination):

@@ -11,6 +11,7 @@ from consensus.protocols.jolteon import Jolteon
 from consensus.protocols.solo import Solo
 from consensus.protocols.tendermint import Tendermint
 from ledger.errors import UserError
+from sim.plugin_scenario import Clock
 from sim.plugins import Crash, Partition, Pause, PluginScenario
 from sim.scenario import Incident, Scenario
 from sim.scenario_file import ScenarioFile, read_scenario, write_scenario
@@ -108,6 +109,7 @@ def test_whole_replicas_get_the_same_faults_at_the_same_times() -> None:
         crashes=(Crash(1, 50, 90, "amid"),),
         pauses=(Pause(2, 10, 20),),
         partitions=(Partition(5, 60, ((0, 1), (2, 3))),),
+        attacks=((3, "silent"),),
         loss=30,
         stable_ms=100,
     )
@@ -120,6 +122,7 @@ def test_whole_replicas_get_the_same_faults_at_the_same_times() -> None:
         Incident("crash", 50, 90, (1,), 3),
     )
     assert (whole.weather.loss, whole.calm.loss, whole.stable_ms) == (30, 0, 100)
+    assert whole.attacks == scenario.attacks
     assert not play(whole, Jolteon).broken
 
 
@@ -127,7 +130,11 @@ def test_whole_replicas_get_the_same_faults_at_the_same_times() -> None:
     ("changes", "words"),
     [
         ({"twins": (3,), "split": 5}, "cannot be told: twins, split"),
-        ({"attacks": ((3, "silent"),)}, "cannot be told: attacks"),
+        ({"clocks": (Clock(0, 5, 100),)}, "cannot be told: clocks"),
+        (
+            {"partitions": (Partition(1, 2, ((0,), (1, 2, 3)), flap_ms=5),)},
+            "cannot be told: partitions that flap",
+        ),
         ({"crashes": (Crash(1, 5, None),)}, "cannot be told: crashes for ever"),
         ({"partitions": (Partition(1, 2, ((0,),)),)}, "partitions into other than two groups"),
     ],

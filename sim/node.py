@@ -296,7 +296,7 @@ class Node:
         count = len(waiting) if self._draw.random() < 0.5 else self._draw.randint(1, len(waiting))
         self._writing = [waiting.popleft() for _ in range(count)]
         if any(step.sync for step in self._writing):
-            mean_us = self._pace.sync_us * self.sync_factor * self.factor
+            mean_us = self._pace.sync_us * max(self.sync_factor, self.factor)
         else:
             mean_us = self._pace.write_us * self.factor
         self._agenda.after(self._about(mean_us), self._written, life)
@@ -341,7 +341,8 @@ class Node:
     # --- how long things take ---------------------------------------------------------------------
 
     def _job_us(self) -> int:
-        return self._about(self._pace.job_us * self.job_factor * self.factor)
+        # The slower of the two: their product would outlast the faults by minutes.
+        return self._about(self._pace.job_us * max(self.job_factor, self.factor))
 
     def _about(self, mean_us: int) -> int:
         """A time with this mean: mostly near half of it, at times three times as long."""

@@ -6,6 +6,7 @@ import pytest
 
 from consensus.protocols.solo import Solo
 from consensus.protocols.tendermint import Tendermint
+from consensus.registry import protocol_named
 from sim.faults import draw_scenario
 from sim.run import run
 
@@ -18,3 +19,12 @@ def test_validators_that_lost_each_others_votes_do_not_stay_split_over_rounds() 
 @pytest.mark.parametrize("seed", [50_437, 50_835, 50_858, 50_876])
 def test_a_batch_that_comes_again_late_does_not_cost_a_stored_block_its_body(seed: int) -> None:
     assert run(draw_scenario(seed, "solo", 4), Solo).violations == ()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "seed"), [("tendermint", 297), ("tendermint", 546), ("solo", 778)]
+)
+def test_a_slow_machine_with_slow_jobs_is_done_when_both_have_ended(
+    protocol: str, seed: int
+) -> None:
+    assert run(draw_scenario(seed, protocol, 4), protocol_named(protocol)).violations == ()

@@ -15,7 +15,9 @@ Play = Callable[[type[Consensus]], tuple[str, ...]]
 """A hand-written schedule for a bare plugin: the properties that it broke, by their numbers."""
 PROPERTIES = {
     "agreement": "P1",
+    "prefix": "P2",
     "proof": "P4",
+    "certificates": "P5",
     "validity": "P6",
     "once": "P7",
     "liveness": "P10",
@@ -23,6 +25,7 @@ PROPERTIES = {
     "accusation": "P13",
     "equivocation": "P14",
     "codec": "P15",
+    "memory": "P16",
     "breakdown": "P19",
 }
 """The judges of bare plugins in the numbers of the table of properties."""

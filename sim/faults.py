@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from functools import partial
 from random import Random
 
 from ledger.errors import UserError
@@ -48,10 +49,16 @@ _USUAL_COUNT = 5
 
 
 def draw_scenario(
-    seed: int, protocol: str, nodes: int, *, faults: tuple[str, ...] | None = None
+    seed: int,
+    protocol: str,
+    nodes: int,
+    *,
+    faults: tuple[str, ...] | None = None,
+    crash_only: bool = False,
 ) -> Scenario:
     """The scenario of this seed, with these kinds of fault, or a subset of all drawn from it.
 
+    A crash-only network tolerates no disk that forgets, which is a lie of sorts: none is drawn.
     Raises UserError for a kind that is unknown.
     """
     unknown = [kind for kind in faults or () if kind not in FAULTS]
@@ -65,6 +72,8 @@ def draw_scenario(
         chosen += tuple(kind for kind in NEWER_FAULTS if more.random() < share)
     else:
         chosen = tuple(kind for kind in FAULTS if kind in faults)
+    if crash_only:
+        chosen = tuple(kind for kind in chosen if kind not in ROBBERIES)
     stable_ms = draw.choice((4_000, 8_000, 16_000))
     incidents = [
         _draw_incident(draw if kind in OLDER_INCIDENTS else more, kind, nodes, stable_ms)
@@ -87,6 +96,7 @@ def draw_scenario(
         seed=seed,
         protocol=protocol,
         nodes=nodes,
+        crash_only=crash_only,
         faults=chosen,
         limits=_draw_limits(draw),
         weather=_draw_newer_weather(more, chosen, _draw_weather(draw, chosen)),
@@ -106,8 +116,14 @@ def draw_scenario(
 def replay_command(scenario: Scenario) -> str:
     """What a person types to see this run again."""
     words = ["python", "node.py", "sim"]
-    drawn = draw_scenario(scenario.seed, scenario.protocol, scenario.nodes)
-    named = draw_scenario(scenario.seed, scenario.protocol, scenario.nodes, faults=scenario.faults)
+    again = partial(
+        draw_scenario,
+        scenario.seed,
+        scenario.protocol,
+        scenario.nodes,
+        crash_only=scenario.crash_only,
+    )
+    drawn, named = again(), again(faults=scenario.faults)
     if scenario not in (drawn, named):
         return shlex.join([*words, "--scenario", _text_of(scenario)])
     words += ["--protocol", scenario.protocol, "--nodes", str(scenario.nodes)]

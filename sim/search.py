@@ -121,7 +121,7 @@ Drawn = Callable[[type[Consensus], int, int | None], PluginScenario]
 
 
 def _random(protocol: type[Consensus], seed: int, nodes: int | None) -> PluginScenario:
-    return draw_scenario(protocol, seed, nodes=nodes or NODES, rule=_rule(protocol))
+    return draw_scenario(protocol, seed, nodes=nodes or NODES, rule=quorum_rule(protocol))
 
 
 def _duel(protocol: type[Consensus], seed: int, nodes: int | None) -> PluginScenario:
@@ -165,7 +165,7 @@ def _swarm(protocol: type[Consensus], seed: int, nodes: int | None) -> PluginSce
     share = draw.choice((0.2, 0.5, 0.9))
     kinds = tuple(kind for kind in FAULTS if draw.random() < share)
     count = nodes or draw.choice((4, 4, 5, 7))
-    scenario = draw_scenario(protocol, seed, nodes=count, faults=kinds, rule=_rule(protocol))
+    scenario = draw_scenario(protocol, seed, nodes=count, faults=kinds, rule=quorum_rule(protocol))
     divisor = draw.choice((1, 10, 40))
     return replace(scenario, parameters=hasty(protocol, divisor=divisor) if divisor > 1 else ())
 
@@ -194,11 +194,11 @@ def draw(hunt: Hunt, protocol: type[Consensus], strategy: str, number: int) -> A
     """
     seed = hunt.seed * SEEDS_A_SEARCH + number
     if strategy == REPLICAS:
-        scenario = faults.draw_scenario(seed, hunt.protocol, hunt.nodes or NODES)
-        return replace(scenario, crash_only=protocol.fault_model == "crash")
+        crash_only = protocol.fault_model == "crash"
+        return faults.draw_scenario(seed, hunt.protocol, hunt.nodes or NODES, crash_only=crash_only)
     check_strategies((strategy,))
     drawn = PLUGIN_STRATEGIES[strategy](protocol, seed, hunt.nodes)
-    return drawn if protocol.fault_model == "byzantine" else _honest(drawn, _rule(protocol))
+    return drawn if protocol.fault_model == "byzantine" else _honest(drawn, quorum_rule(protocol))
 
 
 def check_strategies(names: tuple[str, ...]) -> None:
@@ -208,7 +208,8 @@ def check_strategies(names: tuple[str, ...]) -> None:
             raise UserError(f"there is no strategy {name}; known are {', '.join(STRATEGIES)}")
 
 
-def _rule(protocol: type[Consensus]) -> QuorumRule:
+def quorum_rule(protocol: type[Consensus]) -> QuorumRule:
+    """The quorum of a network that runs this protocol."""
     return QuorumRule.CRASH if protocol.fault_model == "crash" else QuorumRule.BYZANTINE
 
 

@@ -42,8 +42,11 @@ def command(protocol: str, nodes: int, seed: int, output: Path, as_json: bool) -
 
     Exit code 0 if the ledger forked and more culprits than may be faulty are named, else 1.
     """
+    plugin = protocol_named(protocol)
+    if plugin.fault_model != "byzantine":
+        raise UserError(f"{protocol} withstands no liar at all: there is no fork to tell them by")
     scenario = fork_scenario(seed, protocol, nodes)
-    report = run_fork(scenario, protocol_named(protocol), scheme="ed25519")
+    report = run_fork(scenario, plugin, scheme="ed25519")
     _write(output, report)
     faults = faults_tolerated(nodes, QuorumRule.BYZANTINE)
     if as_json:

@@ -112,8 +112,9 @@ def command(
             protocol, nodes, kinds, numbers, workers, is_drawn=is_drawn, as_json=as_json
         )
     else:
+        crash_only = find_protocol(protocol).fault_model == "crash"
         scenarios = [
-            draw_scenario(number, protocol, nodes, faults=kinds)
+            draw_scenario(number, protocol, nodes, faults=kinds, crash_only=crash_only)
             for number in range(seed, seed + seeds)
         ]
         if file is not None:

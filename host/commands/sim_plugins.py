@@ -16,6 +16,7 @@ from sim.plugin_drawing import FAULTS
 from sim.plugins import PluginReport, PluginScenario, draw_scenario, run
 from sim.record import Recording
 from sim.record_plugins import PluginRecorder
+from sim.search import quorum_rule
 
 
 def draw(protocol: str, seed: int, nodes: int, faults: tuple[str, ...] | None) -> PluginScenario:
@@ -26,7 +27,8 @@ def draw(protocol: str, seed: int, nodes: int, faults: tuple[str, ...] | None) -
             f"unknown fault {unknown[0]}; the kinds of --plugins are {', '.join(FAULTS)}"
         )
     kinds = FAULTS if faults is None else faults
-    return draw_scenario(find_protocol(protocol), seed, nodes=nodes, faults=kinds)
+    found = find_protocol(protocol)
+    return draw_scenario(found, seed, nodes=nodes, faults=kinds, rule=quorum_rule(found))
 
 
 def run_seed(

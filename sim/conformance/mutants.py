@@ -52,6 +52,8 @@ class Mutant:
     sentence: str
     """What the twin does wrong."""
     make: Make
+    needs_liars: bool = False
+    """Whether only a liar's doing shows it."""
 
 
 class _SmallerSet(ValidatorSet):
@@ -217,7 +219,7 @@ MUTANTS = (
     Mutant("no-record", "restarts without its record", _no_record),
     Mutant("no-sent", "restarts without what it said", _no_sent),
     Mutant("persists-once", "persists its first record, and no later one", _persists_once),
-    Mutant("says-yes", "takes every value for valid", _says_yes),
+    Mutant("says-yes", "takes every value for valid", _says_yes, needs_liars=True),
     Mutant("newest-first", "hands decided values over newest first", _newest_first),
     Mutant("no-timers", "ignores its timers", _deaf(TimerFired)),
     Mutant("no-catch-up", "ignores certified roots", _deaf(Certified)),

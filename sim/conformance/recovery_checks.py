@@ -135,10 +135,28 @@ def promise_checks(subject: Subject) -> list[Check]:
                 label = f"seat {lonely} decides, it alone hears {phase or 'no more'}, {liar} lies"
                 play = _lonely_decision(subject, lonely, liar, phase)
                 checks.append(Check("recovery", "RECOVER-3", label, play))
+        if not phase:
+            checks += _later_checks(subject)
     return checks
 
 
-def _lonely_decision(subject: Subject, lonely: int, liar: int | None, phase: str) -> Play:
+def _later_checks(subject: Subject) -> list[Check]:
+    """The same about the second decision: what was durable before the first does not help."""
+    liar = None
+    checks = []
+    for lonely in range(4):
+        if subject.withstands_liars:
+            liar = (lonely + 1) % 4
+        label = f"seat {lonely} decides again, {liar} lies"
+        play = _lonely_decision(subject, lonely, liar, "", decided=1)
+        checks.append(Check("recovery", "RECOVER-3", label, play))
+    return checks
+
+
+def _lonely_decision(
+    subject: Subject, lonely: int, liar: int | None, phase: str, *, decided: int = 0
+) -> Play:
+    """The decision after so many that everybody has."""
     twin = 4
 
     def play(protocol: type[Consensus]) -> list[str]:
@@ -153,11 +171,15 @@ def _lonely_decision(subject: Subject, lonely: int, liar: int | None, phase: str
         )
         script = Script(scenario)
         one = script.seats[lonely]
+        for number in range(decided):
+            script.submit(bytes([16 + number]) * 32)
+            script.run_until(lambda: all(seat.log for seat in script.seats), limit_ms=DEAF_MS)
+        before, deaf_until_ms = len(one.log), script.agenda.now_ms + DEAF_MS
 
         def is_carried(sender: int, receiver: int, packet: Packet) -> bool:
-            if script.agenda.now_ms < DEAF_MS:
+            if script.agenda.now_ms < deaf_until_ms:
                 return False
-            if one.log:
+            if len(one.log) > before:
                 return not {lonely, liar} & {sender, receiver}
             said = packet.message.statement()[0] if isinstance(packet, Signed) else None
             return twin not in (sender, receiver) and (said != phase or receiver == lonely)
@@ -165,7 +187,7 @@ def _lonely_decision(subject: Subject, lonely: int, liar: int | None, phase: str
         script.allow = is_carried
         script.run_ms(5)
         script.submit(b"\x01" * 32, *range(4))
-        if not script.run_until(lambda: one.durable, limit_ms=DECIDES_WITHIN_MS):
+        if not script.run_until(lambda: one.durable > before, limit_ms=DECIDES_WITHIN_MS):
             return []
         others = [seat for seat in range(4) if seat not in (lonely, liar)]
         for seat in others:

@@ -134,7 +134,7 @@ class Asking:
         return [(identity, reason, detail) for identity, reason, detail in rows]
 
     async def receipts(
-        self, url: str, ids: Sequence[bytes], *, wait_ms: int
+        self, url: str, ids: Sequence[bytes], *, wait_ms: int = 0
     ) -> tuple[int, list[tuple[str, bytes | None]]]:
         """(certified height, (status, receipt) of each); nothing of it is checked.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,14 @@ def read_document(path: Path) -> ProvDocument:
             document = prov.read(path, format=form)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except (prov.Error, ProvFutureRejectionWarning, ValueError, TypeError, LookupError) as error:
+    except (
+        prov.Error,
+        ProvFutureRejectionWarning,
+        ValueError,
+        TypeError,
+        LookupError,
+        SyntaxError,
+    ) as error:
         # Readers of four forms, three of them on top of other parsers: no narrower set is promised.
         raise UserError(f"{path} is no {form} document: {error}") from error
     assert isinstance(document, ProvDocument)
@@ -198,11 +205,43 @@ def to_provn(statements: Iterable[Statement]) -> str:
     return from_statements(statements).get_provn()
 
 
+def to_provn_line(statement: Statement) -> str:
+    """One statement in PROV-N, without the prefixes that it uses."""
+    container = from_statements([statement])
+    document = next(iter(container.bundles), container)
+    return next(iter(document.get_records())).get_provn()
+
+
 def to_json(statements: Iterable[Statement]) -> str:
     """The statements as a PROV-JSON document."""
     text = from_statements(statements).serialize(format="json")
     assert text is not None, "without a destination, serialize gives text"
     return json.dumps(json.loads(text), indent=2) + "\n"
+
+
+def to_xml(statements: Iterable[Statement]) -> str:
+    """The statements as a PROV-XML document."""
+    text = from_statements(statements).serialize(format="xml")
+    assert text is not None, "without a destination, serialize gives text"
+    return text
+
+
+def to_dot(statements: Iterable[Statement]) -> str:
+    """The statements as a picture in Graphviz's language."""
+    # Only here: pydot takes a tenth of a second to import.
+    from prov.dot import prov_to_dot
+
+    text: str = prov_to_dot(from_statements(statements)).to_string()
+    return text
+
+
+WRITERS: dict[str, Callable[[Iterable[Statement]], str]] = {
+    "provn": to_provn,
+    "json": to_json,
+    "xml": to_xml,
+    "dot": to_dot,
+}
+"""By the word for --format."""
 
 
 def _qualified(statement: Statement, name: str) -> QualifiedName:

@@ -106,6 +106,8 @@ class Ingest:
         self._signer = signer
         self._deadline_s = deadline_s
         self._progress = progress
+        self._sent: set[bytes] = set()
+        """Ids of what this import has sent."""
 
     async def put(self, parts: Iterable[list[Operation]]) -> Report:
         """Every operation of the parts is on the ledger when this returns.
@@ -129,16 +131,16 @@ class Ingest:
 
     async def _put_window(self, drafts: list[_Draft]) -> None:
         trouble: UnreachableError | None = None
-        for attempt in range(ATTEMPTS):
-            drafts = await self._look_up(drafts, is_first=attempt == 0)
+        for _ in range(ATTEMPTS):
+            drafts = await self._look_up(drafts)
             if not drafts:
                 return
             drafts, trouble = await self._send(drafts)
-        drafts = await self._look_up(drafts, is_first=False)
+        drafts = await self._look_up(drafts)
         if drafts:
             raise trouble or Fault("import.refused", "the ledger has another use of these nonces")
 
-    async def _look_up(self, drafts: list[_Draft], *, is_first: bool) -> list[_Draft]:
+    async def _look_up(self, drafts: list[_Draft]) -> list[_Draft]:
         """Those that the ledger does not have, under none of the ids that they may have."""
         genesis, sender = self._client.genesis, self._signer.public_key
         height = await self._client.certified_height()
@@ -154,12 +156,12 @@ class Ingest:
             _check_applied(verified.reason)
         for draft in drafts:
             if id(draft) in found:
-                self._count(draft, found[id(draft)], is_new=not is_first)
+                self._count(draft, found[id(draft)])
         return [draft for draft in drafts if id(draft) not in found]
 
-    def _count(self, draft: _Draft, verified: Verified, *, is_new: bool) -> None:
+    def _count(self, draft: _Draft, verified: Verified) -> None:
         count = len(draft.operations)
-        if is_new:
+        if verified.transaction in self._sent:
             self._note(verified.transaction, verified.height, count)
         else:
             self.report.known += count
@@ -180,6 +182,7 @@ class Ingest:
             transaction.id: len(draft.operations)
             for transaction, draft in zip(signed, drafts, strict=True)
         }
+        self._sent.update(counts)
         ended: set[bytes] = set()
 
         def note(outcome: Outcome) -> None:

@@ -139,7 +139,7 @@ def _names(statements: Sequence[Statement]) -> dict[str, str]:
     names: dict[str, str] = {}
     for statement in statements:
         for name in statement.things():
-            names.setdefault(statement.expand(name), name)
+            names.setdefault(statement.expand(name), name.removeprefix(":"))
     return names
 
 

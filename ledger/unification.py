@@ -120,7 +120,7 @@ class Instance:
         for name in KINDS[statement.kind].arguments:
             if name in given:
                 value = given[name]
-                arguments[name] = _moment(value) if name in TIMES else statement.expand(value)
+                arguments[name] = moment(value) if name in TIMES else statement.expand(value)
             elif self._is_none(statement.kind, name, given):
                 arguments[name] = PLACEHOLDER
             else:
@@ -161,13 +161,13 @@ class Instance:
         return self.terms.find(fact.arguments[name])
 
     def merge(self) -> list[Clash]:
-        """Apply the key constraints until nothing changes; what cannot be merged."""
-        clashes: dict[tuple[int, int, int], Clash] = {}
+        """Apply the key constraints until nothing changes; the pairs that cannot be merged."""
+        clashes: dict[tuple[int, int], Clash] = {}
         before = -1
         while before != self.terms.bindings:
             before = self.terms.bindings
             for clash in (*self._by_identifier(), *self._by_pair(), *self._by_activity()):
-                clashes.setdefault((clash.constraint, clash.first, clash.second), clash)
+                clashes.setdefault((clash.first, clash.second), clash)
         return list(clashes.values())
 
     def _by_identifier(self) -> Iterator[Clash]:
@@ -229,7 +229,7 @@ _date_time = re.compile(
 )
 
 
-def _moment(text: str) -> str:
+def moment(text: str) -> str:
     """An xsd:dateTime in one spelling: seconds of the Gregorian calendar, in UTC where known."""
     found = _date_time.fullmatch(text)
     assert found is not None, "a statement's times are checked when it is made"

@@ -1,0 +1,746 @@
+"""`provenance import`, `export`, `run` and `check` against a running network of four."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import prov
+import pytest
+import trio
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from prov.model import ProvDocument
+from prov.tests.examples import primer_example
+
+from api.client import LedgerClient
+from host.commands.options import microseconds
+from host.home import read_genesis, read_private
+from host.importers.dsse import signed_bytes
+from host.importers.guess import Choices, guess, read_source
+from host.importers.prov_document import read_document, statements_of
+from host.ingest import Ingest, Report, _Draft, expiries
+from host.ledger_statements import Said, all_statements
+from host.network import api_urls
+from ledger.applications.provenance import make_statement
+from ledger.applications.records import make_record
+from ledger.errors import UserError
+from ledger.keys import Signer, scheme_named
+from ledger.transaction import Operation, make_transaction
+from tests.host.program import ROOT, call, run, running_cluster
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+GUIDE = (ROOT / "docs" / "provenance.md").read_text(encoding="utf-8")
+NOBODY = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "Ann",
+    "GIT_AUTHOR_EMAIL": "ann@example.org",
+    "GIT_COMMITTER_NAME": "Ann",
+    "GIT_COMMITTER_EMAIL": "ann@example.org",
+}
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("provenance") / "net"
+    call("init", folder, "--name", "provenance.test").check()
+    with running_cluster(folder):
+        yield folder
+
+
+def imported(network: Path, source: Path, *options: object) -> dict[str, Any]:
+    done = call("provenance", "import", "--network", network, source, *options, "--json").check()
+    return dict(done.document)
+
+
+def exported(network: Path, folder: Path, *things: str, form: str = "json") -> ProvDocument:
+    path = folder / f"export.{form}"
+    call("provenance", "export", "--network", network, "-o", path, *things).check()
+    document = prov.read(path, format=form)
+    assert isinstance(document, ProvDocument)
+    return document
+
+
+def signer_of(network: Path) -> Signer:
+    return scheme_named("ed25519").signer(read_private(network / "member.key"))
+
+
+def client_of(network: Path) -> LedgerClient:
+    genesis = read_genesis(network / "genesis.json")
+    signer = signer_of(network)
+    return LedgerClient(api_urls(network), genesis, signer=signer, clock=microseconds)
+
+
+def uris_on_ledger(network: Path) -> list[str]:
+    """Of every element, as often as it is there."""
+    found = [said.statement for said in on_ledger(network) if said.statement.identifier]
+    return [statement.expand(statement.identifier) for statement in found]
+
+
+def on_ledger(network: Path) -> list[Said]:
+    """Every statement, as often as it is there."""
+
+    async def read() -> list[Said]:
+        async with client_of(network) as client:
+            return [said async for page in all_statements(client) for said in page]
+
+    return trio.run(read)
+
+
+# --- PROV documents ---
+
+
+@pytest.mark.parametrize("form", ["provn", "json", "xml"])
+def test_a_document_comes_back_equal_and_importing_it_again_changes_nothing(
+    network: Path, tmp_path: Path, form: str
+) -> None:
+    document: ProvDocument = primer_example()  # type: ignore[no-untyped-call]
+    path = tmp_path / f"primer.{form}"
+    document.serialize(path, format=form)
+
+    first = imported(network, path)
+    height = on_ledger(network)[-1].height
+    again = imported(network, path)
+
+    # The three forms are one document: after the first of them nothing is new.
+    assert first["said"] in (0, len(document.get_records()))
+    assert (again["said"], again["transactions"]) == (0, [])
+    assert again["known"] == len(document.get_records())
+    assert on_ledger(network)[-1].height == height
+    names = {str(record.identifier) for record in document.get_records() if record.identifier}
+    back = exported(network, tmp_path, *sorted(names), form=form)
+    assert set(document.get_records()) <= set(back.get_records())
+
+
+def test_the_first_provenance_challenge_goes_in_and_comes_out(
+    network: Path, tmp_path: Path
+) -> None:
+    path = SHARED / "first-provenance-challenge.provn"
+    if not path.exists():
+        pytest.skip("the First Provenance Challenge is not beside the repository")
+
+    assert imported(network, path)["said"] == 159
+    found = exported(network, tmp_path, "pc1:e28")
+
+    assert {str(record.get_type()) for record in found.get_records()} == {
+        "prov:Entity",
+        "prov:Generation",
+        "prov:Derivation",
+    }
+    done = call("provenance", "export", "--network", network, "pc1:nothing")
+    assert done.code == 1
+    assert "nothing about pc1:nothing" in done.error_line()
+
+
+def test_a_document_that_has_grown_adds_what_is_new(network: Path, tmp_path: Path) -> None:
+    lines = [f"entity(ex:e{number})" for number in range(300)]
+    frame = "document\nprefix ex <urn:grown:>\n{}\nendDocument"
+    path = tmp_path / "grown.provn"
+
+    path.write_text(frame.format("\n".join(lines)))
+    first = imported(network, path)
+    path.write_text(frame.format("\n".join([*lines, "entity(ex:new)"])))
+    again = imported(network, path)
+
+    assert first["said"] == 300
+    assert again["said"] + again["known"] == 301
+    assert 1 <= again["said"] < 300, "what comes before the last cut is known"
+    assert len(exported(network, tmp_path, *(f"urn:grown:e{n}" for n in range(300))).records) == 300
+
+
+# --- interruptions, and other uses of a nonce ---
+
+
+def parts_of(name: str, count: int) -> list[list[Operation]]:
+    namespaces = {"x": f"urn:{name}:"}
+    made = [make_statement("entity", f"x:e{number}", namespaces=namespaces) for number in
+            range(count)]  # fmt: skip
+    return [[statement.operation()] for statement in made]
+
+
+def test_an_interrupted_import_goes_on_where_it_stopped(network: Path) -> None:
+    parts = parts_of("interrupted", 60)
+
+    async def put(stop_after: int) -> Report:
+        async with client_of(network) as client:
+            with trio.CancelScope() as scope:
+                seen = 0
+
+                def note(count: int) -> None:
+                    nonlocal seen
+                    seen += count
+                    if seen >= stop_after:
+                        scope.cancel()
+
+                ingest = Ingest(client, signer_of(network), deadline_s=30, progress=note)
+                await ingest.put(parts)
+            return ingest.report
+
+    first = trio.run(put, 1)
+    second = trio.run(put, 10_000)
+
+    assert 0 < first.said <= 60
+    # What was on its way at the interruption is found as well, or sent as the same transaction.
+    assert second.said + second.known == 60
+    mine = [uri for uri in uris_on_ledger(network) if uri.startswith("urn:interrupted:")]
+    assert len(mine) == len(set(mine)) == 60
+
+
+def test_two_imports_of_one_source_at_once_say_everything_once(network: Path) -> None:
+    parts = parts_of("twice", 40)
+    reports: list[Report] = []
+
+    async def put(client: LedgerClient) -> None:
+        reports.append(await Ingest(client, signer_of(network), deadline_s=30).put(parts))
+
+    async def both() -> None:
+        async with client_of(network) as one, client_of(network) as other, \
+                trio.open_nursery() as nursery:  # fmt: skip
+            nursery.start_soon(put, one)
+            nursery.start_soon(put, other)
+
+    trio.run(both)
+
+    assert sum(uri.startswith("urn:twice:") for uri in uris_on_ledger(network)) == 40
+    assert all(report.said + report.known == 40 for report in reports)
+
+
+def test_a_nonce_that_something_else_has_used_is_not_in_the_way(network: Path) -> None:
+    ((operation,),) = parts_of("collision", 1)
+    nonce = _Draft([operation]).nonce
+
+    async def take_and_put() -> tuple[Report, Report]:
+        async with client_of(network) as client:
+            expiry = expiries(client.genesis, await client.certified_height())[-1]
+            other = make_transaction(
+                signer_of(network),
+                client.genesis.network,
+                [make_record("other", content=b"other")],
+                nonce=nonce,
+                expiry=expiry,
+            )
+            taken = await client.confirm(other, deadline_s=30)
+            assert taken.status == "applied"
+            first = await Ingest(client, signer_of(network), deadline_s=30).put([[operation]])
+            again = await Ingest(client, signer_of(network), deadline_s=30).put([[operation]])
+            return first, again
+
+    first, again = trio.run(take_and_put)
+
+    assert (first.said, first.known) == (1, 0)
+    assert (again.said, again.known) == (0, 1)
+    assert uris_on_ledger(network).count("urn:collision:e0") == 1
+
+
+def test_an_import_that_says_a_thing_twice_says_it_once(network: Path) -> None:
+    (part,) = parts_of("repeated", 1)
+
+    async def put() -> Report:
+        async with client_of(network) as client:
+            return await Ingest(client, signer_of(network), deadline_s=30).put([part, part])
+
+    report = trio.run(put)
+
+    assert (report.said, report.known) == (1, 1)
+
+
+def test_new_transactions_live_for_at_least_a_quarter_and_at_most_half_a_window(
+    network: Path,
+) -> None:
+    genesis = read_genesis(network / "genesis.json")
+    window = genesis.limits.replay_window
+
+    for height in (0, 1, window // 4 - 1, window // 4, window * 7 + 13):
+        found = expiries(genesis, height)
+        assert window // 4 < found[-1] - height <= window // 2
+        assert set(expiries(genesis, max(0, height - 1))) <= set(found)
+
+
+def test_a_network_out_of_reach_is_exit_code_3(tmp_path: Path) -> None:
+    call("init", tmp_path / "net").check()
+    path = tmp_path / "a.provn"
+    path.write_text("document\nprefix ex <urn:a:>\nentity(ex:a)\nendDocument")
+
+    for command in (["import", path], ["export"], ["run", "--", "true"], ["check"]):
+        name, *rest = command
+        done = call("provenance", name, "--network", tmp_path / "net", *rest)
+        assert done.code == 3
+        done.error_line()
+
+
+# --- git and folders ---
+
+
+def test_a_git_history_is_imported_commit_by_commit(network: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    repository.mkdir()
+
+    def git(*arguments: str) -> None:
+        done = subprocess.run(
+            ["git", "-C", str(repository), *arguments],
+            env={**os.environ, **NOBODY},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    git("init", "--quiet")
+    for number in range(3):
+        (repository / "file").write_text(f"{number}\n")
+        git("add", "file")
+        git("commit", "--quiet", "-m", f"commit {number}")
+    first = imported(network, repository)
+    again = imported(network, repository)
+    (repository / "file").write_text("new\n")
+    git("commit", "--quiet", "-a", "-m", "new")
+    later = imported(network, repository)
+
+    assert (first["source"], len(first["transactions"]), first["known"]) == ("git", 3, 0)
+    assert (again["said"], again["known"]) == (0, first["said"])
+    assert (len(later["transactions"]), later["known"]) == (1, first["said"])
+    assert call("provenance", "check", "--network", network).code == 0
+
+
+def test_a_folder_is_imported_by_content(network: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.csv").write_text("1,2\n")
+    (folder / "sub" / "b.txt").write_text("hello\n")
+    (folder / "sub" / "same.txt").write_text("hello\n")
+    (folder / "link").symlink_to("a.csv")
+    digest = hashlib.sha256(b"hello\n").hexdigest()
+
+    report = imported(network, folder)
+
+    assert report["source"] == "directory"
+    assert imported(network, folder)["said"] == 0
+    entity = exported(network, tmp_path, f"sha256:{digest}").get_record(
+        prov.identifier.Namespace("sha256", "urn:x-sha256:")[digest]
+    )
+    values = {str(value) for record in entity for _, value in record.attributes}
+    assert {"sub/b.txt", "sub/same.txt", digest, "text/plain"} <= values
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no file"):
+        read_source(tmp_path / "empty", Choices())
+
+
+# --- a command that runs ---
+
+
+def test_a_run_records_what_it_read_and_made_and_ends_as_its_command(
+    network: Path, tmp_path: Path
+) -> None:
+    raw, clean = tmp_path / "raw.csv", tmp_path / "clean.csv"
+    raw.write_text("b\na\n")
+    script = f"import sys; open({str(clean)!r}, 'w').write(open({str(raw)!r}).read().upper())"
+    words = [sys.executable, "-c", script + "; print('said'); sys.exit(7)"]
+
+    done = run("provenance", "run", "--network", network, "--input", raw, "--output", clean,
+               "--output", tmp_path / "never", "--json", "--", *words)  # fmt: skip
+
+    assert (done.code, done.out) == (7, "said\n")
+    warning, line = done.err.strip().splitlines()
+    assert "never was not made" in warning
+    told = json.loads(line)
+    assert told["exit_status"] == 7
+    made = f"sha256:{hashlib.sha256(clean.read_bytes()).hexdigest()}"
+    assert told["outputs"] == {clean.as_posix(): made}
+    found = exported(network, tmp_path, told["run"])
+    kinds = sorted(str(record.get_type()) for record in found.get_records())
+    assert kinds == ["prov:Activity", "prov:Association", "prov:Generation", "prov:Usage"]
+    member = signer_of(network).public_key.hex()
+    assert member in found.get_provn()
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["sh", "-c", "kill -TERM $$"], 143), (["no-such-command-anywhere"], 127), (["true"], 0)],
+)
+def test_the_exit_code_is_what_a_shell_would_give(
+    network: Path, words: list[str], code: int
+) -> None:
+    assert call("provenance", "run", "--network", network, "--", *words).code == code
+
+
+def test_a_run_whose_input_is_missing_does_not_start(network: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "ran"
+
+    done = call("provenance", "run", "--network", network, "--input", tmp_path / "gone", "--",
+                "touch", trace)  # fmt: skip
+
+    assert done.code == 2
+    assert "gone" in done.error_line()
+    assert not trace.exists()
+
+
+# --- attestations ---
+
+SLSA = {
+    "_type": "https://in-toto.io/Statement/v1",
+    "subject": [{"name": "app", "digest": {"sha256": "ab" * 32}}],
+    "predicateType": "https://slsa.dev/provenance/v1",
+    "predicate": {
+        "buildDefinition": {
+            "buildType": "https://example.org/make",
+            "resolvedDependencies": [
+                {"uri": "git+https://example.org/src", "digest": {"gitCommit": "cd" * 20}},
+                {"name": "lib", "digest": {"sha256": "EF" * 32}},
+            ],
+        },
+        "runDetails": {
+            "builder": {"id": "https://example.org/builder"},
+            "metadata": {"invocationId": "run/1", "startedOn": "2026-01-01T00:00:00Z",
+                         "finishedOn": "2026-01-01T00:01:00Z"},
+        },
+    },
+}  # fmt: skip
+
+
+def envelope(statement: object, sign: Any, kind: str = "application/vnd.in-toto+json") -> str:
+    payload = json.dumps(statement).encode()
+    signatures = [
+        {"keyid": "", "sig": base64.b64encode(signature).decode()}
+        for signature in sign(signed_bytes(kind, payload))
+    ]
+    document = {"payloadType": kind, "payload": base64.b64encode(payload).decode()}
+    return json.dumps({**document, "signatures": signatures})
+
+
+@pytest.fixture
+def author() -> Signer:
+    return scheme_named("ed25519").signer(b"attestation author".ljust(32, b"\0"))
+
+
+def test_a_signed_attestation_is_imported_with_its_materials(
+    network: Path, tmp_path: Path, author: Signer
+) -> None:
+    path = tmp_path / "build.intoto.jsonl"
+    path.write_text(envelope(SLSA, lambda message: [author.sign(message)]) + "\n")
+    key = author.public_key.hex()
+
+    report = imported(network, path, "--signer", key)
+
+    assert report["source"] == "in-toto"
+    assert imported(network, path, "--signer", key)["said"] == 0
+    text = exported(network, tmp_path, "build:run/1").get_provn()
+    assert f"used(build:run/1, sha256:{'ef' * 32}" in text
+    assert f"used(build:run/1, artifact:gitCommit/{'cd' * 20}" in text
+    assert f"wasGeneratedBy(sha256:{'ab' * 32}, build:run/1, 2026-01-01T00:01:00+00:00)" in text
+    assert "wasAssociatedWith(build:run/1, builder:" in text
+    assert "https://example.org/builder" in exported(
+        network, tmp_path, "urn:x-builder:https://example.org/builder"
+    ).get_provn().replace("\\", "")
+    assert (
+        f"agent(key:ed25519/{key})" in exported(network, tmp_path, f"key:ed25519/{key}").get_provn()
+    )
+
+
+def test_a_key_of_cosign_counts_as_well(tmp_path: Path) -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    pem = tmp_path / "cosign.pub"
+    pem.write_bytes(private.public_key().public_bytes(serialization.Encoding.PEM, form))
+    path = tmp_path / "a.json"
+    path.write_text(envelope(SLSA, lambda m: [private.sign(m, ec.ECDSA(hashes.SHA256()))]))
+
+    source = read_source(path, Choices(signers=[str(pem)]))
+
+    assert source.total > 5
+
+
+@pytest.mark.parametrize("version", ["v0.2", "link", "other"])
+def test_older_and_other_predicates_are_understood(
+    tmp_path: Path, author: Signer, version: str
+) -> None:
+    predicates = {
+        "v0.2": ("https://slsa.dev/provenance/v0.2",
+                 {"builder": {"id": "b"}, "materials": [{"uri": "u", "digest": {"sha1": "1"}}],
+                  "metadata": {"buildInvocationId": "i"}}),
+        "link": ("https://in-toto.io/attestation/link/v0.3",
+                 {"name": "step", "command": ["make", "all"],
+                  "materials": [{"name": "m", "digest": {"sha256": "12"}}]}),
+        "other": ("https://spdx.dev/Document", {"spdxVersion": "SPDX-2.3"}),
+    }  # fmt: skip
+    kind, predicate = predicates[version]
+    statement = {**SLSA, "predicateType": kind, "predicate": predicate}
+    path = tmp_path / "a.json"
+    path.write_text(envelope(statement, lambda message: [author.sign(message)]))
+
+    (part,) = read_source(path, Choices(signers=[author.public_key.hex()])).parts
+    text = b" ".join(operation.body for operation in part)
+
+    assert (b"used" in text) == (version != "other")
+    assert b"attestation:" in text
+
+
+def flipped(signature: bytes) -> bytes:
+    return bytes([signature[0] ^ 1]) + signature[1:]
+
+
+@pytest.mark.parametrize(
+    ("sign", "reason"),
+    [
+        (lambda key, message: [], "nobody has signed"),
+        (lambda key, message: [flipped(key.sign(message))], "none by a --signer"),
+        (lambda key, message: [key.sign(message + b"x")], "none by a --signer"),
+        (lambda key, message: [b"short"], "none by a --signer"),
+    ],
+)
+def test_an_attestation_that_nobody_named_has_signed_is_refused(
+    tmp_path: Path, author: Signer, sign: Any, reason: str
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(envelope(SLSA, lambda message: sign(author, message)))
+
+    with pytest.raises(UserError, match=reason):
+        read_source(path, Choices(signers=[author.public_key.hex()]))
+
+
+def test_one_bad_attestation_keeps_its_whole_file_out(tmp_path: Path, author: Signer) -> None:
+    good = envelope(SLSA, lambda message: [author.sign(message)])
+    bad = envelope({**SLSA, "subject": []}, lambda message: [author.sign(b"")])
+    path = tmp_path / "a.jsonl"
+    path.write_text(good + "\n" + bad + "\n")
+
+    with pytest.raises(UserError, match="attestation 2: refused"):
+        read_source(path, Choices(signers=[author.public_key.hex()]))
+
+
+def test_the_payload_type_is_signed(tmp_path: Path, author: Signer) -> None:
+    document = json.loads(envelope(SLSA, lambda m: [author.sign(m)], kind="text/plain"))
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({**document, "payloadType": "application/vnd.in-toto+json"}))
+
+    with pytest.raises(UserError, match="none by a --signer"):
+        read_source(path, Choices(signers=[author.public_key.hex()]))
+
+
+@pytest.mark.parametrize(
+    ("content", "signers", "reason"),
+    [
+        (json.dumps(SLSA), ["11" * 32], "nobody has signed"),
+        ('{"payload": "AA==", "payloadType": "x"}', ["11" * 32], "nobody has signed"),
+        ('{"payload": "*", "payloadType": "x"}', ["11" * 32], "no DSSE envelope"),
+        ('{"payload": "AA==", "payloadType": "x"}', [], "say whose attestations count"),
+        ('{"payload": "AA==", "payloadType": "x"}', ["nothing"], "public key is 64"),
+    ],
+)
+def test_what_proves_nothing_is_a_users_mistake(
+    tmp_path: Path, content: str, signers: list[str], reason: str
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(content)
+
+    with pytest.raises(UserError, match=reason):
+        read_source(path, Choices(signers=signers))
+
+
+# --- OpenLineage ---
+
+
+def event(kind: str, identity: str, minute: int, **more: object) -> dict[str, object]:
+    return {
+        "eventType": kind,
+        "eventTime": f"2026-01-01T00:{minute:02d}:00Z",
+        "run": {"runId": identity},
+        "job": {"namespace": "etl", "name": "clean"},
+        "producer": "https://example.org/airflow",
+        **more,
+    }
+
+
+def test_lineage_events_tell_runs_data_sets_and_versions(network: Path, tmp_path: Path) -> None:
+    raw = {"namespace": "pg", "name": "raw"}
+    clean = {"namespace": "pg", "name": "clean",
+             "facets": {"version": {"datasetVersion": "7"}}}  # fmt: skip
+    parent = {"runId": "r2", "facets": {"parent": {"run": {"runId": "r1"}}}}
+    events = [
+        event("START", "r1", 0, inputs=[raw]),
+        event("COMPLETE", "r1", 5, inputs=[raw], outputs=[clean]),
+        event("START", "r2", 6, run=parent),
+        {"eventTime": "2026-01-01T00:00:00Z", "job": {"namespace": "etl", "name": "alone"}},
+        {"eventTime": "2026-01-01T00:00:00Z", "dataset": raw},
+    ]
+    path = tmp_path / "events.ndjson"
+    path.write_text("\n".join(map(json.dumps, events)) + "\n")
+
+    report = imported(network, path)
+
+    assert (report["source"], report["left_out"]) == ("openlineage", 1)
+    assert imported(network, path)["said"] == 0
+    text = exported(network, tmp_path, "openlineage:run/r1", "openlineage:run/r2").get_provn()
+    assert "activity(openlineage:run/r1, 2026-01-01T00:00:00+00:00, -" in text
+    assert "activity(openlineage:run/r1, -, 2026-01-01T00:05:00+00:00" in text
+    assert "used(openlineage:run/r1, openlineage:dataset/pg/raw, -)" in text
+    assert "wasGeneratedBy(openlineage:dataset/pg/clean@7, openlineage:run/r1, -)" in text
+    assert "wasStartedBy(openlineage:run/r2, -, openlineage:run/r1, -)" in text
+    # An event log grows: only the new event is sent.
+    with path.open("a") as file:
+        file.write(json.dumps(event("COMPLETE", "r2", 9)) + "\n")
+    assert len(imported(network, path)["transactions"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"eventTime": "x", "run": {"runId": "r"}, "eventType": "START"}', "event 1.*dateTime"),
+        ('{"eventTime": "x", "run": {"runId": "r"}, "eventType": "GO"}', "no such type of event"),
+        ('{"eventTime": "x"}\nnonsense', "line 2: this is no JSON object"),
+        ('{"eventTime": "x"}', "holds no OpenLineage event"),
+    ],
+)
+def test_events_that_make_no_sense_are_a_users_mistake(
+    tmp_path: Path, content: str, reason: str
+) -> None:
+    path = tmp_path / "events.json"
+    path.write_text(content)
+
+    with pytest.raises(UserError, match=reason):
+        read_source(path, Choices(form="openlineage"))
+
+
+# --- which form a source has, and validity ---
+
+
+def test_the_form_is_guessed_from_the_source(tmp_path: Path) -> None:
+    contents = {
+        "a.json": ('{"entity": {}}', "prov"),
+        "b.json": ('{"payloadType": "x"}', "in-toto"),
+        "c.jsonl": ('{"eventTime": "x"}\n{}', "openlineage"),
+        "d.json": ('[{"eventTime": "x"}]', "openlineage"),
+        "e.provn": ("document endDocument", "prov"),
+    }
+    for name, (content, form) in contents.items():
+        (tmp_path / name).write_text(content)
+        assert guess(tmp_path / name) == form
+    assert guess(tmp_path) == "directory"
+    (tmp_path / ".git").mkdir()
+    assert guess(tmp_path) == "git"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["nowhere.provn"], "there is no"),
+        ([".", "--from", "in-toto"], "say whose attestations count"),
+        ([".", "--from", "prov"], "name a PROV document by its form"),
+        (["x.provn", "--signer", "11" * 32], "--signer is for attestations"),
+        (["x.provn", "--commits", "3"], "--commits is for a git repository"),
+        (["x.provn", "--from", "directory"], "is no directory"),
+        (["x.provn", "--from", "git"], "no git history"),
+    ],
+)
+def test_a_wrong_source_is_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], reason: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.provn").write_text("document endDocument")
+    call("init", tmp_path / "net").check()
+
+    done = call("provenance", "import", "--network", tmp_path / "net", *arguments)
+
+    assert done.code == 2
+    assert reason in done.error_line()
+
+
+def test_a_document_is_checked_and_the_rule_that_it_breaks_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.provn"
+    path.write_text(
+        "document\nprefix ex <urn:wrong:>\nactivity(ex:a)\nused(ex:b, ex:a, -)\nendDocument"
+    )
+
+    done = call("provenance", "check", path)
+    told = call("provenance", "check", path, "--json")
+
+    assert (done.code, told.code) == (1, 1)
+    shown = re.findall(r"```text\n(.*?)```", GUIDE, re.DOTALL)
+    assert done.out == shown[0]
+    (violation,) = told.document["violations"]
+    assert violation["statements"] == ["activity(ex:a, -, -)", "used(ex:b, ex:a, -)"]
+    assert call("provenance", "check").code == 2
+
+
+def test_a_ledger_is_checked_as_one_document(network: Path, tmp_path: Path) -> None:
+    for name, line in (("one", "entity(c:x)"), ("two", "activity(c:x)")):
+        path = tmp_path / f"{name}.provn"
+        path.write_text(f"document\nprefix c <urn:contradiction:>\n{line}\nendDocument")
+        assert call("provenance", "check", path).code == 0
+        imported(network, path)
+
+    done = call("provenance", "check", "--network", network, "--json")
+
+    assert done.code == 1
+    assert [each["constraint"] for each in done.document["violations"]] == [55]
+
+
+def test_the_commands_of_the_guide_work_as_they_stand(
+    network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, author: Signer
+) -> None:
+    """In their order, in a folder that has what they name."""
+    (block,) = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
+    commands = [shlex.split(line, comments=True) for line in block.splitlines()]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mynet").symlink_to(network)
+    frame = "document\nprefix ex <urn:guide:>\n{}\nendDocument"
+    (tmp_path / "workflow.provn").write_text(frame.format("entity(ex:report)"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.csv").write_text("1\n")
+    (tmp_path / "raw.csv").write_text("b\na\n")
+    (tmp_path / "events.ndjson").write_text(json.dumps(event("START", "guide", 0)))
+    private = ec.generate_private_key(ec.SECP256R1())
+    pem = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    (tmp_path / "builder.pem").write_bytes(pem)
+    (tmp_path / "build.intoto.jsonl").write_text(
+        envelope(SLSA, lambda message: [private.sign(message, ec.ECDSA(hashes.SHA256()))])
+    )
+    for words in (["init", "--quiet"], ["commit", "--quiet", "--allow-empty", "-m", "first"]):
+        subprocess.run(["git", *words], env={**os.environ, **NOBODY}, check=True)
+
+    ended = [call(*words[2:]).code for words in commands]
+
+    assert len(ended) == 10
+    # What other tests have put on this ledger contradicts itself.
+    assert ended[:-1] == [0] * 9
+    assert sorted((tmp_path / "clean.csv").read_text().split()) == ["a", "b"]
+    entities = json.loads((tmp_path / "everything.json").read_text())["entity"]
+    # Others have used the prefix for other names.
+    assert "report" in {name.partition(":")[2] for name in entities}
+
+
+def test_an_export_says_what_it_wrote(network: Path, tmp_path: Path) -> None:
+    path = tmp_path / "all.dot"
+
+    told = call("provenance", "export", "--network", network, "-o", path, "--json", "ex:article")
+    text = call("provenance", "export", "--network", network, "ex:article").check().out
+
+    assert told.check().document["format"] == "dot"
+    assert path.read_text().startswith("digraph")
+    (tmp_path / "a.provn").write_text(text)
+    assert len(statements_of(read_document(tmp_path / "a.provn"))) == told.document["statements"]
+    assert call("provenance", "export", "--network", network, "--json").code == 2
+    assert call("provenance", "export", "--network", network, "-o", "/nowhere/x").code == 2
+
+
+def test_a_big_document_takes_many_transactions_and_pages(network: Path, tmp_path: Path) -> None:
+    path = tmp_path / "many.provn"
+    lines = "\n".join(f"entity(m:e{number})" for number in range(1_300))
+    path.write_text(f"document\nprefix m <urn:many:>\n{lines}\nendDocument")
+
+    report = imported(network, path)
+
+    assert report["said"] == 1_300
+    assert len(report["transactions"]) > 2
+    names = {said.statement.identifier for said in on_ledger(network)}
+    assert {f"m:e{number}" for number in range(1_300)} <= names

@@ -96,12 +96,14 @@ class Ingest:
         *,
         deadline_s: float,
         progress: Callable[[int], object] = lambda _: None,
+        report: Report | None = None,
     ) -> None:
         """progress: called with the number of statements found or confirmed.
 
-        deadline_s: of a group of transactions, as in `LedgerClient.submit_many`.
+        deadline_s: of a group of transactions, as in `LedgerClient.submit_many`.  report: kept up
+        to date while `put` runs, for whoever may interrupt it.
         """
-        self.report = Report()
+        self.report = Report() if report is None else report
         self._client = client
         self._signer = signer
         self._deadline_s = deadline_s

@@ -62,6 +62,12 @@ def run(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         return 130
+    except BaseExceptionGroup as group:
+        # Ctrl-C while several tasks run arrives in a group of its own.
+        if group.split(KeyboardInterrupt)[1] is not None:
+            raise
+        click.echo("interrupted", err=True)
+        return 130
     except click.ClickException as error:
         error.show()
         return 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -10,11 +11,16 @@ import click
 import trio
 
 from host.commands.options import Target, network_options
+from host.display import is_able_terminal
 from host.importers.guess import FORMS, Choices, read_source
 from host.importers.source import Source
 from host.ingest import Ingest, Report
 from host.progress import Bar
+from host.signals import one_error, until_stopped
 from ledger.errors import UnreachableError
+
+LARGE_BYTES = 200_000
+"""Of a document that takes more than a moment to read, during which there is no bar."""
 
 
 @click.command(
@@ -74,24 +80,38 @@ def command(
     is not sent again: a second import changes nothing, and an interrupted one goes on.
     """
     signer = target.signer(key)
+    if is_able_terminal(sys.stderr) and source.is_file() and source.stat().st_size > LARGE_BYTES:
+        click.echo(f"reading {source} ...", err=True)
     found = read_source(source, Choices(form, signers, commits_max))
     began = time.monotonic()
+    report = Report()
     with Bar(found.title, found.total, hidden=as_json) as bar:
 
-        async def put() -> Report:
+        async def put() -> bool:
             async with target.client() as client:
-                ingest = Ingest(client, signer, deadline_s=timeout_s, progress=bar.advance)
-                try:
-                    return await ingest.put(found.parts)
-                except UnreachableError as error:
-                    done = ingest.report.said + ingest.report.known
-                    raise UnreachableError(
-                        f"{error}; {done:,} statements are on the ledger: do it again to go on"
-                    ) from None
+                ingest = Ingest(
+                    client, signer, deadline_s=timeout_s, progress=bar.advance, report=report
+                )
+                await ingest.put(found.parts)
+                return True
 
-        report = trio.run(put)
+        try:
+            with one_error():
+                is_done = trio.run(until_stopped, put)
+        except UnreachableError as error:
+            raise UnreachableError(f"{error}; {_so_far(report)}") from None
+        except KeyboardInterrupt:
+            is_done = False
+    if not is_done:
+        click.echo(f"interrupted: {_so_far(report)}", err=True)
+        return 130
     _say(found, report, time.monotonic() - began, as_json=as_json)
     return 0
+
+
+def _so_far(report: Report) -> str:
+    done = report.said + report.known
+    return f"{done:,} statements are on the ledger; the same command goes on from there"
 
 
 def _say(source: Source, report: Report, seconds: float, *, as_json: bool) -> None:

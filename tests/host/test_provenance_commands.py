@@ -8,6 +8,8 @@ import json
 import os
 import re
 import shlex
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,7 +38,7 @@ from ledger.applications.records import make_record
 from ledger.errors import UserError
 from ledger.keys import Signer, scheme_named
 from ledger.transaction import Operation, make_transaction
-from tests.host.program import ROOT, call, run, running_cluster
+from tests.host.program import LIMIT_S, ROOT, Process, call, run, running_cluster
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 GUIDE = (ROOT / "docs" / "provenance.md").read_text(encoding="utf-8")
@@ -276,6 +278,26 @@ def test_a_network_out_of_reach_is_exit_code_3(tmp_path: Path) -> None:
         done = call("provenance", name, "--network", tmp_path / "net", *rest)
         assert done.code == 3
         done.error_line()
+
+
+@pytest.mark.parametrize("words", [("provenance", "import"), ("submit", "--record")])
+def test_an_interruption_is_one_line_and_exit_code_130(
+    network: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """While it waits for a node that takes the connection and says nothing."""
+    path = tmp_path / "a.provn"
+    path.write_text("document\nprefix ex <urn:a:>\nentity(ex:a)\nendDocument")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(LIMIT_S)
+        options = ("--api", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        keys = ("--genesis", network / "genesis.json", "--key", network / "member.key")
+        with Process(*words, path, *options, *keys) as process:
+            connection, _ = silent.accept()
+            with connection:
+                assert process.stop(signal.SIGINT) == 130
+
+    (line,) = process.errors
+    assert line.startswith("interrupted")
 
 
 # --- git and folders ---
@@ -720,10 +742,12 @@ def test_the_commands_of_the_guide_work_as_they_stand(
 
 
 def test_an_export_says_what_it_wrote(network: Path, tmp_path: Path) -> None:
-    path = tmp_path / "all.dot"
+    source, path = tmp_path / "a.provn", tmp_path / "all.dot"
+    source.write_text("document\nprefix told <urn:told:>\nentity(told:thing)\nendDocument")
+    imported(network, source)
 
-    told = call("provenance", "export", "--network", network, "-o", path, "--json", "ex:article")
-    text = call("provenance", "export", "--network", network, "ex:article").check().out
+    told = call("provenance", "export", "--network", network, "-o", path, "--json", "told:thing")
+    text = call("provenance", "export", "--network", network, "told:thing").check().out
 
     assert told.check().document["format"] == "dot"
     assert path.read_text().startswith("digraph")

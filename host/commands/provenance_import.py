@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -18,6 +19,7 @@ from host.ingest import Ingest, Report
 from host.progress import Bar
 from host.signals import one_error, until_stopped
 from ledger.errors import UnreachableError
+from ledger.transaction import Operation
 
 LARGE_BYTES = 200_000
 """Of a document that takes more than a moment to read, during which there is no bar."""
@@ -85,14 +87,16 @@ def command(
     found = read_source(source, Choices(form, signers, commits_max))
     began = time.monotonic()
     report = Report()
-    with Bar(found.title, found.total, hidden=as_json) as bar:
+    with Bar(found.title, found.steps or found.total, hidden=as_json) as bar:
+        progress = _nothing if found.steps else bar.advance
+        parts = _counted(found.parts, bar) if found.steps else found.parts
 
         async def put() -> bool:
             async with target.client() as client:
                 ingest = Ingest(
-                    client, signer, deadline_s=timeout_s, progress=bar.advance, report=report
+                    client, signer, deadline_s=timeout_s, progress=progress, report=report
                 )
-                await ingest.put(found.parts)
+                await ingest.put(parts)
                 return True
 
         try:
@@ -107,6 +111,16 @@ def command(
         return 130
     _say(found, report, time.monotonic() - began, as_json=as_json)
     return 0
+
+
+def _nothing(count: int) -> None:
+    """The bar counts parts, not statements."""
+
+
+def _counted(parts: Iterable[list[Operation]], bar: Bar) -> Iterator[list[Operation]]:
+    for part in parts:
+        yield part
+        bar.advance()
 
 
 def _so_far(report: Report) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from host.importers.source import Source, in_parts
+from host.progress import Bar
 from ledger.applications.provenance import QUALIFIED_NAME, STRING, Statement, make_statement
 from ledger.errors import Fault, UserError
 
@@ -83,18 +84,16 @@ def folder_source(folder: Path) -> Source:
     if not paths:
         raise UserError(f"{folder} holds no file")
 
-    def operations() -> Iterator[list[Statement]]:
-        contents = []
+    contents = []
+    with Bar(f"reading {len(paths)} files", len(paths)) as bar:
         for path in paths:
-            content = read_content(path, shown=_shown(path, folder))
-            contents.append(content)
-            yield [content_statement(content)]
-        yield _collection(folder, contents)
-
-    made = (statement.operation() for group in operations() for statement in group)
+            contents.append(read_content(path, shown=_shown(path, folder)))
+            bar.advance()
+    statements = [content_statement(content) for content in contents]
+    statements += _collection(folder, contents)
     title = f"{len(paths)} files of {folder.resolve().name}"
-    # One statement a file, one for each membership, and the folder itself.
-    return Source("directory", title, in_parts(made), total=2 * len(paths) + 1)
+    parts = in_parts(statement.operation() for statement in statements)
+    return Source("directory", title, parts, total=len(statements))
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

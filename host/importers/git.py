@@ -92,7 +92,7 @@ def source(repository: Path, *, commits_max: int | None = None) -> Source:
     if _output(repository, "rev-parse", "--is-shallow-repository") == "true":
         raise UserError(f"{repository} is a shallow clone; run git fetch --unshallow first")
     parts = (operations for _, operations in _history(repository, count))
-    return Source("git", f"{count} commits of {repository.resolve().name}", parts)
+    return Source("git", f"{count} commits of {repository.resolve().name}", parts, steps=count)
 
 
 def _history(repository: Path, commits_max: int) -> Iterator[tuple[str, list[Operation]]]:

@@ -46,7 +46,9 @@ def source(path: Path) -> Source:
     if not parts:
         raise UserError(f"{path} holds no OpenLineage event about a run or a data set")
     total = sum(len(part) for part in parts)
-    return Source("openlineage", f"{len(parts)} events of {path.name}", parts, total, left_out)
+    return Source(
+        "openlineage", f"{len(parts)} events of {path.name}", parts, total, left_out=left_out
+    )
 
 
 def _statements(event: dict[str, Any]) -> Iterator[Statement]:

@@ -29,7 +29,9 @@ class Source:
     parts: Iterable[list[Operation]]
     """Made while they are read, where there may be many."""
     total: int = 0
-    """Statements, for a progress bar; 0 where nobody knows before the end."""
+    """Statements; 0 where nobody knows before the end."""
+    steps: int = 0
+    """Parts, where making them takes the time and the statements are not counted."""
     left_out: int = 0
     """Things of the source that are no statements, and are not imported."""
 

@@ -61,7 +61,7 @@ class Report:
     """The highest block with one of them."""
 
 
-class _Draft:
+class Draft:
     """The operations of one transaction, and the ids that it may have."""
 
     def __init__(self, operations: list[Operation], attempt: int = 0) -> None:
@@ -109,7 +109,7 @@ class Ingest:
         self._deadline_s = deadline_s
         self._progress = progress
         self._sent: set[bytes] = set()
-        """Ids of what this import has sent."""
+        """Ids of what this import has sent and not yet counted."""
 
     async def put(self, parts: Iterable[list[Operation]]) -> Report:
         """Every operation of the parts is on the ledger when this returns.
@@ -117,21 +117,21 @@ class Ingest:
         Raises UnreachableError: what the report counts is on the ledger, and doing the same again
         goes on from there.  Raises Fault where the ledger refuses a part for good.
         """
-        drafts = (_Draft(group) for part in parts for group in grouped(part))
+        drafts = (Draft(group) for part in parts for group in grouped(part))
         while window := list(islice(drafts, WINDOW)):
             await self._put_window(self._distinct(window))
         return self.report
 
-    def _distinct(self, drafts: list[_Draft]) -> list[_Draft]:
+    def _distinct(self, drafts: list[Draft]) -> list[Draft]:
         """Each once: a source may say the same thing twice."""
-        kept: dict[int, _Draft] = {}
+        kept: dict[int, Draft] = {}
         for draft in drafts:
             if kept.setdefault(draft.nonce, draft) is not draft:
                 self.report.known += len(draft.operations)
                 self._progress(len(draft.operations))
         return list(kept.values())
 
-    async def _put_window(self, drafts: list[_Draft]) -> None:
+    async def _put_window(self, drafts: list[Draft]) -> None:
         trouble: UnreachableError | None = None
         for _ in range(ATTEMPTS):
             drafts = await self._look_up(drafts)
@@ -142,13 +142,13 @@ class Ingest:
         if drafts:
             raise trouble or Fault("import.refused", "the ledger has another use of these nonces")
 
-    async def _look_up(self, drafts: list[_Draft]) -> list[_Draft]:
+    async def _look_up(self, drafts: list[Draft]) -> list[Draft]:
         """Those that the ledger does not have, under none of the ids that they may have."""
         genesis, sender = self._client.genesis, self._signer.public_key
         height = await self._client.certified_height()
-        by_id: dict[bytes, _Draft] = {}
+        by_id: dict[bytes, Draft] = {}
         for draft in drafts:
-            attempts = [draft, *(_Draft(draft.operations, n) for n in range(draft.attempt))]
+            attempts = [draft, *(Draft(draft.operations, n) for n in range(draft.attempt))]
             for each in attempts:
                 for expiry in expiries(genesis, height):
                     by_id[each.id(genesis.network, sender, expiry)] = draft
@@ -161,7 +161,7 @@ class Ingest:
                 self._count(draft, found[id(draft)])
         return [draft for draft in drafts if id(draft) not in found]
 
-    def _count(self, draft: _Draft, verified: Verified) -> None:
+    def _count(self, draft: Draft, verified: Verified) -> None:
         count = len(draft.operations)
         if verified.transaction in self._sent:
             self._note(verified.transaction, verified.height, count)
@@ -170,12 +170,13 @@ class Ingest:
             self._progress(count)
 
     def _note(self, identity: bytes, height: int, count: int) -> None:
+        self._sent.discard(identity)
         self.report.said += count
         self.report.transactions.append(identity.hex())
         self.report.height = max(self.report.height, height)
         self._progress(count)
 
-    async def _send(self, drafts: list[_Draft]) -> tuple[list[_Draft], UnreachableError | None]:
+    async def _send(self, drafts: list[Draft]) -> tuple[list[Draft], UnreachableError | None]:
         """Those without a good end, and what kept them from one.  Raises Fault."""
         genesis = self._client.genesis
         expiry = expiries(genesis, await self._client.certified_height())[-1]
@@ -204,7 +205,7 @@ class Ingest:
             if outcome.status == "expired":
                 again.append(draft)
             elif outcome.status == "refused" and "nonce-used" in outcome.reason:
-                again.append(_Draft(draft.operations, draft.attempt + 1))
+                again.append(Draft(draft.operations, draft.attempt + 1))
             elif outcome.status != "applied":
                 _check_applied(outcome.reason)
         return again, None

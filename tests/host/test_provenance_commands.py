@@ -33,14 +33,10 @@ from host.home import read_genesis, read_private
 from host.importers.dsse import signed_bytes
 from host.importers.guess import Choices, guess, read_source
 from host.importers.prov_document import read_document, statements_of
-from host.ingest import Ingest, Report, _Draft, expiries
 from host.ledger_statements import Said, all_statements
 from host.network import api_urls
-from ledger.applications.provenance import make_statement
-from ledger.applications.records import make_record
 from ledger.errors import UserError
 from ledger.keys import Signer, scheme_named
-from ledger.transaction import Operation, make_transaction
 from tests.host.program import LIMIT_S, ROOT, Process, call, run, running_cluster
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -163,112 +159,7 @@ def test_a_document_that_has_grown_adds_what_is_new(network: Path, tmp_path: Pat
     assert len(exported(network, tmp_path, *(f"urn:grown:e{n}" for n in range(300))).records) == 300
 
 
-# --- interruptions, and other uses of a nonce ---
-
-
-def parts_of(name: str, count: int) -> list[list[Operation]]:
-    namespaces = {"x": f"urn:{name}:"}
-    made = [make_statement("entity", f"x:e{number}", namespaces=namespaces) for number in
-            range(count)]  # fmt: skip
-    return [[statement.operation()] for statement in made]
-
-
-def test_an_interrupted_import_goes_on_where_it_stopped(network: Path) -> None:
-    parts = parts_of("interrupted", 60)
-
-    async def put(stop_after: int) -> Report:
-        async with client_of(network) as client:
-            with trio.CancelScope() as scope:
-                seen = 0
-
-                def note(count: int) -> None:
-                    nonlocal seen
-                    seen += count
-                    if seen >= stop_after:
-                        scope.cancel()
-
-                ingest = Ingest(client, signer_of(network), deadline_s=30, progress=note)
-                await ingest.put(parts)
-            return ingest.report
-
-    first = trio.run(put, 1)
-    second = trio.run(put, 10_000)
-
-    assert 0 < first.said <= 60
-    # What was on its way at the interruption is found as well, or sent as the same transaction.
-    assert second.said + second.known == 60
-    mine = [uri for uri in uris_on_ledger(network) if uri.startswith("urn:interrupted:")]
-    assert len(mine) == len(set(mine)) == 60
-
-
-def test_two_imports_of_one_source_at_once_say_everything_once(network: Path) -> None:
-    parts = parts_of("twice", 40)
-    reports: list[Report] = []
-
-    async def put(client: LedgerClient) -> None:
-        reports.append(await Ingest(client, signer_of(network), deadline_s=30).put(parts))
-
-    async def both() -> None:
-        async with client_of(network) as one, client_of(network) as other, \
-                trio.open_nursery() as nursery:  # fmt: skip
-            nursery.start_soon(put, one)
-            nursery.start_soon(put, other)
-
-    trio.run(both)
-
-    assert sum(uri.startswith("urn:twice:") for uri in uris_on_ledger(network)) == 40
-    assert all(report.said + report.known == 40 for report in reports)
-
-
-def test_a_nonce_that_something_else_has_used_is_not_in_the_way(network: Path) -> None:
-    ((operation,),) = parts_of("collision", 1)
-    nonce = _Draft([operation]).nonce
-
-    async def take_and_put() -> tuple[Report, Report]:
-        async with client_of(network) as client:
-            expiry = expiries(client.genesis, await client.certified_height())[-1]
-            other = make_transaction(
-                signer_of(network),
-                client.genesis.network,
-                [make_record("other", content=b"other")],
-                nonce=nonce,
-                expiry=expiry,
-            )
-            taken = await client.confirm(other, deadline_s=30)
-            assert taken.status == "applied"
-            first = await Ingest(client, signer_of(network), deadline_s=30).put([[operation]])
-            again = await Ingest(client, signer_of(network), deadline_s=30).put([[operation]])
-            return first, again
-
-    first, again = trio.run(take_and_put)
-
-    assert (first.said, first.known) == (1, 0)
-    assert (again.said, again.known) == (0, 1)
-    assert uris_on_ledger(network).count("urn:collision:e0") == 1
-
-
-def test_an_import_that_says_a_thing_twice_says_it_once(network: Path) -> None:
-    (part,) = parts_of("repeated", 1)
-
-    async def put() -> Report:
-        async with client_of(network) as client:
-            return await Ingest(client, signer_of(network), deadline_s=30).put([part, part])
-
-    report = trio.run(put)
-
-    assert (report.said, report.known) == (1, 1)
-
-
-def test_new_transactions_live_for_at_least_a_quarter_and_at_most_half_a_window(
-    network: Path,
-) -> None:
-    genesis = read_genesis(network / "genesis.json")
-    window = genesis.limits.replay_window
-
-    for height in (0, 1, window // 4 - 1, window // 4, window * 7 + 13):
-        found = expiries(genesis, height)
-        assert window // 4 < found[-1] - height <= window // 2
-        assert set(expiries(genesis, max(0, height - 1))) <= set(found)
+# --- out of reach, and interrupted ---
 
 
 def test_a_network_out_of_reach_is_exit_code_3(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 from api.client import LedgerClient
 from host.importers.source import CUT_ONE_IN, in_parts
 from host.ingest import WINDOW, Draft, Ingest, Report, expiries
+from ledger import queries
 from ledger.applications.provenance import make_statement
 from ledger.applications.records import make_record
 from ledger.errors import Fault, UnreachableError
@@ -182,6 +183,22 @@ async def test_what_is_on_its_way_under_another_expiry_is_found_in_the_end(
     assert executed(ledger) == 3 + 10
 
 
+async def test_a_network_that_takes_its_time_is_asked_again(autojump_clock: Clock) -> None:
+    node = MemoryNode(MemoryLedger(GENESIS), automatic=False)
+
+    async with trio.open_nursery() as nursery:
+
+        async def confirm_late() -> None:
+            await trio.sleep(3)
+            node.confirm()
+
+        nursery.start_soon(confirm_late)
+        report = await put(parts_of("a", 3), node, deadline_s=2)
+
+    assert (report.said, report.known) == (3, 0)
+    assert executed(node.ledger) == 3
+
+
 async def test_two_imports_at_once_say_everything_once(autojump_clock: Clock) -> None:
     ledger = MemoryLedger(GENESIS)
     nodes = [MemoryNode(ledger), MemoryNode(ledger)]
@@ -281,8 +298,12 @@ async def test_several_nodes_are_asked_and_only_receipts_believed() -> None:
     claims = liar(empty, receipts=lambda ids: [9, [["confirmed", None]] * len(ids)])
     forges = liar(empty, receipts=lambda ids: [9, [["confirmed", b"nonsense"]] * len(ids)])
     knows = MemoryNode(ledger)
+    mine = Draft(parts[0]).id(GENESIS.network, SIGNER.public_key, expiries(GENESIS, 0)[-1])
+    receipt = queries.receipt(ledger.reader, GENESIS, mine)
+    swaps = liar(empty, receipts=lambda ids: [9, [["confirmed", receipt]] * len(ids)])
 
     for nodes, count in (
+        ((swaps, empty, empty, empty), 0),
         ((empty, knows, empty, empty), 3),
         ((claims, knows, empty, empty), 3),
         ((forges, empty, knows, empty), 3),

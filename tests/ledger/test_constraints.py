@@ -32,6 +32,7 @@ def broken(text: str) -> list[int]:
 
 
 BACK = "wasStartedBy(a, e2, b, -) wasGeneratedBy(e1, a, -)"
+EMPTY = "entity(c, [prov:type='prov:EmptyCollection'])"
 T1, T2 = "2012-01-01T00:00:00", "2012-01-02T00:00:00"
 INVALID = [
     (22, f"activity(a, {T1}, -) activity(a, {T2}, -)"),
@@ -81,6 +82,7 @@ INVALID = [
         56,
         "entity(c, [prov:type='prov:EmptyCollection']) specializationOf(d, c) hadMember(d, e1)",
     ),
+    (56, f"{EMPTY} specializationOf(d, c) specializationOf(f, d) hadMember(f, e1)"),
     # Order: a derivation is the strict step, and something else leads back.
     (42, f"{E}wasDerivedFrom(e2, e1, -, -, -) wasDerivedFrom(e1, e2, -, -, -)"),
     (42, "entity(e1) wasDerivedFrom(e1, e1, -, -, -)"),

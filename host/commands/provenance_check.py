@@ -50,11 +50,12 @@ def command(file: Path | None, folder: Path | None, urls: tuple[str, ...], as_js
         valid = not violations
         click.echo(json.dumps({"valid": valid, "statements": len(statements), "violations": told}))
     else:
-        _say(violations, len(statements))
+        tell(violations, len(statements))
     return 1 if violations else 0
 
 
-def _say(violations: list[Violation], count: int) -> None:
+def tell(violations: list[Violation], count: int) -> None:
+    """For people: what is broken, and by what."""
     if not violations:
         click.echo(f"valid: {count:,} statements")
         return

@@ -61,7 +61,7 @@ def command(
             return 1
     text = WRITERS[chosen](statements)
     if output is None:
-        sys.stdout.write(text)
+        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
         return 0
     try:
         output.write_text(text, encoding="utf-8")
@@ -100,7 +100,12 @@ def _is_about(statement: Statement, wanted: set[str]) -> bool:
 
 
 def _form_of(output: Path | None) -> str:
-    suffixes = {"pn": "provn", "provx": "xml", "gv": "dot"}
-    suffix = output.suffix.lower().removeprefix(".") if output is not None else ""
-    form = suffixes.get(suffix, suffix)
-    return form if form in WRITERS else "provn"
+    """By the file's suffix; PROV-N for standard output.  Raises UserError."""
+    if output is None:
+        return "provn"
+    suffixes = {"pn": "provn", "provx": "xml", "gv": "dot", **{form: form for form in WRITERS}}
+    form = suffixes.get(output.suffix.lower().removeprefix("."))
+    if form is None:
+        known = ", ".join(f".{suffix}" for suffix in sorted(suffixes))
+        raise UserError(f"{output}: say which --format, or end the name with one of {known}")
+    return form

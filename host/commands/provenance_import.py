@@ -6,19 +6,24 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import trio
 
 from host.commands.options import Target, network_options
+from host.commands.provenance_check import tell
 from host.display import is_able_terminal
 from host.importers.guess import FORMS, Choices, read_source
 from host.importers.source import Source
 from host.ingest import Ingest, Report
 from host.progress import Bar
 from host.signals import one_error, until_stopped
+from ledger.applications.provenance import parse_statement
+from ledger.constraints import check_statements
 from ledger.errors import UnreachableError
+from ledger.keys import Signer
 from ledger.transaction import Operation
 
 LARGE_BYTES = 200_000
@@ -50,6 +55,12 @@ LARGE_BYTES = 200_000
     help="Only the last commits of a git history; all unless given.",
 )
 @click.option(
+    "--check",
+    "is_checked",
+    is_flag=True,
+    help="Send nothing, exit code 1, if the source by itself breaks PROV-CONSTRAINTS.",
+)
+@click.option(
     "--key",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -70,6 +81,7 @@ def command(
     form: str | None,
     signers: tuple[str, ...],
     commits_max: int | None,
+    is_checked: bool,
     key: Path | None,
     timeout_s: float,
     target: Target,
@@ -85,32 +97,49 @@ def command(
     if is_able_terminal(sys.stderr) and source.is_file() and source.stat().st_size > LARGE_BYTES:
         click.echo(f"reading {source} ...", err=True)
     found = read_source(source, Choices(form, signers, commits_max))
+    if is_checked:
+        found = replace(found, parts=list(found.parts))
+        if not _is_valid(found):
+            return 1
     began = time.monotonic()
     report = Report()
     with Bar(found.title, found.steps or found.total, hidden=as_json) as bar:
-        progress = _nothing if found.steps else bar.advance
-        parts = _counted(found.parts, bar) if found.steps else found.parts
-
-        async def put() -> bool:
-            async with target.client() as client:
-                ingest = Ingest(
-                    client, signer, deadline_s=timeout_s, progress=progress, report=report
-                )
-                await ingest.put(parts)
-                return True
-
-        try:
-            with one_error():
-                is_done = trio.run(until_stopped, put)
-        except UnreachableError as error:
-            raise UnreachableError(f"{error}; {_so_far(report)}") from None
-        except KeyboardInterrupt:
-            is_done = False
+        is_done = _put(found, target, signer, timeout_s=timeout_s, report=report, bar=bar)
     if not is_done:
         click.echo(f"interrupted: {_so_far(report)}", err=True)
         return 130
     _say(found, report, time.monotonic() - began, as_json=as_json)
     return 0
+
+
+def _is_valid(source: Source) -> bool:
+    statements = [parse_statement(each.body) for part in source.parts for each in part]
+    violations = check_statements(statements)
+    if violations:
+        tell(violations, len(statements))
+    return not violations
+
+
+def _put(
+    source: Source, target: Target, signer: Signer, *, timeout_s: float, report: Report, bar: Bar
+) -> bool:
+    """Whether it came to its end, without an interruption.  Raises UnreachableError, Fault."""
+    progress = _nothing if source.steps else bar.advance
+    parts = _counted(source.parts, bar) if source.steps else source.parts
+
+    async def put() -> bool:
+        async with target.client() as client:
+            ingest = Ingest(client, signer, deadline_s=timeout_s, progress=progress, report=report)
+            await ingest.put(parts)
+            return True
+
+    try:
+        with one_error():
+            return bool(trio.run(until_stopped, put))
+    except UnreachableError as error:
+        raise UnreachableError(f"{error}; {_so_far(report)}") from None
+    except KeyboardInterrupt:
+        return False
 
 
 def _nothing(count: int) -> None:

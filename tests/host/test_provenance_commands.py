@@ -589,6 +589,23 @@ def test_a_document_is_checked_and_the_rule_that_it_breaks_is_named(tmp_path: Pa
     assert call("provenance", "check").code == 2
 
 
+def test_an_import_that_is_checked_sends_nothing_that_is_invalid(
+    network: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "wrong.provn"
+    frame = "document\nprefix ex <urn:checked:>\nbundle ex:b\n{}\nendBundle\nendDocument"
+    path.write_text(frame.format("entity(ex:a)\nactivity(ex:a)"))
+
+    done = call("provenance", "import", "--network", network, "--check", path)
+
+    assert done.code == 1
+    assert "constraint 55 (entity-activity-disjoint) in bundle urn:checked:b" in done.out
+    assert "activity(ex:a, -, -)" in done.out
+    assert not [uri for uri in uris_on_ledger(network) if uri.startswith("urn:checked:")]
+    path.write_text(frame.format("entity(ex:a)"))
+    assert imported(network, path, "--check")["said"] == 1
+
+
 def test_a_ledger_is_checked_as_one_document(network: Path, tmp_path: Path) -> None:
     for name, line in (("one", "entity(c:x)"), ("two", "activity(c:x)")):
         path = tmp_path / f"{name}.provn"
@@ -629,9 +646,9 @@ def test_the_commands_of_the_guide_work_as_they_stand(
 
     ended = [call(*words[2:]).code for words in commands]
 
-    assert len(ended) == 10
+    assert len(ended) == 11
     # What other tests have put on this ledger contradicts itself.
-    assert ended[:-1] == [0] * 9
+    assert ended[:-1] == [0] * 10
     assert sorted((tmp_path / "clean.csv").read_text().split()) == ["a", "b"]
     entities = json.loads((tmp_path / "everything.json").read_text())["entity"]
     # Others have used the prefix for other names.
@@ -651,7 +668,10 @@ def test_an_export_says_what_it_wrote(network: Path, tmp_path: Path) -> None:
     (tmp_path / "a.provn").write_text(text)
     assert len(statements_of(read_document(tmp_path / "a.provn"))) == told.document["statements"]
     assert call("provenance", "export", "--network", network, "--json").code == 2
-    assert call("provenance", "export", "--network", network, "-o", "/nowhere/x").code == 2
+    for name in ("/nowhere/x.json", tmp_path / "x.svg"):
+        done = call("provenance", "export", "--network", network, "-o", name)
+        assert done.code == 2
+        done.error_line()
 
 
 def test_a_big_document_takes_many_transactions_and_pages(network: Path, tmp_path: Path) -> None:

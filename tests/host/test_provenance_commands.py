@@ -5,7 +5,6 @@ It has one node, which is quicker; that several are asked, and none believed, `t
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
@@ -30,14 +29,14 @@ from prov.tests.examples import primer_example
 from api.client import LedgerClient
 from host.commands.options import microseconds
 from host.home import read_genesis, read_private
-from host.importers.dsse import signed_bytes
-from host.importers.guess import Choices, guess, read_source
+from host.importers.guess import Choices, read_source
 from host.importers.prov_document import read_document, statements_of
 from host.ledger_statements import Said, all_statements
 from host.network import api_urls
 from ledger.errors import UserError
 from ledger.keys import Signer, scheme_named
 from tests.host.program import LIMIT_S, ROOT, Process, call, run, running_cluster
+from tests.host.sources import SLSA, envelope, event
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 GUIDE = (ROOT / "docs" / "provenance.md").read_text(encoding="utf-8")
@@ -299,249 +298,7 @@ def test_a_run_whose_input_is_missing_does_not_start(network: Path, tmp_path: Pa
     assert not trace.exists()
 
 
-# --- attestations ---
-
-SLSA = {
-    "_type": "https://in-toto.io/Statement/v1",
-    "subject": [{"name": "app", "digest": {"sha256": "ab" * 32}}],
-    "predicateType": "https://slsa.dev/provenance/v1",
-    "predicate": {
-        "buildDefinition": {
-            "buildType": "https://example.org/make",
-            "resolvedDependencies": [
-                {"uri": "git+https://example.org/src", "digest": {"gitCommit": "cd" * 20}},
-                {"name": "lib", "digest": {"sha256": "EF" * 32}},
-            ],
-        },
-        "runDetails": {
-            "builder": {"id": "https://example.org/builder"},
-            "metadata": {"invocationId": "run/1", "startedOn": "2026-01-01T00:00:00Z",
-                         "finishedOn": "2026-01-01T00:01:00Z"},
-        },
-    },
-}  # fmt: skip
-
-
-def envelope(statement: object, sign: Any, kind: str = "application/vnd.in-toto+json") -> str:
-    payload = json.dumps(statement).encode()
-    signatures = [
-        {"keyid": "", "sig": base64.b64encode(signature).decode()}
-        for signature in sign(signed_bytes(kind, payload))
-    ]
-    document = {"payloadType": kind, "payload": base64.b64encode(payload).decode()}
-    return json.dumps({**document, "signatures": signatures})
-
-
-@pytest.fixture
-def author() -> Signer:
-    return scheme_named("ed25519").signer(b"attestation author".ljust(32, b"\0"))
-
-
-def test_a_signed_attestation_is_imported_with_its_materials(
-    network: Path, tmp_path: Path, author: Signer
-) -> None:
-    path = tmp_path / "build.intoto.jsonl"
-    path.write_text(envelope(SLSA, lambda message: [author.sign(message)]) + "\n")
-    key = author.public_key.hex()
-
-    report = imported(network, path, "--signer", key)
-
-    assert report["source"] == "in-toto"
-    assert imported(network, path, "--signer", key)["said"] == 0
-    text = exported(network, tmp_path, "build:run/1").get_provn()
-    assert f"used(build:run/1, sha256:{'ef' * 32}" in text
-    assert f"used(build:run/1, artifact:gitCommit/{'cd' * 20}" in text
-    assert f"wasGeneratedBy(sha256:{'ab' * 32}, build:run/1, 2026-01-01T00:01:00+00:00)" in text
-    assert "wasAssociatedWith(build:run/1, builder:" in text
-    assert "https://example.org/builder" in exported(
-        network, tmp_path, "urn:x-builder:https://example.org/builder"
-    ).get_provn().replace("\\", "")
-    assert (
-        f"agent(key:ed25519/{key})" in exported(network, tmp_path, f"key:ed25519/{key}").get_provn()
-    )
-
-
-def test_a_key_of_cosign_counts_as_well(tmp_path: Path) -> None:
-    private = ec.generate_private_key(ec.SECP256R1())
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    pem = tmp_path / "cosign.pub"
-    pem.write_bytes(private.public_key().public_bytes(serialization.Encoding.PEM, form))
-    path = tmp_path / "a.json"
-    path.write_text(envelope(SLSA, lambda m: [private.sign(m, ec.ECDSA(hashes.SHA256()))]))
-
-    source = read_source(path, Choices(signers=[str(pem)]))
-
-    assert source.total > 5
-
-
-@pytest.mark.parametrize("version", ["v0.2", "link", "other"])
-def test_older_and_other_predicates_are_understood(
-    tmp_path: Path, author: Signer, version: str
-) -> None:
-    predicates = {
-        "v0.2": ("https://slsa.dev/provenance/v0.2",
-                 {"builder": {"id": "b"}, "materials": [{"uri": "u", "digest": {"sha1": "1"}}],
-                  "metadata": {"buildInvocationId": "i"}}),
-        "link": ("https://in-toto.io/attestation/link/v0.3",
-                 {"name": "step", "command": ["make", "all"],
-                  "materials": [{"name": "m", "digest": {"sha256": "12"}}]}),
-        "other": ("https://spdx.dev/Document", {"spdxVersion": "SPDX-2.3"}),
-    }  # fmt: skip
-    kind, predicate = predicates[version]
-    statement = {**SLSA, "predicateType": kind, "predicate": predicate}
-    path = tmp_path / "a.json"
-    path.write_text(envelope(statement, lambda message: [author.sign(message)]))
-
-    (part,) = read_source(path, Choices(signers=[author.public_key.hex()])).parts
-    text = b" ".join(operation.body for operation in part)
-
-    assert (b"used" in text) == (version != "other")
-    assert b"attestation:" in text
-
-
-def flipped(signature: bytes) -> bytes:
-    return bytes([signature[0] ^ 1]) + signature[1:]
-
-
-@pytest.mark.parametrize(
-    ("sign", "reason"),
-    [
-        (lambda key, message: [], "nobody has signed"),
-        (lambda key, message: [flipped(key.sign(message))], "none by a --signer"),
-        (lambda key, message: [key.sign(message + b"x")], "none by a --signer"),
-        (lambda key, message: [b"short"], "none by a --signer"),
-    ],
-)
-def test_an_attestation_that_nobody_named_has_signed_is_refused(
-    tmp_path: Path, author: Signer, sign: Any, reason: str
-) -> None:
-    path = tmp_path / "a.json"
-    path.write_text(envelope(SLSA, lambda message: sign(author, message)))
-
-    with pytest.raises(UserError, match=reason):
-        read_source(path, Choices(signers=[author.public_key.hex()]))
-
-
-def test_one_bad_attestation_keeps_its_whole_file_out(tmp_path: Path, author: Signer) -> None:
-    good = envelope(SLSA, lambda message: [author.sign(message)])
-    bad = envelope({**SLSA, "subject": []}, lambda message: [author.sign(b"")])
-    path = tmp_path / "a.jsonl"
-    path.write_text(good + "\n" + bad + "\n")
-
-    with pytest.raises(UserError, match="attestation 2: refused"):
-        read_source(path, Choices(signers=[author.public_key.hex()]))
-
-
-def test_the_payload_type_is_signed(tmp_path: Path, author: Signer) -> None:
-    document = json.loads(envelope(SLSA, lambda m: [author.sign(m)], kind="text/plain"))
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps({**document, "payloadType": "application/vnd.in-toto+json"}))
-
-    with pytest.raises(UserError, match="none by a --signer"):
-        read_source(path, Choices(signers=[author.public_key.hex()]))
-
-
-@pytest.mark.parametrize(
-    ("content", "signers", "reason"),
-    [
-        (json.dumps(SLSA), ["11" * 32], "nobody has signed"),
-        ('{"payload": "AA==", "payloadType": "x"}', ["11" * 32], "nobody has signed"),
-        ('{"payload": "*", "payloadType": "x"}', ["11" * 32], "no DSSE envelope"),
-        ('{"payload": "AA==", "payloadType": "x"}', [], "say whose attestations count"),
-        ('{"payload": "AA==", "payloadType": "x"}', ["nothing"], "public key is 64"),
-    ],
-)
-def test_what_proves_nothing_is_a_users_mistake(
-    tmp_path: Path, content: str, signers: list[str], reason: str
-) -> None:
-    path = tmp_path / "a.json"
-    path.write_text(content)
-
-    with pytest.raises(UserError, match=reason):
-        read_source(path, Choices(signers=signers))
-
-
-# --- OpenLineage ---
-
-
-def event(kind: str, identity: str, minute: int, **more: object) -> dict[str, object]:
-    return {
-        "eventType": kind,
-        "eventTime": f"2026-01-01T00:{minute:02d}:00Z",
-        "run": {"runId": identity},
-        "job": {"namespace": "etl", "name": "clean"},
-        "producer": "https://example.org/airflow",
-        **more,
-    }
-
-
-def test_lineage_events_tell_runs_data_sets_and_versions(network: Path, tmp_path: Path) -> None:
-    raw = {"namespace": "pg", "name": "raw"}
-    clean = {"namespace": "pg", "name": "clean",
-             "facets": {"version": {"datasetVersion": "7"}}}  # fmt: skip
-    parent = {"runId": "r2", "facets": {"parent": {"run": {"runId": "r1"}}}}
-    events = [
-        event("START", "r1", 0, inputs=[raw]),
-        event("COMPLETE", "r1", 5, inputs=[raw], outputs=[clean]),
-        event("START", "r2", 6, run=parent),
-        {"eventTime": "2026-01-01T00:00:00Z", "job": {"namespace": "etl", "name": "alone"}},
-        {"eventTime": "2026-01-01T00:00:00Z", "dataset": raw},
-    ]
-    path = tmp_path / "events.ndjson"
-    path.write_text("\n".join(map(json.dumps, events)) + "\n")
-
-    report = imported(network, path)
-
-    assert (report["source"], report["left_out"]) == ("openlineage", 1)
-    assert imported(network, path)["said"] == 0
-    text = exported(network, tmp_path, "openlineage:run/r1", "openlineage:run/r2").get_provn()
-    assert "activity(openlineage:run/r1, 2026-01-01T00:00:00+00:00, -" in text
-    assert "activity(openlineage:run/r1, -, 2026-01-01T00:05:00+00:00" in text
-    assert "used(openlineage:run/r1, openlineage:dataset/pg/raw, -)" in text
-    assert "wasGeneratedBy(openlineage:dataset/pg/clean@7, openlineage:run/r1, -)" in text
-    assert "wasStartedBy(openlineage:run/r2, -, openlineage:run/r1, -)" in text
-    # An event log grows: only the new event is sent.
-    with path.open("a") as file:
-        file.write(json.dumps(event("COMPLETE", "r2", 9)) + "\n")
-    assert len(imported(network, path)["transactions"]) == 1
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        ('{"eventTime": "x", "run": {"runId": "r"}, "eventType": "START"}', "event 1.*dateTime"),
-        ('{"eventTime": "x", "run": {"runId": "r"}, "eventType": "GO"}', "no such type of event"),
-        ('{"eventTime": "x"}\nnonsense', "line 2: this is no JSON object"),
-        ('{"eventTime": "x"}', "holds no OpenLineage event"),
-    ],
-)
-def test_events_that_make_no_sense_are_a_users_mistake(
-    tmp_path: Path, content: str, reason: str
-) -> None:
-    path = tmp_path / "events.json"
-    path.write_text(content)
-
-    with pytest.raises(UserError, match=reason):
-        read_source(path, Choices(form="openlineage"))
-
-
-# --- which form a source has, and validity ---
-
-
-def test_the_form_is_guessed_from_the_source(tmp_path: Path) -> None:
-    contents = {
-        "a.json": ('{"entity": {}}', "prov"),
-        "b.json": ('{"payloadType": "x"}', "in-toto"),
-        "c.jsonl": ('{"eventTime": "x"}\n{}', "openlineage"),
-        "d.json": ('[{"eventTime": "x"}]', "openlineage"),
-        "e.provn": ("document endDocument", "prov"),
-    }
-    for name, (content, form) in contents.items():
-        (tmp_path / name).write_text(content)
-        assert guess(tmp_path / name) == form
-    assert guess(tmp_path) == "directory"
-    (tmp_path / ".git").mkdir()
-    assert guess(tmp_path) == "git"
+# --- validity ---
 
 
 @pytest.mark.parametrize(
@@ -570,23 +327,6 @@ def test_a_wrong_source_is_exit_code_2(
 
     assert done.code == 2
     assert reason in done.error_line()
-
-
-def test_a_document_is_checked_and_the_rule_that_it_breaks_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "wrong.provn"
-    path.write_text(
-        "document\nprefix ex <urn:wrong:>\nactivity(ex:a)\nused(ex:b, ex:a, -)\nendDocument"
-    )
-
-    done = call("provenance", "check", path)
-    told = call("provenance", "check", path, "--json")
-
-    assert (done.code, told.code) == (1, 1)
-    shown = re.findall(r"```text\n(.*?)```", GUIDE, re.DOTALL)
-    assert done.out == shown[0]
-    (violation,) = told.document["violations"]
-    assert violation["statements"] == ["activity(ex:a, -, -)", "used(ex:b, ex:a, -)"]
-    assert call("provenance", "check").code == 2
 
 
 def test_an_import_that_is_checked_sends_nothing_that_is_invalid(
@@ -620,7 +360,7 @@ def test_a_ledger_is_checked_as_one_document(network: Path, tmp_path: Path) -> N
 
 
 def test_the_commands_of_the_guide_work_as_they_stand(
-    network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, author: Signer
+    network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In their order, in a folder that has what they name."""
     (block,) = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)

@@ -10,7 +10,7 @@ from api.view import json_ready
 from ledger import layout, queries
 from ledger.applications.provenance import NAME, VERSION, Provenance
 from ledger.batch import split_batch
-from ledger.block import Result
+from ledger.block import BlockHeader, Result
 from ledger.errors import DecodeFault, StorageError
 from ledger.genesis import Genesis
 from ledger.store import Reader
@@ -35,9 +35,8 @@ def page(reader: Reader, genesis: Genesis, start: Place, limit: int) -> dict[str
         header = queries.header(reader, height)
         if header is None:
             raise StorageError(f"the header of block {height} is missing; run an audit")
-        for position, found in _applied(reader, genesis, height, header.payload):
-            if (height, position) < start[:2]:
-                continue
+        least = start[1] if height == start[0] else 0
+        for position, found in _applied(reader, genesis, header, least):
             if scanned >= SCANNED_MAX:
                 return _page(rows, (height, position, 0))
             scanned += 1
@@ -70,14 +69,14 @@ def _page(rows: list[dict[str, Any]], place: Place | None) -> dict[str, Any]:
 
 
 def _applied(
-    reader: Reader, genesis: Genesis, height: int, payload: tuple[bytes, ...]
+    reader: Reader, genesis: Genesis, header: BlockHeader, least: int
 ) -> Iterator[tuple[int, Transaction]]:
-    """(position, transaction) of every transaction of a block that was applied."""
-    block = queries.block(reader, height)
+    """(position, transaction) of each that was applied, from a position of the block on."""
+    block = queries.block(reader, header.height)
     assert block is not None, "a block whose header is stored is stored"
     applied = {leaf.position for leaf in block.transactions if leaf.result == Result.APPLIED}
     position = -1
-    for digest in payload:
+    for digest in header.payload:
         stored = reader.get(layout.BATCH + digest)
         if stored is None:
             raise StorageError(f"batch {digest.hex()} is missing; run an audit")
@@ -85,7 +84,7 @@ def _applied(
             raws = split_batch(stored[queries.SIGNATURE_BYTES :], genesis.limits)[5]
             for raw in raws:
                 position += 1
-                if position in applied:
+                if position >= least and position in applied:
                     yield position, parse_transaction(raw)
         except DecodeFault as fault:
             raise StorageError(f"batch {digest.hex()} is damaged ({fault})") from fault

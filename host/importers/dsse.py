@@ -90,7 +90,7 @@ def _named(key: object, text: str) -> Signer:
 
 def signed_bytes(payload_type: str, payload: bytes) -> bytes:
     """The pre-authentication encoding: what a signature is over."""
-    kind = payload_type.encode()
+    kind = payload_type.encode(errors="surrogatepass")
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 

@@ -228,5 +228,5 @@ def _text(value: Any) -> str:
 
 def _local(text: str) -> str:
     """Text as the local part of a name."""
-    local = quote(text, safe="/:@+=")
-    return local if len(local) <= NAME_CHARS_MAX else hashlib.sha256(text.encode()).hexdigest()
+    local = quote(text, safe="/:@+=", errors="replace")
+    return local if len(local) <= NAME_CHARS_MAX else hashlib.sha256(local.encode()).hexdigest()

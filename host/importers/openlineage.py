@@ -108,7 +108,7 @@ def _dataset(dataset: Any) -> tuple[str, list[Statement]]:
     version = _text(_at(_at(_at(dataset, "facets"), "version"), "datasetVersion"))
     if not version:
         return whole, made
-    one = f"{whole}@{quote(version, safe='')}"
+    one = f"{whole}@{quote(version, safe='', errors='replace')}"
     made.append(_make("entity", one, {}, {"openlineage:datasetVersion": version}))
     pair = {"specificEntity": one, "generalEntity": whole}
     made.append(_make("specializationOf", "", pair))
@@ -123,7 +123,7 @@ def _make(
 
 
 def _name(*parts: str) -> str:
-    return "openlineage:" + "/".join(quote(part, safe=":@+=") for part in parts)
+    return "openlineage:" + "/".join(quote(part, safe=":@+=", errors="replace") for part in parts)
 
 
 def _at(value: Any, *names: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +234,51 @@ def test_a_document_is_checked_and_the_rule_that_it_breaks_is_named(tmp_path: Pa
     (violation,) = told.document["violations"]
     assert violation["statements"] == ["activity(ex:a, -, -)", "used(ex:b, ex:a, -)"]
     assert call("provenance", "check").code == 2
+
+
+# --- what others write may be anything ---
+
+ANYTHING = [None, -1, "", "\ud800", "x" * 3_000, [None], {"": ""}]
+START = event(
+    "START",
+    "r",
+    1,
+    inputs=[{"namespace": "a", "name": "b", "facets": {"version": {"datasetVersion": "1"}}}],
+    outputs=[{"namespace": "a", "name": "c"}],
+)
+
+
+def replaced(whole: Any) -> Iterator[Any]:
+    """The document with each part of it replaced by each of anything."""
+    yield from ANYTHING
+    parts = whole.items() if isinstance(whole, dict) else enumerate(whole)
+    for key, part in list(parts) if isinstance(whole, (dict, list)) else []:
+        for other in replaced(part) if isinstance(part, (dict, list)) else ANYTHING:
+            changed = whole.copy()
+            changed[key] = other
+            yield changed
+
+
+@pytest.mark.parametrize("form", ["statement", "envelope", "event"])
+def test_documents_of_any_shape_are_statements_or_a_users_mistake(
+    tmp_path: Path, author: Signer, form: str
+) -> None:
+    path = tmp_path / "any.json"
+    signers = [author.public_key.hex()]
+    sealed = json.loads(envelope(SLSA, lambda message: [author.sign(message)]))
+    whole = {"statement": SLSA, "envelope": sealed, "event": START}[form]
+    ended = {"statements": 0, "mistake": 0}
+
+    for changed in replaced(whole):
+        if form == "statement":
+            path.write_text(envelope(changed, lambda message: [author.sign(message)]))
+        else:
+            path.write_text(json.dumps(changed))
+        choices = Choices("openlineage") if form == "event" else Choices("in-toto", signers)
+        try:
+            assert statements_in(read_source(path, choices))
+            ended["statements"] += 1
+        except UserError:
+            ended["mistake"] += 1
+
+    assert min(ended.values()) > 0 or form == "envelope"

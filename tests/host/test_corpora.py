@@ -1,6 +1,6 @@
 """The published PROV corpora, in the forms that they come in: what is read, imported, written back.
 
-The default suite takes every eighth document; `-m slow` takes all.  docs/provenance.md has the
+The default suite takes every sixteenth document; `-m slow` takes all.  docs/provenance.md has the
 same numbers, which `test_the_document_has_these_numbers` compares.
 """
 
@@ -39,7 +39,7 @@ EXPECTED = {
 """(documents, read by `prov`, imported, equal after the ledger and after each form of export)."""
 SPLIT = {"example_33.xml"}
 """One membership of three members, which becomes three statements."""
-SAMPLE = 8
+SAMPLE = 16
 
 
 def files(name: str) -> list[Path]:

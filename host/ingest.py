@@ -67,13 +67,14 @@ class Draft:
     def __init__(self, operations: list[Operation], attempt: int = 0) -> None:
         self.operations = operations
         self.attempt = attempt
-        self._root = operations_root(tuple(operation.row() for operation in operations))
-        seed = NONCE_DOMAIN + self._root + bytes([attempt])
+        self.root = operations_root(tuple(operation.row() for operation in operations))
+        seed = NONCE_DOMAIN + self.root + bytes([attempt])
         self.nonce = int.from_bytes(hashlib.sha256(seed).digest()[:NONCE_BYTES], "big")
 
     def id(self, network: bytes, sender: bytes, expiry: int) -> bytes:
+        """Of the transaction, which `sign` makes."""
         count = len(self.operations)
-        header = (VERSION, network, sender, self.nonce, expiry, count, self._root)
+        header = (VERSION, network, sender, self.nonce, expiry, count, self.root)
         return hashlib.sha256(encode(header)).digest()
 
     def sign(self, signer: Signer, network: bytes, expiry: int) -> Transaction:
@@ -124,9 +125,9 @@ class Ingest:
 
     def _distinct(self, drafts: list[Draft]) -> list[Draft]:
         """Each once: a source may say the same thing twice."""
-        kept: dict[int, Draft] = {}
+        kept: dict[bytes, Draft] = {}
         for draft in drafts:
-            if kept.setdefault(draft.nonce, draft) is not draft:
+            if kept.setdefault(draft.root, draft) is not draft:
                 self.report.known += len(draft.operations)
                 self._progress(len(draft.operations))
         return list(kept.values())

@@ -37,11 +37,16 @@ class Run:
     """What happened."""
 
     words: tuple[str, ...]
+    """The command and its arguments."""
     started: datetime
     ended: datetime
+    """Both by this machine's clock, in UTC."""
     exit_status: int
+    """As a shell gives it."""
     inputs: tuple[Content, ...]
+    """As they were before the command ran."""
     outputs: tuple[Content, ...]
+    """Those that were there when it had ended."""
 
 
 @click.command(

@@ -114,6 +114,22 @@ async def test_one_source_may_say_a_thing_twice(
     assert executed(ledger) == 17
 
 
+async def test_two_parts_whose_nonces_collide_are_both_said(
+    autojump_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nonces so short that some of sixty parts share one."""
+    monkeypatch.setattr(ingest, "NONCE_BYTES", 1)
+    monkeypatch.setattr(ingest, "ATTEMPTS", 10)
+    ledger = MemoryLedger(GENESIS)
+    parts = parts_of("a", 60)
+    assert len({Draft(part).nonce for part in parts}) < 60
+
+    report = await put(parts, MemoryNode(ledger), deadline_s=2)
+
+    assert (report.said, report.known) == (60, 0)
+    assert executed(ledger) == 60
+
+
 async def test_an_interrupted_import_goes_on(
     autojump_clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from api import describe, openapi, requests
+from api import describe, openapi, requests, statements
 from api.limits import BLOCKS_A_PAGE, RECEIPTS_MAX, ROWS_A_PAGE, TRANSACTIONS_MAX, ApiLimits
 from api.lookup import Lookup
 from api.metrics import exposition
@@ -284,6 +284,17 @@ async def _statements(api: Api, request: Request) -> Response:
     return JSONResponse(found)
 
 
+async def _all_statements(api: Api, request: Request) -> Response:
+    names = (("height", 1), ("position", 0), ("operation", 0))
+    height, position, operation = (query_number(request, name, first) for name, first in names)
+    limit = query_number(request, "limit", ROWS_A_PAGE)
+    place = (height, position, operation)
+    found = await api.node.read(
+        lambda reader: statements.page(reader, api.node.genesis, place, limit)
+    )
+    return JSONResponse(found)
+
+
 # --- the node ---
 
 
@@ -332,6 +343,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v1/evidence", _evidence),
     ("GET", "/v1/records/{digest}", _records),
     ("GET", "/v1/statements", _statements),
+    ("GET", "/v1/provenance/statements", _all_statements),
     ("GET", "/v1/status", _status),
     ("GET", "/v1/genesis", _genesis),
     ("GET", "/v1/stream", _stream),

@@ -136,6 +136,45 @@ class LedgerClient:
         path = f"/v1/transactions/{identity.hex()}/receipt?operation={operation}"
         return await self._first_good(path, check)
 
+    async def proven(self, ids: Sequence[bytes]) -> dict[bytes, Verified]:
+        """Those of the transactions that the ledger has, each proven by its receipt.
+
+        f+1 nodes are asked, of which one is honest; what is missing may still be on its way.
+        Raises UnreachableError where too few answer to say that something is missing.
+        """
+        found: dict[bytes, Verified] = {}
+        open_ids = list(ids)
+        needed = min(self._faults + 1, len(self.urls))
+        for url in self.urls:
+            if not open_ids or not needed:
+                break
+            try:
+                for start in range(0, len(open_ids), RECEIPTS_MAX):
+                    group = open_ids[start : start + RECEIPTS_MAX]
+                    found |= self._checked(group, await self._asking.receipts(url, group))
+            except (UnreachableError, Fault):
+                # It is down, or sends what proves nothing: ask another.
+                continue
+            needed -= 1
+            open_ids = [identity for identity in open_ids if identity not in found]
+        if open_ids and needed:
+            raise UnreachableError(f"too few nodes answer at {', '.join(self.urls)}")
+        return found
+
+    def _checked(
+        self, ids: Sequence[bytes], answer: tuple[int, list[tuple[str, bytes | None]]]
+    ) -> dict[bytes, Verified]:
+        """What a page of receipts proves.  Raises Fault where one of them proves nothing."""
+        found = {}
+        for identity, (_, raw) in zip(ids, answer[1], strict=True):
+            if raw is None:
+                continue
+            verified = self.light.check_receipt(raw)
+            if verified.transaction != identity:
+                raise ProofFault("receipt.other", "the node sent another transaction's receipt")
+            found[identity] = verified
+        return found
+
     async def checkpoint(self) -> CertifiedLog:
         """The latest certified log of the first node that answers, checked.
 

@@ -14,6 +14,9 @@ BLOCKS_A_PAGE = 100
 ROWS_A_PAGE = 1_000
 """Records or statements of one answer."""
 
+SCANNED_MAX = 20_000
+"""Transactions looked through for one page of statements: half a second of a reader thread."""
+
 
 @dataclass(frozen=True, slots=True)
 class ApiLimits:

@@ -228,6 +228,17 @@ PATHS: dict[str, dict[str, Schema]] = {
             LIMIT,
         )
     },
+    "/v1/provenance/statements": {
+        "get": _operation(
+            "allStatements",
+            "Every confirmed provenance statement, a page at a time.",
+            {"200": _json("In the order of the ledger.", "StatementPage"), **REFUSED},
+            _query("height", "Where the page begins, as `next` of the page before says."),
+            _query("position", "Of the transaction in the block.", {**WHOLE, "default": 0}),
+            _query("operation", "Of the statement.", {**WHOLE, "default": 0}),
+            LIMIT,
+        )
+    },
     "/v1/status": {
         "get": _operation(
             "status", "Where the node stands.", {"200": _json("Now.", "NodeStatus"), **REFUSED}

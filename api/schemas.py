@@ -156,6 +156,33 @@ SCHEMAS: dict[str, Schema] = {
     "Statements": record_of(
         {"identifier": WORD, "total": WHOLE, "statements": list_of(record_of(_place))}
     ),
+    "StatementPage": record_of(
+        {
+            "statements": list_of(
+                record_of(
+                    {
+                        "id": DIGEST,
+                        "operation": WHOLE,
+                        "height": WHOLE,
+                        "timestamp_ms": WHOLE,
+                        "sender": DIGEST,
+                        "kind": WORD,
+                        "bundle": WORD,
+                        "identifier": WORD,
+                        "arguments": {"type": "object"},
+                        "attributes": list_of({"type": "object"}),
+                        "namespaces": {"type": "object"},
+                    }
+                )
+            ),
+            "next": {
+                "oneOf": [
+                    {"type": "null"},
+                    record_of({"height": WHOLE, "position": WHOLE, "operation": WHOLE}),
+                ]
+            },
+        }
+    ),
     "NodeStatus": record_of(
         {
             "name": WORD,

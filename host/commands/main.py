@@ -6,12 +6,12 @@ start, 130 interrupted.  Every error is one line on standard error.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import Any
 
 import click
 
+from host.commands.lazy import LazyGroup
 from ledger.errors import Fault, LedgerError, StorageError, UnreachableError, UserError
 
 COMMANDS = {
@@ -22,6 +22,7 @@ COMMANDS = {
     "status": "Show where the nodes of a network stand.",
     "submit": "Submit a file's digest, or many operations, and wait for confirmation.",
     "get": "Show a transaction, or the provenance statements about an identifier.",
+    "provenance": "Put where data came from on the ledger, take it off, judge it.",
     "receipt": "Write a transaction's receipt to a file.",
     "evidence": "Collect what nodes hold against validators in a file.",
     "fork": "Fork a simulated ledger on purpose, and write the evidence.",
@@ -34,23 +35,9 @@ COMMANDS = {
 """Name and help of every command, so that listing them imports none."""
 
 
-class _Lazy(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"host.commands.{cmd_name}")
-        command: click.Command = module.command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 def cli() -> None:
     """A distributed ledger node: pluggable BFT consensus, proofs anyone can check offline.
 
@@ -73,6 +60,12 @@ def run(arguments: list[str] | None = None) -> int:
         click.echo("interrupted", err=True)
         return 130
     except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        return 130
+    except BaseExceptionGroup as group:
+        # Ctrl-C while several tasks run arrives in a group of its own.
+        if group.split(KeyboardInterrupt)[1] is not None:
+            raise
         click.echo("interrupted", err=True)
         return 130
     except click.ClickException as error:

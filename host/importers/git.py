@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
+from host.importers.source import Source
 from ledger.applications.provenance import STRING, Statement, make_statement
 from ledger.errors import UserError
 from ledger.transaction import Operation
@@ -75,8 +76,23 @@ def history(
     Raises UserError at once where there is no git, no repository or no commit; the operations
     themselves are made one commit at a time.
     """
-    _run(repository, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    _output(repository, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     return _history(repository, commits_max)
+
+
+def source(repository: Path, *, commits_max: int | None = None) -> Source:
+    """The whole history of HEAD, a part a commit, or its last commits.  Raises UserError.
+
+    A commit's statements are the same in every import of the whole history, whatever is committed
+    later; of the first of the last ones they are not, since what is older is not named.
+    """
+    _output(repository, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    counted = _output(repository, "rev-list", "--count", "HEAD")
+    count = min(int(counted), commits_max or int(counted))
+    if _output(repository, "rev-parse", "--is-shallow-repository") == "true":
+        raise UserError(f"{repository} is a shallow clone; run git fetch --unshallow first")
+    parts = (operations for _, operations in _history(repository, count))
+    return Source("git", f"{count} commits of {repository.resolve().name}", parts, steps=count)
 
 
 def _history(repository: Path, commits_max: int) -> Iterator[tuple[str, list[Operation]]]:
@@ -93,7 +109,6 @@ class _Story:
         self._blobs = blobs
         self._versions: dict[tuple[bytes, str], str] = {}
         """(path, blob) to the name of the latest version with that content."""
-        self._agents: set[str] = set()
         self._commits: set[str] = set()
 
     def tell(self, commit: Commit) -> list[Operation]:
@@ -110,9 +125,8 @@ class _Story:
             {"startTime": commit.authored, "endTime": commit.committed},
             {"prov:label": commit.subject[:SUBJECT_CHARS_MAX]},
         )
-        if agent not in self._agents:
-            self._agents.add(agent)
-            yield _statement("agent", agent, {}, {"prov:label": commit.author})
+        # Said with every commit: whose is the first depends on what else is in the history.
+        yield _statement("agent", agent, {}, {"prov:label": commit.author})
         yield _statement("wasAssociatedWith", "", {"activity": name, "agent": agent})
         for parent in commit.parents:
             if parent in self._commits:
@@ -287,7 +301,8 @@ def _command(repository: Path, *arguments: str) -> list[str]:
     return ["git", "-C", str(repository), *arguments]
 
 
-def _run(repository: Path, *arguments: str) -> None:
+def _output(repository: Path, *arguments: str) -> str:
+    """What git says, without the end of the line.  Raises UserError."""
     try:
         done = subprocess.run(
             _command(repository, *arguments), capture_output=True, check=False, text=True
@@ -298,3 +313,4 @@ def _run(repository: Path, *arguments: str) -> None:
         said = done.stderr.strip().splitlines()
         why = said[0] if said else "it has no commit"
         raise UserError(f"{repository} has no git history to import: {why}")
+    return done.stdout.strip()

@@ -1,6 +1,7 @@
 """PROV documents: read in any form that the `prov` package knows, and written back from the ledger.
 
-A document becomes one statement per record, in its order, with whatever bundle the record is in.
+A document becomes one statement per record, in its order, with whatever bundle the record is in;
+a membership that names several members becomes one statement for each.
 What does not survive: an empty bundle, prefixes that nothing uses, and how a number or a time was
 spelt.  A document that the `prov` package could read only by dropping or changing a part of it is
 refused.
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,17 @@ FORMATS = {
 }
 """File name suffix to the name that the `prov` package has for the form."""
 
+_UNREADABLE = (
+    prov.Error,
+    ProvFutureRejectionWarning,
+    UserWarning,
+    ValueError,
+    TypeError,
+    LookupError,
+    SyntaxError,
+)
+"""Readers of four forms, three of them on top of other parsers: no narrower set is promised."""
+
 
 def read_document(path: Path) -> ProvDocument:
     """The PROV document in a file, by its suffix.  Raises UserError."""
@@ -60,11 +72,12 @@ def read_document(path: Path) -> ProvDocument:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", ProvFutureRejectionWarning)
+            # "... will be ignored": what would be lost is not imported.
+            warnings.simplefilter("error", UserWarning)
             document = prov.read(path, format=form)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except (prov.Error, ProvFutureRejectionWarning, ValueError, TypeError, LookupError) as error:
-        # Readers of four forms, three of them on top of other parsers: no narrower set is promised.
+    except _UNREADABLE as error:
         raise UserError(f"{path} is no {form} document: {error}") from error
     assert isinstance(document, ProvDocument)
     return document
@@ -88,12 +101,12 @@ def to_operations(document: ProvDocument) -> list[Operation]:
 def statements_of(document: ProvDocument) -> list[Statement]:
     """The document's records as statements.  Raises UserError for one that PROV-DM forbids."""
     names = _Names()
-    made = []
+    made: list[Statement] = []
     for container in (document, *document.bundles):
         bundle = names.text(container.identifier) if container.identifier else ""
         for record in container.get_records():
             try:
-                made.append(_statement_of(record, bundle, names))
+                made += _statements_of(record, bundle, names)
             except Fault as fault:
                 raise UserError(f"cannot take {record}: {fault}") from fault
     return made
@@ -121,23 +134,31 @@ class _Names:
         return f"{prefix}:{name.localpart}"
 
 
-def _statement_of(record: ProvRecord, bundle: str, names: _Names) -> Statement:
-    arguments = {
-        name.localpart: _time_text(value) if name.localpart in TIMES else names.text(value)
-        for name, value in record.formal_attributes
-        if value is not None
-    }
-    attributes = [
-        (names.text(name), *_typed_text(value, names)) for name, value in record.extra_attributes
-    ]
-    return make_statement(
-        PROV_N_MAP[record.get_type()],
-        names.text(record.identifier) if record.identifier else "",
-        namespaces=names.namespaces,
-        arguments=arguments,
-        attributes=attributes,
-        bundle=bundle,
-    )
+def _statements_of(record: ProvRecord, bundle: str, names: _Names) -> Iterator[Statement]:
+    """One statement; of a membership one for each member that it names."""
+    arguments: dict[str, list[str]] = {}
+    for name, value in record.attributes:
+        if name in record.FORMAL_ATTRIBUTES:
+            text = _time_text(value) if name.localpart in TIMES else names.text(value)
+            arguments.setdefault(name.localpart, []).append(text)
+    kind = PROV_N_MAP[record.get_type()]
+    members = sorted(arguments["entity"]) if kind == "hadMember" and "entity" in arguments else []
+    for argument, values in arguments.items():
+        if len(values) > 1 and not (members and argument == "entity"):
+            raise Fault("provenance.argument", f"{len(values)} values for {argument}")
+    for member in members or [""]:
+        chosen = {name: values[0] for name, values in arguments.items()}
+        yield make_statement(
+            kind,
+            names.text(record.identifier) if record.identifier else "",
+            namespaces=names.namespaces,
+            arguments={**chosen, "entity": member} if member else chosen,
+            attributes=[
+                (names.text(name), *_typed_text(value, names))
+                for name, value in record.extra_attributes
+            ],
+            bundle=bundle,
+        )
 
 
 def _time_text(value: datetime) -> str:
@@ -184,7 +205,7 @@ def from_statements(statements: Iterable[Statement]) -> ProvDocument:
             for name, value in statement.arguments
         ]
         attributes = [
-            (_qualified(statement, name), _value_of(statement, value, datatype))
+            (_qualified(statement, name), _value_of(statement, value, datatype, document))
             for name, value, datatype in statement.attributes
         ]
         identifier = _qualified(statement, statement.identifier) if statement.identifier else None
@@ -198,11 +219,43 @@ def to_provn(statements: Iterable[Statement]) -> str:
     return from_statements(statements).get_provn()
 
 
+def to_provn_line(statement: Statement) -> str:
+    """One statement in PROV-N, without the prefixes that it uses."""
+    container = from_statements([statement])
+    document = next(iter(container.bundles), container)
+    return next(iter(document.get_records())).get_provn()
+
+
 def to_json(statements: Iterable[Statement]) -> str:
     """The statements as a PROV-JSON document."""
     text = from_statements(statements).serialize(format="json")
     assert text is not None, "without a destination, serialize gives text"
     return json.dumps(json.loads(text), indent=2) + "\n"
+
+
+def to_xml(statements: Iterable[Statement]) -> str:
+    """The statements as a PROV-XML document."""
+    text = from_statements(statements).serialize(format="xml")
+    assert text is not None, "without a destination, serialize gives text"
+    return text
+
+
+def to_dot(statements: Iterable[Statement]) -> str:
+    """The statements as a picture in Graphviz's language."""
+    # Only here: pydot takes a tenth of a second to import.
+    from prov.dot import prov_to_dot
+
+    text: str = prov_to_dot(from_statements(statements)).to_string()
+    return text
+
+
+WRITERS: dict[str, Callable[[Iterable[Statement]], str]] = {
+    "provn": to_provn,
+    "json": to_json,
+    "xml": to_xml,
+    "dot": to_dot,
+}
+"""By the word for --format."""
 
 
 def _qualified(statement: Statement, name: str) -> QualifiedName:
@@ -211,12 +264,16 @@ def _qualified(statement: Statement, name: str) -> QualifiedName:
     return QualifiedName(Namespace(prefix, uri), local)
 
 
-def _value_of(statement: Statement, value: str, datatype: str) -> Any:
+def _value_of(statement: Statement, value: str, datatype: str, document: ProvDocument) -> Any:
     if datatype == STRING:
         return value
     if datatype == QUALIFIED_NAME:
         return _qualified(statement, value)
     if datatype.startswith("@"):
         return Literal(value, langtag=datatype[1:])
+    name = _qualified(statement, datatype)
+    if name.namespace.prefix not in PREDEFINED:
+        # The package declares by itself the prefixes of names, but not those of datatypes.
+        name = document.add_namespace(name.namespace)[name.localpart]
     # The package turns this into a number, a truth value, a time or an identifier where it can.
-    return Literal(value, _qualified(statement, datatype))
+    return Literal(value, name)

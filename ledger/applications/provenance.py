@@ -19,7 +19,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
+
+import msgpack
 
 from ledger import encoding, layout
 from ledger.applications.interface import PLACE_BYTES, Application, Origin, State, StateReader
@@ -32,6 +34,9 @@ NAME = "provenance"
 VERSION = 1
 STATEMENT_BYTES_MAX = 60_000
 """Leaves room for the transaction around it within 65,535 bytes."""
+KIND_CHARS_MAX = 32
+"""Of a kind, or of an argument's name."""
+ARGUMENTS_MAX = 5
 NAMESPACES_MAX = 64
 ATTRIBUTES_MAX = 512
 QUALIFIED_NAME_CHARS_MAX = 2_048
@@ -81,6 +86,8 @@ KINDS: dict[str, Kind] = {
 TIMES = ("time", "startTime", "endTime")
 """Arguments that are an xsd:dateTime; every other one names a thing."""
 
+_TEXT_ALONE = {str}
+
 _date_time = re.compile(
     r"-?[0-9]{4,9}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
     r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,12})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])?"
@@ -93,11 +100,11 @@ _control = re.compile(r"[\x00-\x1f\x7f]")
 _name = encoding.text(QUALIFIED_NAME_CHARS_MAX)
 _value = encoding.text(STATEMENT_BYTES_MAX)
 shape = encoding.row(
-    encoding.text(32, low=1),
+    encoding.text(KIND_CHARS_MAX, low=1),
     _name,
     encoding.array(encoding.row(_name, _name), NAMESPACES_MAX),
     _name,
-    encoding.array(encoding.row(encoding.text(32, low=1), _name), 5),
+    encoding.array(encoding.row(encoding.text(KIND_CHARS_MAX, low=1), _name), ARGUMENTS_MAX),
     encoding.array(encoding.row(_name, _value, _name), ATTRIBUTES_MAX),
 )
 
@@ -194,7 +201,9 @@ def parse_statement(body: bytes) -> Statement:
 
     Raises DecodeFault.
     """
-    fields = encoding.decode(body, shape, size_max=STATEMENT_BYTES_MAX, what="statement")
+    fields = _plain_fields(body)
+    if fields is None:
+        fields = encoding.decode(body, shape, size_max=STATEMENT_BYTES_MAX, what="statement")
     statement = Statement(*fields)
     kind = KINDS.get(statement.kind)
     if kind is None:
@@ -205,6 +214,49 @@ def parse_statement(body: bytes) -> Statement:
     _check_namespaces(statement)
     _check_attributes(statement)
     return statement
+
+
+def _plain_fields(body: bytes) -> tuple[Any, ...] | None:
+    """What `encoding.decode` gives, in a third of its time; None for what is not plain enough.
+
+    Plain is what nearly every statement is: short and ASCII.  Nothing is refused here, so that each
+    mistake has one reason, which the decoder names.
+    """
+    if len(body) > STATEMENT_BYTES_MAX:
+        return None
+    try:
+        row = msgpack.unpackb(
+            body,
+            raw=False,
+            use_list=False,
+            max_array_len=ATTRIBUTES_MAX,
+            max_map_len=0,
+            max_ext_len=0,
+        )
+    except (ValueError, TypeError, RecursionError):
+        return None
+    if type(row) is not tuple or len(row) != 6:
+        return None
+    kind, bundle, namespaces, identifier, arguments, attributes = row
+    texts = [kind, bundle, identifier]
+    for rows, width in ((namespaces, 2), (arguments, 2), (attributes, 3)):
+        if type(rows) is not tuple:
+            return None
+        for part in rows:
+            if type(part) is not tuple or len(part) != width:
+                return None
+            texts += part
+    is_plain = (
+        len(namespaces) <= NAMESPACES_MAX
+        and len(arguments) <= ARGUMENTS_MAX
+        and set(map(type, texts)) == _TEXT_ALONE
+        and 0 < len(kind) <= KIND_CHARS_MAX
+        and all(0 < len(name) <= KIND_CHARS_MAX for name, _ in arguments)
+        and max(map(len, texts)) <= QUALIFIED_NAME_CHARS_MAX
+        and "".join(texts).isascii()
+        and encode(row) == body
+    )
+    return row if is_plain else None
 
 
 def _check_arguments(statement: Statement, kind: Kind) -> None:
@@ -222,9 +274,12 @@ def _check_arguments(statement: Statement, kind: Kind) -> None:
 def _check_namespaces(statement: Statement) -> None:
     declared = [prefix for prefix, _ in statement.namespaces]
     used = set()
-    for name in statement.names():
+    names = list(statement.names())
+    # One search over all of them is quicker, and nearly always enough.
+    may_have_control = _control.search("".join(names)) is not None
+    for name in names:
         prefix, colon, local = name.partition(":")
-        if not colon or _control.search(local):
+        if not colon or (may_have_control and _control.search(local)):
             raise DecodeFault("provenance.name", "not a qualified name")
         if prefix not in PREDEFINED:
             used.add(prefix)

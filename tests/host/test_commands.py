@@ -15,13 +15,19 @@ import msgpack
 import psutil
 import pytest
 
-from host.commands import main
+from host.commands import main, provenance
 from host.home import read_genesis
 from ledger.errors import Fault
 from ledger.light import LightClient
 from tests.host.program import LIMIT_S, Process, call, run, running_cluster
 
 PRIVATE = stat.S_IRUSR | stat.S_IWUSR
+ALL_COMMANDS = [
+    *main.COMMANDS,
+    "keys new",
+    "keys show",
+    *(f"provenance {name}" for name in provenance.COMMANDS),
+]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +64,7 @@ def receipt(network: Path, recorded: str, tmp_path_factory: pytest.TempPathFacto
 # --- without a network ---
 
 
-@pytest.mark.parametrize("name", [*main.COMMANDS, "keys new", "keys show"])
+@pytest.mark.parametrize("name", ALL_COMMANDS)
 def test_every_command_has_help_with_an_example(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,14 +73,21 @@ def test_every_command_has_help_with_an_example(
     said = capsys.readouterr().out
     assert code == 0
     assert f"Example: python node.py {name} " in said or name == "keys"
-    assert "--json" in said or name == "keys"
+    assert "--json" in said or name in ("keys", "provenance")
 
 
 def test_the_list_of_commands_is_the_folder_of_commands() -> None:
     folder = Path(main.__file__).parent
-    shared = {"__init__", "main", "options", "sim_plugins"}
+    shared = {"__init__", "lazy", "main", "options", "sim_plugins"}
+    stems = {path.stem for path in folder.glob("*.py")} - shared
+    of_provenance = {stem for stem in stems if stem.startswith("provenance_")}
 
-    assert {path.stem for path in folder.glob("*.py")} - shared == set(main.COMMANDS)
+    assert stems - of_provenance == set(main.COMMANDS)
+    assert of_provenance == {
+        f"provenance_{name}"
+        for name, entry in provenance.COMMANDS.items()
+        if isinstance(entry, str)
+    }
 
 
 @pytest.mark.parametrize(

@@ -291,6 +291,7 @@ def test_a_history_tells_who_made_which_version_from_what(repository: Repository
         ],
         "second": [
             f"activity git:commit/{second} 2023-11-15T00:13:20+00:00 2023-11-15T00:14:20+00:00",
+            "agent person:ann@example.org",
             "wasAssociatedWith person:ann@example.org",
             f"wasInformedBy git:commit/{second} git:commit/{first}",
             f"entity git:file/{second}/a",
@@ -342,7 +343,7 @@ def test_a_merge_derives_what_differs_from_every_parent(repository: Repository) 
     story = told(repository)
 
     assert set(story) == {"base", "side", "main", "merge"}
-    assert story["merge"][2:] == [
+    assert story["merge"][3:] == [
         f"wasInformedBy git:commit/{merge} git:commit/{main}",
         f"wasInformedBy git:commit/{merge} git:commit/{side}",
         f"entity git:file/{merge}/a",

@@ -67,7 +67,7 @@ async def read_ids(request: Request, limits: ApiLimits, count_max: int) -> list[
 async def _read_list(request: Request, limits: ApiLimits, name: str, count_max: int) -> list[bytes]:
     body = await read_body(request, limits)
     if is_msgpack(request):
-        items = _unpack(body)
+        items = unpack_list(body)
     else:
         items = [_from_text(item, name) for item in _json_list(body, name)]
     if not 1 <= len(items) <= count_max:
@@ -75,7 +75,7 @@ async def _read_list(request: Request, limits: ApiLimits, name: str, count_max: 
     return items
 
 
-def _unpack(body: bytes) -> list[bytes]:
+def unpack_list(body: bytes) -> list[bytes]:
     try:
         items: Any = msgpack.unpackb(
             body, raw=False, max_array_len=TRANSACTIONS_MAX, max_map_len=0, max_ext_len=0

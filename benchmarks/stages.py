@@ -115,7 +115,8 @@ class Walk:
                     self._execute()
         while self._pool.waiting:
             self._spread()
-        self._execute()
+        if self._pool.held:
+            self._execute()
 
     def _take(self, body: bytes) -> None:
         raws = self.watch.time("read the request", lambda: requests.unpack_list(body))

@@ -43,6 +43,8 @@ PAST_MAX = 10_000
 """Batches remembered as past: minutes of the busiest network."""
 SEQUENCE_STEP = 1_000
 """Sequence numbers reserved by one synced write."""
+FULL = Admission(b"", "mempool.full", "the mempool is full; try again in a second or elsewhere")
+"""The answer to what there is no room to look at."""
 
 
 class Spreading:
@@ -104,26 +106,33 @@ class Spreading:
         if self._setup.me is None or self._may_sign is False:
             self._turn_away(request, len(raws))
             return
+        count = self.pool.let_in(raws)
+        if not count:
+            self._outbox.put(Answer(request, (FULL,) * len(raws)))
+            return
         job = AdmitTransactions(
-            self._setup.genesis, self._executor, self._setup.scheme, self.executed_height, raws
+            self._setup.genesis,
+            self._executor,
+            self._setup.scheme,
+            self.executed_height,
+            raws[:count],
         )
-        self._outbox.start(job, partial(self._admitted, request))
+        self._outbox.start(job, partial(self._admitted, request, raws))
 
     def _turn_away(self, request: int, count: int) -> None:
         refusal = Admission(b"", "node.observer", "submit to a validator that votes")
         self._outbox.put(Answer(request, (refusal,) * count))
 
-    def _admitted(self, request: int, admitted: Admitted) -> None:
+    def _admitted(self, request: int, raws: tuple[bytes, ...], admitted: Admitted) -> None:
+        count = len(admitted.admissions)
+        self.pool.judged(raws[:count])
         if self._may_sign is False:
-            self._turn_away(request, len(admitted.admissions))
+            self._turn_away(request, len(raws))
             return
-        refused = {t.id for t in admitted.transactions if not self.pool.take(t)}
-        full = "the mempool is full; try again in a second or at another node"
-        admissions = tuple(
-            Admission(a.id, "mempool.full", full) if not a.reason and a.id in refused else a
-            for a in admitted.admissions
-        )
-        self._outbox.put(Answer(request, admissions))
+        for transaction in admitted.transactions:
+            self.pool.take(transaction)
+        shut_out = (FULL,) * (len(raws) - count)
+        self._outbox.put(Answer(request, (*admitted.admissions, *shut_out)))
         self._batch_soon()
 
     def _batch_soon(self) -> None:
@@ -133,7 +142,8 @@ class Spreading:
             self._make_batch()
         if self.pool.waiting and not self._timer_runs:
             self._timer_runs = True
-            delay_ms = BATCH_DELAY_BUSY_MS if self._open else BATCH_DELAY_MS
+            is_busy = bool(self._open) or not self.pool.may_make_batch()
+            delay_ms = BATCH_DELAY_BUSY_MS if is_busy else BATCH_DELAY_MS
             self._outbox.start_timer(BATCH_TIMER, delay_ms)
 
     def on_ordered(self, payload: tuple[bytes, ...], ordinal: int, height: int) -> None:

@@ -27,7 +27,7 @@ from storage.home import Store
 T = TypeVar("T")
 SWITCH_INTERVAL_S = 0.0005
 """The main task gets the interpreter back this soon from a thread that executes a block."""
-GARBAGE_THRESHOLDS = (50_000, 20, 50)
+GARBAGE_THRESHOLDS = (50_000, 10, 10)
 """A node makes tuples by the ten thousand that are in no cycle: looked at as often as Python does
 by itself, they take as much time again as parsing them."""
 READERS = 4

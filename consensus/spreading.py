@@ -39,6 +39,9 @@ ANNOUNCE_MS = 1_000
 GIVE_UP_MS = 30_000
 CHECKS_MAX = 256
 """Batches of one peer whose checks run at once."""
+CHECKS_BYTES_MAX = 16 * 1024 * 1024
+"""Of those: four times what an honest creator has on its way.  What finds no room is asked for
+again, if it is any good."""
 PAST_MAX = 10_000
 """Batches remembered as past: minutes of the busiest network."""
 SEQUENCE_STEP = 1_000
@@ -84,7 +87,8 @@ class Spreading:
         """Batches that came and that nobody was told of yet."""
         self._open: dict[bytes, None] = {}
         """Own batches that no decided value names yet."""
-        self._checks: dict[int, int] = {}
+        self._checks: dict[int, list[int]] = {}
+        """Sizes of the batches that are being checked, by the peer who sent them."""
         self._checking: set[bytes] = set()
         for height, payload in recovered.ordered:
             self.pool.mark_ordered(payload, 0, height)
@@ -206,16 +210,21 @@ class Spreading:
         digest = hashlib.sha256(packet.batch).digest()
         known = digest in self.pool.held or digest in self._checking
         done = digest in self.pool.ordered and digest not in self.pool.wanted
-        if known or done or self._checks.get(peer, 0) >= CHECKS_MAX:
+        checks = self._checks.setdefault(peer, [])
+        size = len(packet.batch)
+        full = len(checks) >= CHECKS_MAX or sum(checks) + size > CHECKS_BYTES_MAX
+        if known or done or full:
             return
         self._checking.add(digest)
-        self._checks[peer] = self._checks.get(peer, 0) + 1
+        checks.append(size)
         job = CheckBatch(self._setup.genesis, self._setup.scheme, packet.batch, packet.signature)
-        self._outbox.start(job, partial(self._checked, peer, digest, packet.signature))
+        self._outbox.start(job, partial(self._checked, peer, packet, digest))
 
-    def _checked(self, peer: int, digest: bytes, signature: bytes, result: Batch | Fault) -> None:
+    def _checked(
+        self, peer: int, packet: BatchPacket, digest: bytes, result: Batch | Fault
+    ) -> None:
         self._checking.discard(digest)
-        self._checks[peer] -= 1
+        self._checks[peer].remove(len(packet.batch))
         if isinstance(result, Fault):
             self._outbox.report("refused", peer=peer, reason=result.reason)
             return
@@ -231,7 +240,7 @@ class Spreading:
         if self._is_past(result) and digest not in self.pool.named:
             self._let_pass(digest)
             return
-        self._hold(result, signature)
+        self._hold(result, packet.signature)
         self.pool.heard_from(result.creator, (digest,), self._outbox.now.monotonic_ms)
         if self._setup.me is not None:
             if not self._news:

@@ -22,7 +22,7 @@ from api import describe, openapi, requests, statements
 from api.limits import BLOCKS_A_PAGE, RECEIPTS_MAX, ROWS_A_PAGE, TRANSACTIONS_MAX, ApiLimits
 from api.lookup import Lookup
 from api.metrics import exposition
-from api.requests import path_digest, path_number, query_number, query_wait_ms
+from api.requests import Arriving, path_digest, path_number, query_number, query_wait_ms
 from api.stream import BlockStream, OpenStreams
 from api.view import RunningNode
 from api.waiting import Found, wait_for
@@ -47,6 +47,7 @@ class Api:
     node: RunningNode
     limits: ApiLimits
     streams: OpenStreams = field(default_factory=OpenStreams)
+    arriving: Arriving = field(default_factory=Arriving)
 
 
 Handler = Callable[[Api, Request], Awaitable[Response]]
@@ -81,7 +82,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 
 async def _submit(api: Api, request: Request) -> Response:
-    raws = await requests.read_transactions(request, api.limits)
+    raws = await requests.read_transactions(request, api.limits, api.arriving)
     admissions = await api.node.submit(tuple(raws))
     reasons = {admission.reason for admission in admissions}
     status = 202 if "" in reasons else 503 if reasons <= set(FULL) else 422
@@ -100,7 +101,7 @@ async def _submit(api: Api, request: Request) -> Response:
 
 
 async def _statuses(api: Api, request: Request) -> Response:
-    ids = await requests.read_ids(request, api.limits, TRANSACTIONS_MAX)
+    ids = await requests.read_ids(request, api.limits, api.arriving, TRANSACTIONS_MAX)
 
     def question(reader: Reader) -> tuple[int, list[dict[str, Any]]]:
         lookup = Lookup(reader, api.node.genesis)
@@ -145,7 +146,7 @@ async def _receipt(api: Api, request: Request) -> Response:
 
 
 async def _receipts(api: Api, request: Request) -> Response:
-    ids = await requests.read_ids(request, api.limits, RECEIPTS_MAX)
+    ids = await requests.read_ids(request, api.limits, api.arriving, RECEIPTS_MAX)
 
     def question(reader: Reader) -> Found[list[tuple[str, bytes | None]]]:
         lookup = Lookup(reader, api.node.genesis)

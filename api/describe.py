@@ -16,6 +16,7 @@ from ledger.block import BlockHeader, TransactionLeaf
 from ledger.errors import Fault
 from ledger.genesis import Genesis
 from ledger.queries import Place
+from ledger.results import results
 from ledger.store import Reader
 from ledger.transaction import parse_header
 
@@ -159,10 +160,9 @@ def confirmed_block(reader: Reader, height: int, *, with_ids: bool) -> dict[str,
         "proposer": header.proposer,
     }
     if with_ids:
-        found = queries.block(reader, height)
-        assert found is not None
-        line["ids"] = [hashlib.sha256(leaf.header).hexdigest() for leaf in found.transactions]
-        line["failed"] = [number for number, leaf in enumerate(found.transactions) if leaf.reason]
+        found = results(reader, height)
+        line["ids"] = [identity.hex() for identity, _ in found]
+        line["failed"] = [number for number, (_, reason) in enumerate(found) if reason]
     return line
 
 

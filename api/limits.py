@@ -24,6 +24,8 @@ class ApiLimits:
 
     body_bytes: int = 8 * 1024 * 1024
     """One request: 128 transactions of the largest kind."""
+    bodies_bytes: int = 32 * 1024 * 1024
+    """Of all requests that are arriving: what strangers can make a node hold."""
     body_deadline_s: float = 10
     """For a body to arrive in full: 8 MiB at 800 KiB/s."""
     wait_ms: int = 20_000

@@ -58,6 +58,7 @@ REFUSED = {
 BODY_REFUSED = {
     **REFUSED,
     "408": _json("The body did not arrive in time.", "Error"),
+    "429": _json("Too many bytes of bodies are arriving; try again in a second.", "Error"),
     "413": _json(f"The body has more than {DEFAULTS.body_bytes} bytes.", "Error"),
 }
 MISSING = {"404": _json("The node does not have it.", "Error")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import msgpack
@@ -24,8 +25,18 @@ _tile_place = re.compile(
 )
 
 
-async def read_body(request: Request, limits: ApiLimits) -> bytes:
-    """The body.  Raises HTTPException 413 for too many bytes, 408 for too long a time."""
+@dataclass(slots=True)
+class Arriving:
+    """The bytes of bodies that one app is reading now."""
+
+    held: int = 0
+
+
+async def read_body(request: Request, limits: ApiLimits, arriving: Arriving) -> bytes:
+    """The body.  Raises HTTPException 413 for too many bytes, 408 for too long a time.
+
+    And 429 where all bodies that are arriving have too many bytes together.
+    """
     declared = request.headers.get("content-length", "0")
     too_large = HTTPException(413, f"a request has at most {limits.body_bytes} bytes")
     if declared.isdecimal() and int(declared) > limits.body_bytes:
@@ -36,9 +47,14 @@ async def read_body(request: Request, limits: ApiLimits) -> bytes:
             async for part in request.stream():
                 if len(body) + len(part) > limits.body_bytes:
                     raise too_large
+                if arriving.held + len(part) > limits.bodies_bytes:
+                    raise HTTPException(429, "too much is arriving at once; try again in a second")
                 body += part
+                arriving.held += len(part)
         except ClientDisconnect:
             raise HTTPException(400, "the body ended early") from None
+        finally:
+            arriving.held -= len(body)
     if scope.cancelled_caught:
         raise HTTPException(408, f"the body took longer than {limits.body_deadline_s:g} seconds")
     return bytes(body)
@@ -48,26 +64,30 @@ def is_msgpack(request: Request) -> bool:
     return request.headers.get("content-type", "").split(";")[0].strip() == MSGPACK
 
 
-async def read_transactions(request: Request, limits: ApiLimits) -> list[bytes]:
+async def read_transactions(request: Request, limits: ApiLimits, arriving: Arriving) -> list[bytes]:
     """A msgpack array of byte strings, or JSON {"transactions": [base64, ...]}.
 
     Raises HTTPException 400 with one line that says what is wrong.
     """
-    return await _read_list(request, limits, "transactions", TRANSACTIONS_MAX)
+    return await _read_list(request, limits, arriving, "transactions", TRANSACTIONS_MAX)
 
 
-async def read_ids(request: Request, limits: ApiLimits, count_max: int) -> list[bytes]:
+async def read_ids(
+    request: Request, limits: ApiLimits, arriving: Arriving, count_max: int
+) -> list[bytes]:
     """A msgpack array of 32 bytes each, or JSON {"ids": [hexadecimal, ...]}.  As above."""
-    ids = await _read_list(request, limits, "ids", count_max)
+    ids = await _read_list(request, limits, arriving, "ids", count_max)
     if any(len(identity) != ID_BYTES for identity in ids):
         raise HTTPException(400, "an id has 32 bytes: 64 hexadecimal digits")
     return ids
 
 
-async def _read_list(request: Request, limits: ApiLimits, name: str, count_max: int) -> list[bytes]:
-    body = await read_body(request, limits)
+async def _read_list(
+    request: Request, limits: ApiLimits, arriving: Arriving, name: str, count_max: int
+) -> list[bytes]:
+    body = await read_body(request, limits, arriving)
     if is_msgpack(request):
-        items = _unpack(body)
+        items = unpack_list(body)
     else:
         items = [_from_text(item, name) for item in _json_list(body, name)]
     if not 1 <= len(items) <= count_max:
@@ -75,7 +95,7 @@ async def _read_list(request: Request, limits: ApiLimits, name: str, count_max: 
     return items
 
 
-def _unpack(body: bytes) -> list[bytes]:
+def unpack_list(body: bytes) -> list[bytes]:
     try:
         items: Any = msgpack.unpackb(
             body, raw=False, max_array_len=TRANSACTIONS_MAX, max_map_len=0, max_ext_len=0

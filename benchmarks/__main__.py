@@ -7,6 +7,7 @@ import click
 from benchmarks.ingest import ingest
 from benchmarks.plugins import plugins
 from benchmarks.simulation import simulation
+from benchmarks.stages import stages
 from benchmarks.throughput import throughput
 
 
@@ -18,6 +19,7 @@ def benchmarks() -> None:
 benchmarks.add_command(ingest)
 benchmarks.add_command(plugins)
 benchmarks.add_command(simulation)
+benchmarks.add_command(stages)
 benchmarks.add_command(throughput)
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ packets and writes to the replica, which routes them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ledger.batch import Batch
@@ -16,9 +16,11 @@ from ledger.limits import Limits
 from ledger.transaction import Transaction
 from ledger.value import PAYLOAD_MAX
 
-MEMPOOL_TRANSACTIONS_MAX = 50_000
-"""Transactions that wait for a batch: two to ten seconds of a node's best."""
-MEMPOOL_BYTES_MAX = 32 * 1024 * 1024
+MEMPOOL_TRANSACTIONS_MAX = 20_000
+"""Transactions taken here that are not executed yet: ten seconds and more of a node's best.  Each
+is a kilobyte of small objects beside its bytes."""
+MEMPOOL_BYTES_MAX = 8 * 1024 * 1024
+"""Of those that wait for a batch and those at the door: three times as much memory, parsed."""
 CREATOR_BATCHES_MAX = 64
 """Unordered batches of one creator that a node holds."""
 CREATOR_BYTES_MAX = 32 * 1024 * 1024
@@ -30,6 +32,8 @@ BATCH_TRANSACTIONS_TARGET = 512
 OPEN_BATCHES_MAX = 8
 """Own batches on their way at once; what comes meanwhile waits, unparsed by the others."""
 OPEN_BYTES_MAX = 4 * 1024 * 1024
+"""Of own batches that are not executed.  Were it those not ordered, sixteen decided values of four
+megabytes could wait for their execution in the memory of every node."""
 SMALL_BYTES = 256 * 1024
 """A payload below this may wait a moment for more."""
 VALUE_BYTES_TARGET = 4 * 1024 * 1024
@@ -68,22 +72,43 @@ class Dissemination:
     waiting: deque[Transaction] = field(default_factory=deque)
     """Transactions that wait for a batch."""
     waiting_bytes: int = 0
+    at_door: int = 0
+    """Transactions that are being judged, whether to take them."""
+    at_door_bytes: int = 0
     pending: dict[bytes, Transaction] = field(default_factory=dict)
     """Transactions taken here that are not executed yet, by id."""
 
     # --- transactions ---
 
-    def take(self, transaction: Transaction) -> bool:
-        """Queue a new transaction for the next batch; false where the mempool is full."""
+    def let_in(self, raws: Sequence[bytes]) -> int:
+        """How many of these, from the first on, there is room to judge; `judged` ends their stay.
+
+        Asked before anything is parsed, so that an overloaded node spends nothing on what it must
+        refuse.
+        """
+        room = MEMPOOL_TRANSACTIONS_MAX - len(self.pending) - self.at_door
+        bytes_room = MEMPOOL_BYTES_MAX - self.waiting_bytes - self.at_door_bytes
+        count = size = 0
+        for raw in raws[: max(0, room)]:
+            if size + len(raw) > bytes_room:
+                break
+            count, size = count + 1, size + len(raw)
+        self.at_door += count
+        self.at_door_bytes += size
+        return count
+
+    def judged(self, raws: Sequence[bytes]) -> None:
+        """These are at the door no more; `take` follows for the right ones."""
+        self.at_door -= len(raws)
+        self.at_door_bytes -= sum(map(len, raws))
+
+    def take(self, transaction: Transaction) -> None:
+        """Queue a transaction for the next batch, once; there is room for what was let in."""
         if transaction.id in self.pending:
-            return True
-        full = len(self.pending) >= MEMPOOL_TRANSACTIONS_MAX
-        if full or self.waiting_bytes + len(transaction.raw) > MEMPOOL_BYTES_MAX:
-            return False
+            return
         self.pending[transaction.id] = transaction
         self.waiting.append(transaction)
         self.waiting_bytes += len(transaction.raw)
-        return True
 
     def forget_transactions(self) -> None:
         """Drop what was taken: this node will never batch it."""
@@ -99,9 +124,9 @@ class Dissemination:
         )
 
     def may_make_batch(self) -> bool:
-        """Whether few enough own batches are on their way for one more."""
-        count, size = self._creator_load(self.me)
-        return count < OPEN_BATCHES_MAX and size < OPEN_BYTES_MAX
+        """Whether few enough own batches are on their way, up to their execution, for one more."""
+        mine = [held.batch.raw for held in self.held.values() if held.batch.creator == self.me]
+        return len(mine) < OPEN_BATCHES_MAX and sum(map(len, mine)) < OPEN_BYTES_MAX
 
     def next_batch(self) -> tuple[Transaction, ...]:
         """The transactions of the next batch, oldest first; empty where none wait."""
@@ -121,7 +146,7 @@ class Dissemination:
 
     # --- batches ---
 
-    def _creator_load(self, creator: int | None) -> tuple[int, int]:
+    def _creator_load(self, creator: int) -> tuple[int, int]:
         count = size = 0
         for digest, held in self.held.items():
             if held.batch.creator == creator and digest not in self.ordered:

@@ -18,7 +18,7 @@ from ledger.execution import Execution, Executor, Head, parse_block_entry
 from ledger.genesis import Genesis
 from ledger.keys import Scheme
 from ledger.store import Reader
-from ledger.transaction import Transaction, parse_transaction
+from ledger.transaction import Transaction, parse_each
 
 BRIEF_BYTES = 1_024
 """Of one or two transactions: their check takes a fraction of a millisecond, as a hop to another
@@ -50,17 +50,19 @@ class AdmitTransactions(Job):
 
     def run(self, reader: Reader) -> Admitted:
         admissions, transactions = [], []
-        for raw in self.raws:
-            identity = b""
+        for parsed in parse_each(self.raws):
+            if isinstance(parsed, Fault):
+                admissions.append(Admission(b"", parsed.reason, parsed.detail))
+                continue
             try:
-                transaction = parse_transaction(raw)
-                identity = transaction.id
-                if reader.get(layout.TX + identity) is None:
-                    self._check(reader, transaction)
-                    transactions.append(transaction)
-                admissions.append(Admission(identity))
+                self._check(reader, parsed)
+                transactions.append(parsed)
+                admissions.append(Admission(parsed.id))
             except Fault as fault:
-                admissions.append(Admission(identity, fault.reason, fault.detail))
+                # One that is executed already is as welcome as when it was new.
+                known = reader.get(layout.TX + parsed.id) is not None
+                refusal = Admission(parsed.id, fault.reason, fault.detail)
+                admissions.append(Admission(parsed.id) if known else refusal)
         return Admitted(tuple(admissions), tuple(transactions))
 
     def _check(self, reader: Reader, transaction: Transaction) -> None:
@@ -75,13 +77,13 @@ class AdmitTransactions(Job):
                 "transaction.expiry-too-far",
                 f"at most {self.genesis.limits.replay_window} heights ahead of {self.height}",
             )
-        self.executor.check_operations(transaction)
-        if not self.scheme.verify(
-            transaction.sender, transaction.signed_bytes(), transaction.signature
-        ):
-            raise Fault("transaction.signature", "the signature is wrong")
-        if reader.get(layout.nonce_key(transaction.sender, transaction.nonce)) is not None:
+        sender, nonce = transaction.sender, transaction.nonce
+        may_be_used = self.executor.may_be_replayed(sender, nonce)
+        if may_be_used and reader.get(layout.nonce_key(sender, nonce)) is not None:
             raise Fault("transaction.nonce-used", "another transaction has used this nonce")
+        self.executor.check_operations(transaction)
+        if not self.scheme.verify(sender, transaction.signed_bytes(), transaction.signature):
+            raise Fault("transaction.signature", "the signature is wrong")
 
 
 @dataclass(frozen=True, slots=True)

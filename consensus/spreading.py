@@ -39,10 +39,15 @@ ANNOUNCE_MS = 1_000
 GIVE_UP_MS = 30_000
 CHECKS_MAX = 256
 """Batches of one peer whose checks run at once."""
+CHECKS_BYTES_MAX = 16 * 1024 * 1024
+"""Of those: four times what an honest creator has on its way.  What finds no room is asked for
+again, if it is any good."""
 PAST_MAX = 10_000
 """Batches remembered as past: minutes of the busiest network."""
 SEQUENCE_STEP = 1_000
 """Sequence numbers reserved by one synced write."""
+FULL = Admission(b"", "mempool.full", "the mempool is full; try again in a second or elsewhere")
+"""The answer to what there is no room to look at."""
 
 
 class Spreading:
@@ -82,7 +87,8 @@ class Spreading:
         """Batches that came and that nobody was told of yet."""
         self._open: dict[bytes, None] = {}
         """Own batches that no decided value names yet."""
-        self._checks: dict[int, int] = {}
+        self._checks: dict[int, list[int]] = {}
+        """Sizes of the batches that are being checked, by the peer who sent them."""
         self._checking: set[bytes] = set()
         for height, payload in recovered.ordered:
             self.pool.mark_ordered(payload, 0, height)
@@ -104,26 +110,33 @@ class Spreading:
         if self._setup.me is None or self._may_sign is False:
             self._turn_away(request, len(raws))
             return
+        count = self.pool.let_in(raws)
+        if not count:
+            self._outbox.put(Answer(request, (FULL,) * len(raws)))
+            return
         job = AdmitTransactions(
-            self._setup.genesis, self._executor, self._setup.scheme, self.executed_height, raws
+            self._setup.genesis,
+            self._executor,
+            self._setup.scheme,
+            self.executed_height,
+            raws[:count],
         )
-        self._outbox.start(job, partial(self._admitted, request))
+        self._outbox.start(job, partial(self._admitted, request, raws))
 
     def _turn_away(self, request: int, count: int) -> None:
         refusal = Admission(b"", "node.observer", "submit to a validator that votes")
         self._outbox.put(Answer(request, (refusal,) * count))
 
-    def _admitted(self, request: int, admitted: Admitted) -> None:
+    def _admitted(self, request: int, raws: tuple[bytes, ...], admitted: Admitted) -> None:
+        count = len(admitted.admissions)
+        self.pool.judged(raws[:count])
         if self._may_sign is False:
-            self._turn_away(request, len(admitted.admissions))
+            self._turn_away(request, len(raws))
             return
-        refused = {t.id for t in admitted.transactions if not self.pool.take(t)}
-        full = "the mempool is full; try again in a second or at another node"
-        admissions = tuple(
-            Admission(a.id, "mempool.full", full) if not a.reason and a.id in refused else a
-            for a in admitted.admissions
-        )
-        self._outbox.put(Answer(request, admissions))
+        for transaction in admitted.transactions:
+            self.pool.take(transaction)
+        shut_out = (FULL,) * (len(raws) - count)
+        self._outbox.put(Answer(request, (*admitted.admissions, *shut_out)))
         self._batch_soon()
 
     def _batch_soon(self) -> None:
@@ -133,7 +146,8 @@ class Spreading:
             self._make_batch()
         if self.pool.waiting and not self._timer_runs:
             self._timer_runs = True
-            delay_ms = BATCH_DELAY_BUSY_MS if self._open else BATCH_DELAY_MS
+            is_busy = bool(self._open) or not self.pool.may_make_batch()
+            delay_ms = BATCH_DELAY_BUSY_MS if is_busy else BATCH_DELAY_MS
             self._outbox.start_timer(BATCH_TIMER, delay_ms)
 
     def on_ordered(self, payload: tuple[bytes, ...], ordinal: int, height: int) -> None:
@@ -196,16 +210,21 @@ class Spreading:
         digest = hashlib.sha256(packet.batch).digest()
         known = digest in self.pool.held or digest in self._checking
         done = digest in self.pool.ordered and digest not in self.pool.wanted
-        if known or done or self._checks.get(peer, 0) >= CHECKS_MAX:
+        checks = self._checks.setdefault(peer, [])
+        size = len(packet.batch)
+        full = len(checks) >= CHECKS_MAX or sum(checks) + size > CHECKS_BYTES_MAX
+        if known or done or full:
             return
         self._checking.add(digest)
-        self._checks[peer] = self._checks.get(peer, 0) + 1
+        checks.append(size)
         job = CheckBatch(self._setup.genesis, self._setup.scheme, packet.batch, packet.signature)
-        self._outbox.start(job, partial(self._checked, peer, digest, packet.signature))
+        self._outbox.start(job, partial(self._checked, peer, packet, digest))
 
-    def _checked(self, peer: int, digest: bytes, signature: bytes, result: Batch | Fault) -> None:
+    def _checked(
+        self, peer: int, packet: BatchPacket, digest: bytes, result: Batch | Fault
+    ) -> None:
         self._checking.discard(digest)
-        self._checks[peer] -= 1
+        self._checks[peer].remove(len(packet.batch))
         if isinstance(result, Fault):
             self._outbox.report("refused", peer=peer, reason=result.reason)
             return
@@ -221,7 +240,7 @@ class Spreading:
         if self._is_past(result) and digest not in self.pool.named:
             self._let_pass(digest)
             return
-        self._hold(result, signature)
+        self._hold(result, packet.signature)
         self.pool.heard_from(result.creator, (digest,), self._outbox.now.monotonic_ms)
         if self._setup.me is not None:
             if not self._news:

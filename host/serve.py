@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -26,6 +27,9 @@ from storage.home import Store
 T = TypeVar("T")
 SWITCH_INTERVAL_S = 0.0005
 """The main task gets the interpreter back this soon from a thread that executes a block."""
+GARBAGE_THRESHOLDS = (50_000, 10, 10)
+"""A node makes tuples by the ten thousand that are in no cycle: looked at as often as Python does
+by itself, they take as much time again as parsing them."""
 READERS = 4
 """Threads that answer the API's questions."""
 
@@ -115,6 +119,14 @@ async def open_listeners(endpoint: Endpoint, what: str) -> list[trio.SocketListe
         ) from None
 
 
+def set_up_interpreter() -> None:
+    """Set what a process needs that is a node and nothing else."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
+    # What is imported by now stays: no collection need look at it.
+    gc.freeze()
+
+
 async def serve(
     home: Home,
     report: Callable[[Report], None],
@@ -124,7 +136,7 @@ async def serve(
     """Run a home's node and its API until cancelled.  Raises UserError, StorageError."""
     from host.http import serve_api
 
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    set_up_interpreter()
     setup = setup_of(home)
     with storage_home.open_store(home.path, network=home.genesis.network) as store:
         listeners = await open_listeners(home.config.listen, "links of the validators")

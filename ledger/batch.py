@@ -66,7 +66,7 @@ def parse_batch(raw: bytes, limits: Limits) -> Batch:
     """The batch that these bytes encode, every transaction parsed.  Raises DecodeFault."""
     network, epoch, creator, sequence, height, rows = split_batch(raw, limits)
     transactions = parse_transactions(rows)
-    if any(transaction.network != network for transaction in transactions):
+    if {transaction.network for transaction in transactions} != {network}:
         raise DecodeFault("batch.network", "a transaction of another network")
     digest = hashlib.sha256(raw).digest()
     return Batch(raw, digest, network, epoch, creator, sequence, height, transactions)

@@ -31,9 +31,9 @@ from ledger.chain import GENESIS_TIP, Tip, tip_of
 from ledger.encoding import encode, encoder
 from ledger.errors import Fault
 from ledger.genesis import Genesis
-from ledger.limits import REASON_CHARS_MAX, Limits
+from ledger.limits import INTEGER_MAX, REASON_CHARS_MAX, Limits
 from ledger.statement import Slot
-from ledger.store import Overlay, Reader, Write
+from ledger.store import Overlay, Reader, Write, sorted_writes
 from ledger.transaction import Transaction
 
 STATE_DOMAIN = b"ledger state\x00"
@@ -117,23 +117,27 @@ class NonceCache:
 
     highest: dict[bytes, int] = field(default_factory=dict)
 
-    def is_used(self, reader: Reader, sender: bytes, nonce: int) -> bool:
-        """Whether the pair was used by an executed block inside the window."""
+    def may_be_used(self, sender: bytes, nonce: int) -> bool:
+        """Whether the pair may have been used: where false, it certainly was not."""
+        return nonce <= self.highest.get(sender, INTEGER_MAX)
+
+    def is_used(self, state: Overlay, sender: bytes, nonce: int) -> bool:
+        """Whether the pair was used inside the window, or in the block that `state` is part of."""
         highest = self.highest.get(sender)
         if highest is None:
             prefix = layout.NONCE + sender
-            last = next(reader.scan(prefix, prefix + b"\xff" * 9, reverse=True), None)
+            last = next(state.base.scan(prefix, prefix + b"\xff" * 9, reverse=True), None)
             highest = int.from_bytes(last[0][-8:], "big") if last else -1
             self.highest[sender] = highest
-        if nonce > highest:
-            return False
-        return reader.get(layout.nonce_key(sender, nonce)) is not None
+        return nonce <= highest and state.get(layout.nonce_key(sender, nonce)) is not None
 
-    def add(self, used: set[tuple[bytes, int]]) -> None:
-        """Take in the pairs of one executed block, each of which `is_used` was asked about."""
-        for sender, nonce in used:
-            if nonce > self.highest[sender]:
-                self.highest[sender] = nonce
+    def add(self, sender: bytes, nonce: int) -> None:
+        """Take in a pair that `is_used` was asked about."""
+        if nonce > self.highest[sender]:
+            self.highest[sender] = nonce
+
+    def end_block(self) -> None:
+        """Forget all where it is too much.  Only between blocks, when the store knows as much."""
         if len(self.highest) > SENDERS_MAX:
             self.highest.clear()
 
@@ -199,6 +203,10 @@ class Executor:
         """Whether the sender may submit at all."""
         return self._open or sender in self._submitters
 
+    def may_be_replayed(self, sender: bytes, nonce: int) -> bool:
+        """Whether it is worth to look up this nonce: where false, no executed block has used it."""
+        return self._nonces.may_be_used(sender, nonce)
+
     def check_operations(self, transaction: Transaction) -> None:
         """Raise Fault for operations that could never be applied: asked at the door."""
         for _, name, version, body in transaction.operations:
@@ -221,17 +229,16 @@ class Executor:
         leaves = [BlockLeaf(header.raw).encode()]
         index: list[Write] = []
         counts = [0, 0, 0]
-        used: set[tuple[bytes, int]] = set()
         position = -1
         for ordinal, batch in enumerate(batches):
             for place, transaction in enumerate(batch.transactions):
                 position += 1
-                pair = (transaction.sender, transaction.nonce)
-                if pair in used or self._is_skipped(reader, height, transaction):
+                if self._is_skipped(overlay, height, transaction):
                     counts[_SKIPPED] += 1
                     continue
-                used.add(pair)
-                overlay.writes[layout.nonce_key(*pair)] = b""
+                sender, nonce = transaction.sender, transaction.nonce
+                self._nonces.add(sender, nonce)
+                overlay.writes[layout.nonce_key(sender, nonce)] = b""
                 reason = self._apply(state, header, position, transaction)
                 result = _FAILED if reason else _APPLIED
                 counts[result] += 1
@@ -239,18 +246,18 @@ class Executor:
                 index.append((layout.TX + transaction.id, pack(entry)))
                 proof = (transaction.header, transaction.signature)
                 leaves.append(pack((VERSION, _LEAF, height, position, result, reason, *proof)))
-        self._nonces.add(used)
+        self._nonces.end_block()
         self._expire_nonces(overlay, height)
         return self._finish(reader, overlay, head, header, leaves, index, counts)
 
-    def _is_skipped(self, reader: Reader, height: int, transaction: Transaction) -> bool:
+    def _is_skipped(self, state: Overlay, height: int, transaction: Transaction) -> bool:
         expiry = transaction.expiry
         return (
             expiry < height
             or expiry > height + self._limits.replay_window
             or not (self._open or transaction.sender in self._submitters)
             or transaction.network != self._network
-            or self._nonces.is_used(reader, transaction.sender, transaction.nonce)
+            or self._nonces.is_used(state, transaction.sender, transaction.nonce)
         )
 
     def _apply(
@@ -297,10 +304,8 @@ class Executor:
         index: list[Write],
         counts: list[int],
     ) -> Execution:
-        changes = sorted(overlay.writes.items())
-        state_hash = hashlib.sha256(
-            STATE_DOMAIN + head.state_hash + encode(tuple(changes))
-        ).digest()
+        changes = sorted_writes(overlay.writes)
+        state_hash = hashlib.sha256(STATE_DOMAIN + head.state_hash + encode(changes)).digest()
         outcome = OutcomeLeaf(
             height=header.height,
             block_hash=header.hash,

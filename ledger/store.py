@@ -5,7 +5,7 @@ The engines are in `storage/`; what the keys mean is in `ledger/layout.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Protocol, TypeAlias
 
 Write: TypeAlias = tuple[bytes, bytes | None]
@@ -28,19 +28,19 @@ class Overlay:
     """A reader that sees `writes` on top of another: what execution reads while it writes."""
 
     def __init__(self, base: Reader) -> None:
-        self._base = base
+        self.base = base
         self.writes: dict[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
         if key in self.writes:
             return self.writes[key]
-        return self._base.get(key)
+        return self.base.get(key)
 
     def scan(
         self, start: bytes, stop: bytes, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         changed = {key: value for key, value in self.writes.items() if start <= key < stop}
-        merged = {key: value for key, value in self._base.scan(start, stop) if key not in changed}
+        merged = {key: value for key, value in self.base.scan(start, stop) if key not in changed}
         merged.update({key: value for key, value in changed.items() if value is not None})
         yield from sorted(merged.items(), reverse=reverse)
 
@@ -55,6 +55,7 @@ def prefix_stop(prefix: bytes) -> bytes:
     return stripped[:-1] + bytes([stripped[-1] + 1])
 
 
-def sorted_writes(writes: dict[bytes, bytes | None]) -> Sequence[Write]:
+def sorted_writes(writes: dict[bytes, bytes | None]) -> tuple[Write, ...]:
     """The writes of one block in key order, as the running state hash takes them."""
-    return sorted(writes.items(), key=lambda pair: pair[0])
+    keys = sorted(writes)
+    return tuple(zip(keys, map(writes.__getitem__, keys), strict=True))

@@ -20,12 +20,12 @@ CHECKSUM_SIZE = 4
 
 def seal(key: bytes, value: bytes) -> bytes:
     """The bytes to store under key."""
-    return crc32(key + value).to_bytes(CHECKSUM_SIZE, "big") + value
+    return crc32(value, crc32(key)).to_bytes(CHECKSUM_SIZE, "big") + value
 
 
 def unseal(key: bytes, stored: bytes) -> bytes:
     """The value that was sealed under key.  Raises StorageError if this is not it."""
     value = stored[CHECKSUM_SIZE:]
-    if stored[:CHECKSUM_SIZE] != crc32(key + value).to_bytes(CHECKSUM_SIZE, "big"):
+    if stored[:CHECKSUM_SIZE] != crc32(value, crc32(key)).to_bytes(CHECKSUM_SIZE, "big"):
         raise StorageError(f"the database record {key[:40].hex()} is damaged (wrong checksum)")
     return value

@@ -15,6 +15,7 @@ import struct
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Self
 
@@ -177,7 +178,8 @@ class Store:
         self, writes: Sequence[Write], *, sync: bool, certified_height: int | None = None
     ) -> None:
         """Write one batch; certified_height, where given, is the new certified height."""
-        assert all(key >= FIRST_KEY for key, _ in writes), "a key with a zero byte is reserved"
+        keys = map(itemgetter(0), writes)
+        assert min(keys, default=FIRST_KEY) >= FIRST_KEY, "a key with a zero byte is reserved"
         with self._writing:
             number = self._number + 1 if sync else self._number
             height = self._certified_height if certified_height is None else certified_height

@@ -34,7 +34,7 @@ class Origin(NamedTuple):
 
     def key(self) -> bytes:
         """Fourteen bytes in ledger order, unique per operation."""
-        return _place.pack(self.height, self.position, self.operation)
+        return _place.pack(*self[:3])
 
     @staticmethod
     def place_of(key: bytes) -> tuple[int, int, int]:

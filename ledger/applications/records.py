@@ -17,7 +17,7 @@ import msgpack
 
 from ledger import layout
 from ledger.applications.interface import PLACE_BYTES, Application, Origin, State, StateReader
-from ledger.encoding import encode, is_normal_text, normal_text
+from ledger.encoding import blob_size, encode, is_normal_text, normal_text, text_size
 from ledger.errors import DecodeFault
 from ledger.store import Reader
 from ledger.transaction import Operation
@@ -67,7 +67,8 @@ def parse_record(body: bytes) -> tuple[str, bytes, bytes]:
         raise DecodeFault("record.content", f"{len(content)} bytes, {CONTENT_BYTES_MAX} allowed")
     if not digest and not content:
         raise DecodeFault("record.empty", "neither a digest nor content")
-    if msgpack.packb(fields) != body:
+    # Of text and bytes, every other encoding is a longer one: there are no integers among them.
+    if 1 + text_size(name) + blob_size(len(digest)) + blob_size(len(content)) != len(body):
         raise DecodeFault("record.not-canonical")
     return name, digest, content
 

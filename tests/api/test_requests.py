@@ -11,6 +11,7 @@ import httpx
 import msgpack
 import pytest
 import trio
+import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -326,3 +327,38 @@ async def test_base64_has_to_be_exact() -> None:
         padded = base64.b64encode(b"12").decode()
         answer = await http.post("/v1/transactions", json={"transactions": [padded]})
         assert answer.status_code == 422
+
+
+@pytest.mark.trio
+async def test_all_bodies_that_arrive_at_once_have_a_bound_together() -> None:
+    limits = ApiLimits(body_bytes=1_000, bodies_bytes=1_500)
+    app = make_app(MemoryNode(), limits)
+    go_on = trio.Event()
+    answers: list[int] = []
+
+    async def post(size: int, *, waits: bool) -> None:
+        parts = [bytes(size), b""]
+
+        async def receive() -> Message:
+            if waits and len(parts) == 1:
+                await go_on.wait()
+            return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answers.append(message["status"])
+
+        await app(_post(), receive, send)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: post(900, waits=True))
+        await trio.testing.wait_all_tasks_blocked()
+        await post(900, waits=False)
+        assert answers == [429]
+        await post(600, waits=False)
+        assert answers == [429, 400]
+        go_on.set()
+    await post(900, waits=False)
+
+    # Read, and no list of transactions.
+    assert answers == [429, 400, 400, 400]

@@ -176,3 +176,26 @@ def test_a_row_an_array_and_a_bound_mean_what_they_say() -> None:
     assert reason_of(encode(1), encoding.optional(encoding.digest)) == "encoding.type"
     assert reason_of(encode(1), encoding.boolean()) == "encoding.type"
     assert reason_of(encode((1, 2, 3, 4, 5)), encoding.slot) == "encoding.malformed"
+
+
+def test_the_one_wrong_item_of_an_array_is_named() -> None:
+    shape = encoding.array(encoding.blob(3, low=1), 9)
+
+    for wrong, reason in (
+        (b"", "encoding.length"),
+        (b"long", "encoding.length"),
+        ("t", "encoding.type"),
+    ):
+        with pytest.raises(DecodeFault, match=r"value\.1 ") as caught:
+            decode(encode((b"abc", wrong, b"a")), shape, size_max=100)
+        assert caught.value.reason == reason
+    assert decode(encode((b"abc", b"a")), shape, size_max=100) == (b"abc", b"a")
+    assert decode(encode(()), shape, size_max=100) == ()
+
+
+@given(texts, st.binary(max_size=400), st.sampled_from((0, 31, 32, 255, 256, 65_535, 65_536)))
+def test_sizes_are_those_of_the_encoding(text: str, content: bytes, count: int) -> None:
+    for value in (text, "x" * count, "é" * count):
+        assert encoding.text_size(value) == len(encode(value))
+    for octets in (content, bytes(count)):
+        assert encoding.blob_size(len(octets)) == len(encode(octets))

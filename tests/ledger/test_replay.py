@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ledger import layout
 from ledger.execution import NonceCache
+from ledger.store import Overlay
 from tests.ledger.builders import SMALL_WINDOW
 from tests.ledger.counter import ADD, count_of, counts, new_chain, signed
 
@@ -120,8 +121,8 @@ def test_the_cache_reads_the_highest_nonce_from_the_store_once() -> None:
     alice = signed("alice", 0).sender
     cache = NonceCache()
 
-    assert cache.is_used(chain.store, alice, 5)
-    assert cache.is_used(chain.store, alice, 2)
-    assert not cache.is_used(chain.store, alice, 3)
-    assert not cache.is_used(chain.store, alice, 6)
+    assert cache.is_used(Overlay(chain.store), alice, 5)
+    assert cache.is_used(Overlay(chain.store), alice, 2)
+    assert not cache.is_used(Overlay(chain.store), alice, 3)
+    assert not cache.is_used(Overlay(chain.store), alice, 6)
     assert cache.highest == {alice: 5}

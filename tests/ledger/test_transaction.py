@@ -24,6 +24,7 @@ from ledger.transaction import (
     grouped,
     make_transaction,
     operations_root,
+    parse_each,
     parse_header,
     parse_transaction,
     parse_transactions,
@@ -48,6 +49,7 @@ def make(*made: Operation, nonce: int = 5, expiry: int = 9) -> Any:
 
 
 EXAMPLE = make(OPERATION, Operation("other", 2, b"", b"salt"))
+SINGLE = make(OPERATION)
 
 
 def raw_with(
@@ -68,9 +70,20 @@ def raw_with(
 
 
 def reason_of(raw: bytes) -> str:
+    """Why it is refused: alone, and among others, which are looked at by columns."""
     with pytest.raises(DecodeFault) as caught:
         parse_transaction(raw)
-    return caught.value.reason
+    reason = caught.value.reason
+    for lot in ([raw], [SINGLE.raw, raw], [raw, EXAMPLE.raw, SINGLE.raw]):
+        with pytest.raises(DecodeFault, match=reason):
+            parse_transactions(lot)
+        for given_raw, parsed in zip(lot, parse_each(lot), strict=True):
+            if given_raw == raw:
+                assert isinstance(parsed, DecodeFault)
+                assert parsed.reason == reason
+            else:
+                assert parsed == parse_transaction(given_raw)
+    return reason
 
 
 def set_to(index: int, value: object) -> Callable[[list[Any]], None]:
@@ -88,6 +101,8 @@ def test_what_is_made_is_parsed(made: list[Operation], number: int) -> None:
 
     assert again == transaction
     assert parse_transactions([transaction.raw, EXAMPLE.raw]) == (transaction, EXAMPLE)
+    assert parse_each([transaction.raw, SINGLE.raw]) == (transaction, SINGLE)
+    assert parse_transactions([]) == ()
     assert (again.network, again.sender, again.nonce) == (NETWORK, ALICE.public_key, number)
     assert again.operations == tuple(operation.row() for operation in made)
     assert Ed25519().verify(again.sender, again.signed_bytes(), again.signature)
@@ -132,8 +147,10 @@ def test_damaged_bytes_are_refused_or_are_not_signed_by_the_sender(raw: bytes) -
     try:
         transaction = parse_transaction(raw)
     except DecodeFault:
+        assert reason_of(raw)
         return
 
+    assert parse_transactions([raw, SINGLE.raw]) == (transaction, SINGLE)
     rows = transaction.operations
     assert encode((transaction.header, transaction.signature, rows)) == raw
     signed = transaction.signed_bytes()
@@ -143,8 +160,7 @@ def test_damaged_bytes_are_refused_or_are_not_signed_by_the_sender(raw: bytes) -
 
 @given(st.binary(max_size=100))
 def test_any_bytes_at_all_are_refused_in_the_one_way(raw: bytes) -> None:
-    with pytest.raises(DecodeFault):
-        parse_transaction(raw)
+    assert reason_of(raw)
 
 
 @pytest.mark.parametrize(
@@ -245,3 +261,16 @@ def test_the_example_of_the_format_document_is_right() -> None:
     parts = (record.body, encode(record.row()), made.header, made.id, made.signature)
     for part in (*parts, operations_root(made.operations)):
         assert part.hex() in text
+
+
+@given(st.lists(damaged(EXAMPLE.raw) | damaged(SINGLE.raw) | st.just(SINGLE.raw), max_size=5))
+def test_a_lot_is_judged_as_each_of_it_alone(raws: list[bytes]) -> None:
+    def alone(raw: bytes) -> object:
+        try:
+            return parse_transaction(raw)
+        except DecodeFault as fault:
+            return str(fault)
+
+    judged = [str(each) if isinstance(each, DecodeFault) else each for each in parse_each(raws)]
+
+    assert judged == [alone(raw) for raw in raws]

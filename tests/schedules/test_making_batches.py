@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from consensus import dissemination
+from consensus import dissemination, spreading
 from consensus.dissemination import Dissemination
 from consensus.packets import BatchPacket, Have
 from consensus.recovery import Recovered, Setup
@@ -100,3 +100,29 @@ def test_a_leader_waits_for_a_quorum_of_holders_and_not_for_ever() -> None:
     assert PATIENCE_MS <= play(Replica) < 3 * PATIENCE_MS
     assert play(lacking(POOL, AsksNobody)) < PATIENCE_MS
     assert play(lacking(POOL, InsistsOnQuorum)) == 5_000
+
+
+def test_what_one_peer_has_checked_at_once_has_a_bound_and_is_asked_for_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def play(*, room: int) -> tuple[int, int]:
+        """Batches of a liar that a node holds at once, and after a while."""
+        stage = Stage("solo", puppets=(3,))
+        stage.run_ms(200)
+        sent = [stage.batch(3, stage.transaction(number), sequence=number) for number in range(4)]
+        size = len(sent[0][0].raw)
+        monkeypatch.setattr(spreading, "CHECKS_BYTES_MAX", room * size)
+        for _, packet in sent:
+            stage.inject(3, 1, packet)
+        pool = stage.replica(1)._spreading.pool
+        names = [batch.digest for batch, _ in sent]
+        stage.inject(3, 1, Have(tuple(names)))
+        stage.run_ms(20)
+        first = sum(name in pool.held or name in pool.ordered for name in names)
+        for _, packet in sent:
+            stage.inject(3, 1, packet)
+            stage.run_ms(20)
+        return first, sum(name in pool.held or name in pool.ordered for name in names)
+
+    assert play(room=4) == (4, 4)
+    assert play(room=2) == (2, 4)

@@ -12,7 +12,7 @@ from ledger.applications.records import NAME, VERSION, make_record
 from ledger.block import BlockHeader, Result
 from ledger.encoding import encode
 from ledger.execution import Executor, _TransactionState
-from ledger.store import Overlay, Reader
+from ledger.store import Overlay
 from ledger.transaction import DOMAIN, Operation, Transaction, parse_transaction
 from tests.schedules.mutants import Kind, lacking
 from tests.schedules.stage import Stage
@@ -23,16 +23,16 @@ EXECUTOR = "_confirmation._executor"
 class ForgetsNonces(Executor):
     """Executes whatever has not expired."""
 
-    def _is_skipped(self, reader: Reader, height: int, transaction: Transaction) -> bool:
-        self._nonces.is_used(reader, transaction.sender, transaction.nonce)
+    def _is_skipped(self, state: Overlay, height: int, transaction: Transaction) -> bool:
+        self._nonces.is_used(state, transaction.sender, transaction.nonce)
         return transaction.expiry < height
 
 
 class PaysPerSignature(Executor):
     """Takes another signature for another transaction."""
 
-    def _is_skipped(self, reader: Reader, height: int, transaction: Transaction) -> bool:
-        self._nonces.is_used(reader, transaction.sender, transaction.nonce)
+    def _is_skipped(self, state: Overlay, height: int, transaction: Transaction) -> bool:
+        self._nonces.is_used(state, transaction.sender, transaction.nonce)
         seen: dict[bytes, None] = self.__dict__.setdefault("seen", {})
         known = transaction.raw in seen
         seen[transaction.raw] = None
@@ -49,15 +49,15 @@ class ForgetsEarly(Executor):
 class IgnoresExpiry(Executor):
     """Executes what has expired."""
 
-    def _is_skipped(self, reader: Reader, height: int, transaction: Transaction) -> bool:
-        return self._nonces.is_used(reader, transaction.sender, transaction.nonce)
+    def _is_skipped(self, state: Overlay, height: int, transaction: Transaction) -> bool:
+        return self._nonces.is_used(state, transaction.sender, transaction.nonce)
 
 
 class AllowsAnyExpiry(Executor):
     """Executes what lives longer than its nonce is remembered."""
 
-    def _is_skipped(self, reader: Reader, height: int, transaction: Transaction) -> bool:
-        used = self._nonces.is_used(reader, transaction.sender, transaction.nonce)
+    def _is_skipped(self, state: Overlay, height: int, transaction: Transaction) -> bool:
+        used = self._nonces.is_used(state, transaction.sender, transaction.nonce)
         return used or transaction.expiry < height
 
 

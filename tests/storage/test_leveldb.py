@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ledger.errors import StorageError
+from storage import leveldb
 from storage.home import Store, open_store
 from storage.leveldb import LevelDbEngine
 from storage.leveldb_files import HEADER_SIZE, check_files, log_names
@@ -393,3 +394,28 @@ def test_log_names_lists_logs_and_not_leveldbs_diary(level_homes: Any) -> None:
     (name,) = log_names(home / "database")
     assert name.endswith(".log")
     assert (home / "database" / "LOG").exists()
+
+
+def test_a_home_that_was_written_with_compression_is_read_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        (b"\x10%05d" % number, b"the same text again and again " * 20) for number in range(2_000)
+    ]
+
+    def written(folder: str, compression: str | None) -> int:
+        """The size of tables that hold all of this."""
+        monkeypatch.setattr(leveldb, "COMPRESSION", compression)
+        engine = LevelDbEngine.create(tmp_path / folder)
+        engine.write(rows, sync=True)
+        engine.close()
+        # The log becomes a table when it is opened again.
+        LevelDbEngine.open(tmp_path / folder).close()
+        return sum(path.stat().st_size for path in (tmp_path / folder).glob("*.ldb"))
+
+    assert written("plain", None) > 1_000_000 > written("packed", "snappy") > 0
+
+    monkeypatch.undo()
+    engine = LevelDbEngine.open(tmp_path / "packed")
+    assert list(engine.scan(b"", b"\xff")) == rows
+    engine.close()

@@ -1,0 +1,34 @@
+"""The measures run, and measure what they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from benchmarks.__main__ import benchmarks
+from benchmarks.stages import STAGES, measure
+
+
+def test_every_stage_of_a_transaction_is_measured(tmp_path: Path) -> None:
+    file = tmp_path / "stages.json"
+
+    done = CliRunner().invoke(
+        benchmarks, ["stages", "--transactions", "60", "--batched", "3", "--json", str(file)]
+    )
+
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert [line[:32].strip() for line in lines[2:]] == [*STAGES, "all", "all but the signature"]
+    rows = json.loads(file.read_text(encoding="utf-8"))
+    assert set(rows["transaction"]) == set(rows["hundred records"]) == set(STAGES)
+
+
+def test_a_node_does_what_its_neighbours_do_not() -> None:
+    table = measure(40, 1)
+
+    everything = sum(table.stages_us[stage] * share for stage, share in STAGES.items())
+    assert abs(table.total_us - everything) < 1e-6
+    assert table.unsigned_us < table.total_us
+    assert all(table.stages_us[stage] > 0 for stage in STAGES if stage != "database threads")

@@ -11,6 +11,11 @@ COMMANDS: dict[str, str | tuple[str, str]] = {
     "export": "Write what the ledger says as a PROV document.",
     "run": "Run a command, and record what it read, what it made, who, when.",
     "check": "Judge statements by PROV-CONSTRAINTS, and name each rule that they break.",
+    "trace": ("Show what led to a thing, or what came of it.", "trace"),
+    "between": ("Show everything on some way from one thing to another.", "between"),
+    "history": ("List the versions of a thing.", "history"),
+    "who": ("Show who is responsible for a thing, and on whose behalf.", "who"),
+    "diff": ("Show in what two runs differ.", "diff"),
 }
 """Name of every command to its help, or to (help, module) for one that is not `provenance_NAME`."""
 

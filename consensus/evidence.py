@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from consensus.inspector import Inspector
 from consensus.interface import AnyCertificate, Signed
 from consensus.io import Job
 from consensus.outbox import Outbox
@@ -93,6 +94,7 @@ class Evidence:
 
     def __init__(self, setup: Setup, recovered: Recovered, outbox: Outbox) -> None:
         self._setup = setup
+        self._inspector = Inspector.of(setup)
         self._outbox = outbox
         self._judge = Judge(setup.genesis)
         self._kept: dict[bytes, None] = {}
@@ -215,8 +217,7 @@ class Evidence:
             return False
         if note == own:
             return True
-        origin = self._setup.genesis.origin
-        theirs, mine = stated_head(note, origin), stated_head(own, origin)
+        theirs, mine = self._inspector.stated_head(note), self._inspector.stated_head(own)
         if theirs.size > mine.size:
             return False
         if theirs != mine:

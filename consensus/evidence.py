@@ -12,6 +12,7 @@ Equivocations are not passed on, for they harm nobody by themselves: who saw one
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -100,9 +101,9 @@ class Evidence:
         self._kept: dict[bytes, None] = {}
         self._count: dict[int, int] = {}
         self._forks: list[Conviction] = []
-        self._heard: dict[tuple[int, str, Slot], tuple[bytes, bytes]] = {}
+        self._heard: OrderedDict[tuple[int, str, Slot], tuple[bytes, bytes]] = OrderedDict()
         """(validator, phase, slot) -> (value, signature) that came first, of the latest."""
-        self._certificates: dict[AnyCertificate, None] = {}
+        self._certificates: OrderedDict[AnyCertificate, None] = OrderedDict()
         """The latest, each of which comes many times."""
         self._busy: dict[int, None] = {}
         """Peers for whose sake something is being checked: one thing each."""
@@ -154,7 +155,7 @@ class Evidence:
         if known[0] != value:
             self._equivocated(validator, phase, slot, known, said)
         if len(self._heard) > HEARD_MAX:
-            del self._heard[next(iter(self._heard))]
+            self._heard.popitem(last=False)
 
     def on_certificate(self, certificate: AnyCertificate) -> None:
         """A checked certificate came: it holds a statement of each signer."""
@@ -162,7 +163,7 @@ class Evidence:
             return
         self._certificates[certificate] = None
         if len(self._certificates) > CERTIFICATES_MAX:
-            del self._certificates[next(iter(self._certificates))]
+            self._certificates.popitem(last=False)
         phase, slot = certificate.phase, certificate.slot
         if isinstance(certificate, Certificate):
             for index, signature in certificate.signatures:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from benchmarks.hashes import hashes
 from benchmarks.plugins import plugins
 from benchmarks.simulation import simulation
 from benchmarks.throughput import throughput
@@ -14,6 +15,7 @@ def benchmarks() -> None:
     """Measure the ledger on this machine, beside what the machine itself can do."""
 
 
+benchmarks.add_command(hashes)
 benchmarks.add_command(plugins)
 benchmarks.add_command(simulation)
 benchmarks.add_command(throughput)

@@ -34,7 +34,6 @@ from consensus.interface import (
     Tell,
     Validate,
 )
-from ledger.certificate import Certificate, TimeoutCertificate
 from ledger.value import Value
 from sim.plugin_process import BUGS, Process
 from sim.plugin_step import Output, Packet, Request, Step
@@ -106,9 +105,8 @@ class Life(Process):
                 self.take(Received(packet))
         elif isinstance(packet, bytes):
             self.take(Hint(sender, packet))
-        elif isinstance(packet, Certificate | TimeoutCertificate):
-            if world.has_right_certificates((packet,)):
-                self.take(CertificateReceived(packet))
+        elif world.has_right_certificates((packet,)):
+            self.take(CertificateReceived(packet))
 
     # --- the disk ---------------------------------------------------------------------------------
 
@@ -148,9 +146,7 @@ class Life(Process):
         self._serve(effect)
 
     def _packet(self, step: Step, what: Message | AnyCertificate) -> Packet:
-        if isinstance(what, Certificate | TimeoutCertificate):
-            return what
-        return self._sign(step, what)
+        return self._sign(step, what) if isinstance(what, Message) else what
 
     def _sign(self, step: Step, message: Message) -> Signed:
         """Guard and sign a message: one value a phase and slot, none below a settled floor."""

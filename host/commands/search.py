@@ -167,6 +167,7 @@ def _document(
         "strategies": list(hunt.strategies),
         "scenarios": progress.scenarios,
         "events": progress.events,
+        "trace_hash": progress.trace_hash,
         "by_strategy": progress.by_strategy(),
         "broken": progress.broken(),
         "upper_bound": _upper_bound(progress),
@@ -216,6 +217,7 @@ def _show(hunt: Hunt, progress: Progress, results: list[Result], paths: list[Pat
         f"{progress.seconds:.1f} s, {_rate(progress):.1f} a second, {events} events each"
     )
     click.echo(f"strategies: {counts or 'none'}")
+    click.echo(f"trace hash of all: {progress.trace_hash}")
     for result, path in zip(results, paths, strict=True):
         found = result.shrunk
         click.echo(f"\nfound: {found.broken} after {found.time_ms} ms: {found.sentence}")

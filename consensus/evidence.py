@@ -26,7 +26,7 @@ from consensus.recovery import Recovered, Setup
 from ledger import batch, layout, merkle
 from ledger.batch import Batch
 from ledger.certificate import Certificate
-from ledger.certified import stated_head
+from ledger.certified import TreeHead
 from ledger.errors import DecodeFault, Fault, StorageError
 from ledger.evidence import (
     Conviction,
@@ -59,15 +59,17 @@ class CompareLogs(Job):
     own: bytes
     """The own latest certificate."""
     other: bytes
+    heads: tuple[TreeHead, TreeHead]
+    """What the two state, the own one first."""
 
     def run(self, reader: Reader) -> Conviction | Fault | None:
         """What the two prove together, or None where they agree."""
-        size = stated_head(self.own, self.genesis.origin).size
+        size = self.heads[0].size
         tiles = merkle.TileReader(
             lambda level, index: reader.get(layout.tile_key(level, index)) or b"", size
         )
         try:
-            fork = find_fork(self.genesis, self.own, self.other, tiles.hash_at)
+            fork = find_fork(self.genesis, self.own, self.other, tiles.hash_at, self.heads)
             return None if fork is None else Judge(self.genesis).check_piece(fork)
         except Fault as fault:
             return fault
@@ -222,7 +224,7 @@ class Evidence:
         if theirs.size > mine.size:
             return False
         if theirs != mine:
-            self._start(peer, CompareLogs(self._setup.genesis, own, note))
+            self._start(peer, CompareLogs(self._setup.genesis, own, note, (mine, theirs)))
         return True
 
     def on_fork_found(self, peer: int, packet: ForkFound) -> None:

@@ -55,7 +55,8 @@ class _CertifiedLog:
         """The piece that shows that the other log, which is not longer, began otherwise."""
         if self.root_at(shorter.head.size) == shorter.head.root:
             return []
-        fork = find_fork(genesis, self.note, shorter.note, self._tiles.hash_at)
+        heads = self.head, shorter.head
+        fork = find_fork(genesis, self.note, shorter.note, self._tiles.hash_at, heads)
         return [] if fork is None else [fork.encode()]
 
 

@@ -216,8 +216,8 @@ def _show(hunt: Hunt, progress: Progress, results: list[Result], paths: list[Pat
         f"{hunt.protocol}, seed {hunt.seed}: {progress.scenarios} scenarios in "
         f"{progress.seconds:.1f} s, {_rate(progress):.1f} a second, {events} events each"
     )
-    click.echo(f"strategies: {counts or 'none'}")
     click.echo(f"trace hash of all: {progress.trace_hash}")
+    click.echo(f"strategies: {counts or 'none'}")
     for result, path in zip(results, paths, strict=True):
         found = result.shrunk
         click.echo(f"\nfound: {found.broken} after {found.time_ms} ms: {found.sentence}")

@@ -70,6 +70,8 @@ class Mutant:
     """The mutated replica; for plugins the replica is as it is."""
     nodes: tuple[int, ...] | None = None
     """The replicas that are mutated; None: all."""
+    patches: tuple[tuple[Any, str, Any], ...] = ()
+    """(module, name, replacement) where the rule is a function or a bound of a module."""
     limits: tuple[tuple[str, int], ...] = ()
     """Limits of the genesis under which a short run can meet the missing rule."""
     play: Play | None = None

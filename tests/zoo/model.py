@@ -70,6 +70,8 @@ class Mutant:
     """The mutated replica; for plugins the replica is as it is."""
     nodes: tuple[int, ...] | None = None
     """The replicas that are mutated; None: all."""
+    patches: tuple[tuple[Any, str, Any], ...] = ()
+    """(module, name, replacement) where the rule is a function or a bound of a module."""
     limits: tuple[tuple[str, int], ...] = ()
     """Limits of the genesis under which a short run can meet the missing rule."""
     play: Play | None = None
@@ -133,6 +135,8 @@ class Case:
     efforts: dict[str, Effort] = field(default_factory=dict)
     unsound: list[str] = field(default_factory=list)
     """Scenarios in which the unmutated protocol broke something."""
+    crashed: list[str] = field(default_factory=list)
+    """Strategies that ended with an error of the zoo's own."""
 
     @property
     def kills(self) -> dict[str, Effort]:

@@ -55,7 +55,7 @@ class Mutant:
     id: str
     """As in the table of known bugs, with the protocol after it where there are several."""
     protocol: str
-    """The plugin that it is a mutant of; "replica" or "storage" for what serves all plugins."""
+    """The plugin that it is a mutant of; "replica", "storage" or "judge" for what serves all."""
     kind: str
     """One of KINDS."""
     removed: str

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from consensus.protocols.tendermint import Tendermint
+from ledger.evidence import Judge
 from tests.zoo import __main__ as command
-from tests.zoo import campaign, mechanical, report, saved, strategies
+from tests.zoo import campaign, forgeries, mechanical, report, saved, strategies
 from tests.zoo.model import KINDS, PROPERTIES, Mutant
 from tests.zoo.registry import MUTANTS, ROWS, missing_rows, row_of
 from tests.zoo.rows import NOT_HERE
@@ -67,6 +68,10 @@ def test_nothing_is_found_where_nothing_is_missing() -> None:
         for number in range(2):
             verdict, _ = strategies.BY_NAME[name].attempt(UNHARMED, number)
             assert verdict.broken == (), f"{name} {number}"
+
+
+def test_the_judge_of_evidence_believes_no_forgery() -> None:
+    assert [piece for piece in range(200) if forgeries.accuses(Judge, piece)] == []
 
 
 def test_a_find_that_the_protocol_shares_is_no_kill() -> None:

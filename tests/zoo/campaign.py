@@ -36,8 +36,6 @@ class _Turn:
     strategies: list[str]
     next: int = 0
     """The index of the strategy whose turn it is."""
-    last: str = ""
-    """The one whose turn it was."""
     attempts: dict[str, int] = field(default_factory=dict)
     slice_s: float = FIRST_SLICE_S
     is_busy: bool = False
@@ -55,7 +53,7 @@ class _Turn:
     def choose(self) -> str:
         """The strategy whose turn it is."""
         names = self.open_strategies()
-        name = self.last = names[self.next % len(names)]
+        name = names[self.next % len(names)]
         self.next += 1
         if self.next % len(names) == 0:
             self.slice_s = min(2 * self.slice_s, LONGEST_SLICE_S)
@@ -95,10 +93,6 @@ class Campaign:
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     turn = running.pop(future)
-                    error = future.exception()
-                    if error is not None:
-                        self._crashed(turn, error)
-                        continue
                     self._took(turn, future.result())
                     told(turn.case, future.result())
         finally:
@@ -121,13 +115,6 @@ class Campaign:
         seconds = max(0.05, min(turn.slice_s, end - time.monotonic()))
         first = turn.attempts.get(name, 0)
         return pool.submit(work_on, turn.case.mutant.id, name, first, seconds)
-
-    def _crashed(self, turn: _Turn, error: BaseException) -> None:
-        """A mistake of the zoo itself: it fails the run in the end, and the others go on."""
-        turn.is_busy = False
-        name = turn.last
-        turn.case.efforts.setdefault(name, Effort()).exhausted = True
-        turn.case.crashed.append(f"{name}: {type(error).__name__}: {error}")
 
     def _took(self, turn: _Turn, slice_: Slice) -> None:
         turn.is_busy = False
@@ -153,4 +140,4 @@ class Campaign:
     def is_perfect(self) -> bool:
         """Whether every mutant was found, and the protocols themselves had no findings."""
         killed, count = self.score
-        return killed == count and not any(case.unsound or case.crashed for case in self.cases)
+        return killed == count and not any(case.unsound for case in self.cases)

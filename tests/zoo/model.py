@@ -135,8 +135,6 @@ class Case:
     efforts: dict[str, Effort] = field(default_factory=dict)
     unsound: list[str] = field(default_factory=list)
     """Scenarios in which the unmutated protocol broke something."""
-    crashed: list[str] = field(default_factory=list)
-    """Strategies that ended with an error of the zoo's own."""
 
     @property
     def kills(self) -> dict[str, Effort]:

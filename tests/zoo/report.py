@@ -82,7 +82,6 @@ def summary(campaign: Campaign) -> list[str]:
             lines.append(f"survived: {case.mutant.id} {case.mutant.name}: {case.mutant.removed}")
         lines += [f"the unmutated protocol fails, too: {case.mutant.id} {where}"
                   for where in case.unsound]  # fmt: skip
-        lines += [f"a strategy crashed: {case.mutant.id} {what}" for what in case.crashed]
     return lines
 
 

@@ -14,7 +14,7 @@ import pytest
 from consensus.protocols.tendermint import Tendermint
 from ledger.evidence import Judge
 from tests.zoo import __main__ as command
-from tests.zoo import campaign, forgeries, mechanical, report, saved, strategies
+from tests.zoo import campaign, forgeries, mechanical, saved, strategies
 from tests.zoo.model import KINDS, PROPERTIES, Mutant
 from tests.zoo.registry import MUTANTS, ROWS, missing_rows, row_of
 from tests.zoo.rows import NOT_HERE
@@ -199,15 +199,3 @@ def test_the_document_names_commands_that_there_are(line: list[str]) -> None:
     else:
         options = command.parser().parse_args(line)
         assert set(options.mutant or ()) <= set(BY_ID)
-
-
-def test_an_error_of_the_zoo_fails_the_run_and_does_not_end_it() -> None:
-    hunt = campaign.Campaign([BY_ID["Z1-tendermint"]], ["twins"])
-    turn = hunt._turns["Z1-tendermint"]
-    turn.choose()
-
-    hunt._crashed(turn, KeyError("lost"))
-
-    assert turn.open_strategies() == []
-    assert not hunt.is_perfect
-    assert "a strategy crashed: Z1-tendermint twins: KeyError: 'lost'" in report.as_text(hunt)

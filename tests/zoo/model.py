@@ -135,6 +135,8 @@ class Case:
     efforts: dict[str, Effort] = field(default_factory=dict)
     unsound: list[str] = field(default_factory=list)
     """Scenarios in which the unmutated protocol broke something."""
+    crashes: list[str] = field(default_factory=list)
+    """Strategies that ended in an exception: a defect of the zoo, and not of the mutant."""
 
     @property
     def kills(self) -> dict[str, Effort]:

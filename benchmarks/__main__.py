@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from benchmarks.hashes import hashes
 from benchmarks.ingest import ingest
 from benchmarks.plugins import plugins
 from benchmarks.simulation import simulation
@@ -16,6 +17,7 @@ def benchmarks() -> None:
     """Measure the ledger on this machine, beside what the machine itself can do."""
 
 
+benchmarks.add_command(hashes)
 benchmarks.add_command(ingest)
 benchmarks.add_command(plugins)
 benchmarks.add_command(simulation)

@@ -12,10 +12,12 @@ Equivocations are not passed on, for they harm nobody by themselves: who saw one
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from consensus.inspector import Inspector
 from consensus.interface import AnyCertificate, Signed
 from consensus.io import Job
 from consensus.outbox import Outbox
@@ -24,7 +26,7 @@ from consensus.recovery import Recovered, Setup
 from ledger import batch, layout, merkle
 from ledger.batch import Batch
 from ledger.certificate import Certificate
-from ledger.certified import stated_head
+from ledger.certified import TreeHead
 from ledger.errors import DecodeFault, Fault, StorageError
 from ledger.evidence import (
     Conviction,
@@ -57,15 +59,17 @@ class CompareLogs(Job):
     own: bytes
     """The own latest certificate."""
     other: bytes
+    heads: tuple[TreeHead, TreeHead]
+    """What the two state, the own one first."""
 
     def run(self, reader: Reader) -> Conviction | Fault | None:
         """What the two prove together, or None where they agree."""
-        size = stated_head(self.own, self.genesis.origin).size
+        size = self.heads[0].size
         tiles = merkle.TileReader(
             lambda level, index: reader.get(layout.tile_key(level, index)) or b"", size
         )
         try:
-            fork = find_fork(self.genesis, self.own, self.other, tiles.hash_at)
+            fork = find_fork(self.genesis, self.own, self.other, tiles.hash_at, self.heads)
             return None if fork is None else Judge(self.genesis).check_piece(fork)
         except Fault as fault:
             return fault
@@ -93,14 +97,15 @@ class Evidence:
 
     def __init__(self, setup: Setup, recovered: Recovered, outbox: Outbox) -> None:
         self._setup = setup
+        self._inspector = Inspector.of(setup)
         self._outbox = outbox
         self._judge = Judge(setup.genesis)
         self._kept: dict[bytes, None] = {}
         self._count: dict[int, int] = {}
         self._forks: list[Conviction] = []
-        self._heard: dict[tuple[int, str, Slot], tuple[bytes, bytes]] = {}
+        self._heard: OrderedDict[tuple[int, str, Slot], tuple[bytes, bytes]] = OrderedDict()
         """(validator, phase, slot) -> (value, signature) that came first, of the latest."""
-        self._certificates: dict[AnyCertificate, None] = {}
+        self._certificates: OrderedDict[AnyCertificate, None] = OrderedDict()
         """The latest, each of which comes many times."""
         self._busy: dict[int, None] = {}
         """Peers for whose sake something is being checked: one thing each."""
@@ -152,7 +157,7 @@ class Evidence:
         if known[0] != value:
             self._equivocated(validator, phase, slot, known, said)
         if len(self._heard) > HEARD_MAX:
-            del self._heard[next(iter(self._heard))]
+            self._heard.popitem(last=False)
 
     def on_certificate(self, certificate: AnyCertificate) -> None:
         """A checked certificate came: it holds a statement of each signer."""
@@ -160,7 +165,7 @@ class Evidence:
             return
         self._certificates[certificate] = None
         if len(self._certificates) > CERTIFICATES_MAX:
-            del self._certificates[next(iter(self._certificates))]
+            self._certificates.popitem(last=False)
         phase, slot = certificate.phase, certificate.slot
         if isinstance(certificate, Certificate):
             for index, signature in certificate.signatures:
@@ -215,12 +220,11 @@ class Evidence:
             return False
         if note == own:
             return True
-        origin = self._setup.genesis.origin
-        theirs, mine = stated_head(note, origin), stated_head(own, origin)
+        theirs, mine = self._inspector.stated_head(note), self._inspector.stated_head(own)
         if theirs.size > mine.size:
             return False
         if theirs != mine:
-            self._start(peer, CompareLogs(self._setup.genesis, own, note))
+            self._start(peer, CompareLogs(self._setup.genesis, own, note, (mine, theirs)))
         return True
 
     def on_fork_found(self, peer: int, packet: ForkFound) -> None:

@@ -13,7 +13,7 @@ from consensus.interface import AnyCertificate, Consensus, Message
 from consensus.io import Channel
 from consensus.packets import Packet, SignedPacket, decode_packet
 from ledger import encoding
-from ledger.certified import CheckpointCertificate, parse_certificate
+from ledger.certified import CheckpointCertificate, TreeHead, parse_certificate, stated_head
 from ledger.errors import DecodeFault, PeerFault
 from ledger.genesis import Genesis
 from ledger.keys import Scheme
@@ -26,6 +26,9 @@ CHECKED_MAX = 20_000
 """Signatures known to be right, so that a certificate of counted votes costs nothing."""
 CERTIFICATES_MAX = 1_000
 """Certificates known to be right: each comes many times, in proposals and in timeouts."""
+
+HEADS_MAX = 256
+"""Notes whose tree heads are remembered."""
 
 
 class Inspector:
@@ -40,6 +43,7 @@ class Inspector:
         self._kinds: dict[int, type[Message]] = {m.KIND: m for m in protocol.MESSAGES}
         self._checked: OrderedDict[tuple[bytes, bytes, bytes], None] = OrderedDict()
         self._certificates: OrderedDict[AnyCertificate, None] = OrderedDict()
+        self._heads: OrderedDict[bytes, TreeHead] = OrderedDict()
 
     @classmethod
     def of(cls, setup: Setup) -> Inspector:
@@ -73,6 +77,19 @@ class Inspector:
         certificate = parse_certificate(note, origin, validators)
         certificate.check(origin, validators, self._scheme.verify)
         return certificate
+
+    def stated_head(self, note: bytes) -> TreeHead:
+        """The tree head that a note states, whoever signed it.  Raises DecodeFault or ProofFault.
+
+        In a large network most statuses bring the note of a certificate that is here: parsing a
+        quorum of lines for each would be most of what such a node does.
+        """
+        head = self._heads.get(note)
+        if head is None:
+            head = self._heads[note] = stated_head(note, self._origin)
+            if len(self._heads) > HEADS_MAX:
+                self._heads.popitem(last=False)
+        return head
 
     def check_certificate(self, certificate: AnyCertificate) -> None:
         """Raise Fault unless exactly a quorum has signed what it says."""

@@ -35,14 +35,22 @@ class Tally:
     def add(self, signed: Signed) -> Signed | None:
         """Count a statement; the signer's first one if this is a different, second one."""
         phase, slot, value = signed.message.statement()
-        ballot = self._ballots.setdefault((phase, slot), _Ballot({}, {}))
-        if signed.sender in ballot.by_value.get(value, {}):
+        sender = signed.sender
+        ballot = self._ballots.get((phase, slot))
+        if ballot is None:
+            ballot = self._ballots[phase, slot] = _Ballot({}, {})
+        signers = ballot.by_value.get(value)
+        if signers is None:
+            signers = {}
+        elif sender in signers:
             return None
-        earlier = ballot.first.setdefault(signed.sender, signed)
-        said = sum(1 for signers in ballot.by_value.values() if signed.sender in signers)
-        if said >= VALUES_A_SIGNER:
-            return None
-        ballot.by_value.setdefault(value, {})[signed.sender] = signed.signature
+        earlier = ballot.first.setdefault(sender, signed)
+        if earlier is not signed:
+            said = sum(1 for others in ballot.by_value.values() if sender in others)
+            if said >= VALUES_A_SIGNER:
+                return None
+        signers[sender] = signed.signature
+        ballot.by_value[value] = signers
         return earlier if earlier is not signed else None
 
     def count(self, phase: str, slot: Slot, value: bytes) -> int:
@@ -54,6 +62,11 @@ class Tally:
         """Distinct signers of any value there, ascending."""
         ballot = self._ballots.get((phase, slot))
         return sorted(ballot.first) if ballot else []
+
+    def voter_count(self, phase: str, slot: Slot) -> int:
+        """How many distinct signers said any value there."""
+        ballot = self._ballots.get((phase, slot))
+        return len(ballot.first) if ballot else 0
 
     def values(self, phase: str, slot: Slot) -> list[bytes]:
         """The values said there, in the order of their first appearance."""

@@ -28,6 +28,8 @@ class Tree:
         self._verdicts: dict[bytes, bool | None] = {}
         """Whether a value is valid; None while it is being asked."""
         self._fetching: dict[bytes, None] = {}
+        self._lines: dict[bytes, tuple[tuple[Value, ...], bytes]] = {}
+        """What `_line` found since the tree last changed: a protocol asks after every message."""
 
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._values
@@ -52,6 +54,7 @@ class Tree:
         if value.slot <= self._root.slot or (parent is not None and parent >= value.slot):
             return False
         self._values[value.digest] = value
+        self._lines.clear()
         return True
 
     def offer(self, value: Value) -> bool:
@@ -65,22 +68,21 @@ class Tree:
 
     def path(self, tip: bytes) -> tuple[Value, ...] | None:
         """The values after the root up to and with tip, oldest first; None where one is missing."""
-        line, below = self._descend(tip)
-        return tuple(reversed(line)) if below == self._root.value else None
+        line, below = self._line(tip)
+        return line if below == self._root.value else None
 
     def known(self, tip: bytes) -> tuple[Value, ...]:
         """What is known of the way from the root to tip, oldest first."""
-        line, _ = self._descend(tip)
-        return tuple(reversed(line))
+        return self._line(tip)[0]
 
     def has_payload(self, tip: bytes) -> bool:
         """Whether something is to be ordered on the way to tip, or parts of the way are unknown."""
-        line, below = self._descend(tip)
+        line, below = self._line(tip)
         return below != self._root.value or any(value.payload for value in line)
 
     def to_fetch(self, tip: bytes) -> bytes | None:
         """Digest of the first unknown value on the way to tip, once until `ask_again`."""
-        _, below = self._descend(tip)
+        _, below = self._line(tip)
         if below == self._root.value or below in self._fetching:
             return None
         self._fetching[below] = None
@@ -120,6 +122,7 @@ class Tree:
             if value.parent in excluded and value.parent != root.value:
                 excluded.add(value.digest)
         self._root = root
+        self._lines.clear()
         self._keep(digest for digest in self._values if digest not in excluded)
 
     def prune(self, floor: Slot, tips: Iterable[bytes]) -> None:
@@ -133,16 +136,20 @@ class Tree:
 
     def _keep(self, digests: Iterable[bytes]) -> None:
         self._values = {digest: self._values[digest] for digest in list(digests)}
+        self._lines.clear()
         self._verdicts = {
             digest: said for digest, said in self._verdicts.items() if digest in self._values
         }
         self._fetching.clear()
 
-    def _descend(self, tip: bytes) -> tuple[list[Value], bytes]:
-        """(known values from tip downwards, digest of what is below the last of them)."""
-        line: list[Value] = []
-        digest = tip
-        while digest != self._root.value and digest in self._values:
-            line.append(self._values[digest])
-            digest = line[-1].parent
-        return line, digest
+    def _line(self, tip: bytes) -> tuple[tuple[Value, ...], bytes]:
+        """(known values up to tip, oldest first; digest of what is below the first of them)."""
+        found = self._lines.get(tip)
+        if found is None:
+            line: list[Value] = []
+            digest = tip
+            while digest != self._root.value and digest in self._values:
+                line.append(self._values[digest])
+                digest = line[-1].parent
+            found = self._lines[tip] = (tuple(reversed(line)), digest)
+        return found

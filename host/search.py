@@ -6,6 +6,7 @@ cluster anywhere share the work alike.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -58,6 +59,12 @@ class Progress:
     @property
     def events(self) -> int:
         return sum(report.events for report in self.reports.values())
+
+    @property
+    def trace_hash(self) -> str:
+        """Over the traces of all scenarios in their order: equal hunts have equal ones."""
+        traces = "".join(report.trace_hash for report in self._ordered())
+        return hashlib.sha256(traces.encode()).hexdigest()
 
     def by_strategy(self) -> dict[str, int]:
         """Scenarios of each strategy, in the order of their first."""

@@ -155,14 +155,23 @@ def make_equivocation(
     return Equivocation(epoch, validator, phase, slot, first, second)
 
 
-def find_fork(genesis: Genesis, own: bytes, other: bytes, hash_at: merkle.HashAt) -> Fork | None:
+def find_fork(
+    genesis: Genesis,
+    own: bytes,
+    other: bytes,
+    hash_at: merkle.HashAt,
+    heads: tuple[TreeHead, TreeHead] | None = None,
+) -> Fork | None:
     """The piece that two notes of epoch 0 make, where the own certified log is not the shorter.
 
-    hash_at gives the own log's complete subtrees.  None where the own log extends the other, or is
+    hash_at gives the own log's complete subtrees; heads are what the two notes state, where the
+    caller has read them.  None where the own log extends the other, or is
     shorter: then whoever has the other one can tell.  No signature is checked.  Raises DecodeFault
     or ProofFault for a note that is none of this network.
     """
-    mine, theirs = (stated_head(note, genesis.origin) for note in (own, other))
+    if heads is None:
+        heads = stated_head(own, genesis.origin), stated_head(other, genesis.origin)
+    mine, theirs = heads
     if theirs.size > mine.size:
         return None
     root = merkle.root_at(theirs.size, hash_at)

@@ -28,25 +28,49 @@ def gather_evidence(genesis: Genesis, stores: Sequence[Reader]) -> tuple[bytes, 
         for store in stores
         for _, piece in store.scan(layout.EVIDENCE, prefix_stop(layout.EVIDENCE))
     ]
-    for one, two in combinations(stores, 2):
-        pieces += _fork_between(genesis, one, two)
+    pieces += _forks(genesis, stores)
     judge = Judge(genesis)
     return tuple(piece for piece in sorted(dict.fromkeys(pieces)) if _holds(judge, piece))
 
 
-def _fork_between(genesis: Genesis, one: Reader, two: Reader) -> list[bytes]:
-    notes = _latest_note(one), _latest_note(two)
-    if None in notes:
+class _CertifiedLog:
+    """One store's log, up to its latest checkpoint certificate: looked at once for all pairs."""
+
+    def __init__(self, origin: str, note: bytes, store: Reader) -> None:
+        self.note = note
+        self.head = stated_head(note, origin)
+        self._tiles = merkle.TileReader(
+            lambda level, index: store.get(layout.tile_key(level, index)) or b"", self.head.size
+        )
+        self._roots: dict[int, bytes] = {}
+
+    def root_at(self, size: int) -> bytes:
+        """The root of its first `size` leaves."""
+        root = self._roots.get(size)
+        if root is None:
+            root = self._roots[size] = merkle.root_at(size, self._tiles.hash_at)
+        return root
+
+    def fork_from(self, genesis: Genesis, shorter: _CertifiedLog) -> list[bytes]:
+        """The piece that shows that the other log, which is not longer, began otherwise."""
+        if self.root_at(shorter.head.size) == shorter.head.root:
+            return []
+        heads = self.head, shorter.head
+        fork = find_fork(genesis, self.note, shorter.note, self._tiles.hash_at, heads)
+        return [] if fork is None else [fork.encode()]
+
+
+def _forks(genesis: Genesis, stores: Sequence[Reader]) -> list[bytes]:
+    """What every two of the stores prove together."""
+    held = [(note, store) for store in stores if (note := _latest_note(store)) is not None]
+    if len(held) < 2:
         return []
-    pair = [(note, store) for note, store in zip(notes, (one, two), strict=True) if note]
-    pair.sort(key=lambda held: stated_head(held[0], genesis.origin).size)
-    (other, _), (own, store) = pair
-    size = stated_head(own, genesis.origin).size
-    tiles = merkle.TileReader(
-        lambda level, index: store.get(layout.tile_key(level, index)) or b"", size
-    )
-    fork = find_fork(genesis, own, other, tiles.hash_at)
-    return [] if fork is None else [fork.encode()]
+    logs = [_CertifiedLog(genesis.origin, note, store) for note, store in held]
+    pieces = []
+    for pair in combinations(logs, 2):
+        shorter, longer = sorted(pair, key=lambda log: log.head.size)
+        pieces += longer.fork_from(genesis, shorter)
+    return pieces
 
 
 def _latest_note(store: Reader) -> bytes | None:

@@ -30,6 +30,11 @@ class Agenda:
     def now_ms(self) -> int:
         return self.now_us // MS
 
+    @property
+    def next_us(self) -> int:
+        """When the next thing happens, of those that are planned."""
+        return self._heap[0][0]
+
     def after(self, delay_us: int, action: Callable[..., None], *arguments: Any) -> None:
         """Plan to call the action once delay_us from now."""
         self.at(self.now_us + delay_us, action, *arguments)

@@ -132,6 +132,9 @@ class Network:
         self._distance_us = distance_us
         self._free_us = [0] * size
         """When the last frame that waits at each node will have left it."""
+        self._last_channel: Channel | None = None
+        self._last_payload = self._last_data = b""
+        """What was sent last, and its bytes on the link: the same often goes to several peers."""
         self._parsed: dict[bytes, list[Frame]] = {}
         """What the bytes that were sent lately hold: a broadcast is taken apart once."""
 
@@ -166,7 +169,10 @@ class Network:
 
     def send(self, source: int, peer: int | None, channel: Channel, payload: bytes) -> None:
         """Carry a frame to one node, or to all others, as far as links and weather allow."""
-        data = encode_frames([Frame(_FRAME_CHANNELS[channel], payload)])
+        if payload is not self._last_payload or channel is not self._last_channel:
+            self._last_channel, self._last_payload = channel, payload
+            self._last_data = encode_frames([Frame(_FRAME_CHANNELS[channel], payload)])
+        data = self._last_data
         links = self._outward[source] if peer is None else (self._links[source, peer],)
         self.frames[channel] += len(links)
         self.bytes[channel] += len(links) * len(data)

@@ -249,8 +249,8 @@ class Node:
             takes_us = _EVENT_US * self.factor if self.factor > 1 else 1
             self._busy_us = max(self._busy_us, now_us) + takes_us
             self._agenda.at(self._busy_us, self._come_to, self._life, event)
-            return
-        self._handle(event)
+        else:
+            self._handle(event)
 
     def _come_to(self, life: int, event: HostEvent) -> None:
         if life != self._life:
@@ -261,18 +261,19 @@ class Node:
             self._handle(event)
 
     def _handle(self, event: HostEvent) -> None:
-        if self._machine is None:
+        machine, outlet = self._machine, self._outlet
+        if machine is None or outlet is None:
             return
         now_us = self._agenda.now_us
         self._trace.event(event, self.index, now_us)
         now = Now((now_us + self._clock_us) // MS, self.clock.shows_ms(now_us // MS))
         try:
-            step = self._machine.step(now, event)
+            step = machine.step(now, event)
         except _BUGS as error:
             self._fail(error)
             return
         if not (step.writes or step.sync or self._waiting or self._writing):
-            self._release(step.outputs)
+            outlet.release(step.outputs)
             return
         self._waiting.append(step)
         self.backlog_max = max(self.backlog_max, len(self._waiting))

@@ -118,7 +118,8 @@ class Outlet:
         number = self._timers_started
         self.timers[output.timer] = number
         delay_us = output.delay_ms * MS + int(self._draw.random() * _TIMER_LATE_US_MAX)
-        self._agenda.after(delay_us, self._ring, output.timer, number)
+        agenda = self._agenda
+        agenda.at(agenda.now_us + delay_us, self._ring, output.timer, number)
 
     def _ring(self, timer: Hashable, number: int) -> None:
         if self.is_over or self.timers.get(timer) != number:

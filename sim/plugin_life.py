@@ -1,4 +1,4 @@
-"""The life of one plugin: its steps, its disk, its timers, its crashes.
+"""The life of one plugin: its steps, its disk, and what it says.
 
 Each step's effects become durable together after a drawn time, several steps in one write; what a
 step says leaves only then, in step order.  A crash loses the steps that are not durable.
@@ -6,19 +6,16 @@ step says leaves only then, in step order.  A crash loses the steps that are not
 
 from __future__ import annotations
 
-import traceback
-from abc import ABC, abstractmethod
-from collections import deque
+from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from consensus.interface import (
+    Accuse,
     AnyCertificate,
     Broadcast,
     CancelTimer,
     CertificateReceived,
-    Consensus,
     Decide,
     Effect,
     Event,
@@ -27,92 +24,27 @@ from consensus.interface import (
     Hint,
     Message,
     Note,
-    Now,
     Persist,
     Received,
-    Recovery,
     RequestPayload,
-    Root,
     Send,
     SetTimer,
     Settle,
     Signed,
-    Start,
     Tell,
-    Timer,
-    TimerFired,
     Validate,
 )
-from ledger.errors import LedgerError
-from ledger.statement import Slot
 from ledger.value import Value
-from sim.plugin_scenario import MS
-from sim.plugin_step import Output, Packet, Request, Step, Surroundings
+from sim.plugin_process import BUGS, Process
+from sim.plugin_step import Output, Packet, Request, Step
 from sim.plugin_trace import traced
-
-EPOCH_MS = 1_700_000_000_000
-"""What the clocks on the wall show when a world begins."""
-_BUGS = (AssertionError, LedgerError, ArithmeticError, LookupError, TypeError, ValueError,
-         AttributeError, RuntimeError)  # fmt: skip
-"""What a mistake in a plugin looks like; each becomes a finding of the run."""
-
 
 _NOTHING = Step()
 """What a step leaves that said nothing: never changed."""
 
 
-class Life(ABC):
+class Life(Process):
     """A running plugin and what is durable of it."""
-
-    def __init__(self, world: Surroundings, index: int, validator: int) -> None:
-        self.index = index
-        self.validator = validator
-        self.is_byzantine = validator in world.scenario.byzantine
-        self.is_attacker = any(validator == attacker for attacker, _ in world.scenario.attacks)
-        """Whether its words are changed on their way out; a twin's are not."""
-        self.log: list[Value] = []
-        """Decided values by ordinal, the last ones perhaps not durable yet."""
-        self.durable = 0
-        """How many of them are durable."""
-        self.decisions: list[tuple[int, Decide]] = []
-        """(ordinal of its first value, durable decision) where no certificate covers it."""
-        self.plugin: Consensus | None = None
-        self._world = world
-        self._record: bytes | None = None
-        self._sent: dict[tuple[str, Slot], Signed] = {}
-        self._floors: dict[str, Slot] = {}
-        self._clock_ms = world.draw.randrange(1 << 30)
-        self._rate = 1_000
-        """How fast its clocks run, per thousand."""
-        self._local_us = self._since_us = 0
-        """What its clock showed when the rate last changed, and when that was."""
-        self._skew_ms = world.draw.randint(-200, 200)
-        self._life = 0
-        self._waiting: deque[Step] = deque()
-        self._writing: list[Step] = []
-        self._forget()
-
-    def _forget(self) -> None:
-        """Drop whatever lives in memory only."""
-        for step in (*self._writing, *self._waiting):
-            for key in step.signed:
-                self._sent.pop(key, None)
-        del self.log[self.durable :]
-        self._life += 1
-        self.plugin = None
-        self._waiting.clear()
-        self._writing = []
-        self._timers: dict[Timer, int] = {}
-        self._timers_started = 0
-        self._loop_us = 0
-        self._paused: list[Callable[[], None]] | None = None
-        self._doom = ""
-        self._settling: list[Settle] = []
-        """Floors that wait for the next certificate."""
-
-    @abstractmethod
-    def wake(self) -> None:
-        """Look again at everything that waits, and tell the plugin that there is work."""
 
     @abstractmethod
     def _serve(self, request: Request) -> None:
@@ -123,92 +55,8 @@ class Life(ABC):
         """Add to the log."""
 
     @abstractmethod
-    def _keep(self, values: tuple[Value, ...]) -> None:
-        """Remember values, so that fetches can be answered."""
-
-    @abstractmethod
     def _learn(self, values: tuple[Value, ...]) -> None:
         """Remember values from outside, and go on with what waited for them."""
-
-    # --- life -------------------------------------------------------------------------------------
-
-    @property
-    def is_up(self) -> bool:
-        return self.plugin is not None
-
-    @property
-    def timers(self) -> tuple[Timer, ...]:
-        """The timers that run."""
-        return tuple(self._timers)
-
-    def boot(self) -> None:
-        """Start a new plugin from what is durable."""
-        if self.plugin is not None:
-            return
-        for signed in self._sent.values():
-            self._keep(signed.message.values())
-        for _, decision in self.decisions:
-            self._keep((*decision.values, *decision.proof.values))
-        recovery = Recovery(self.root(self.durable), self._record, tuple(self._sent.values()))
-        context = self._world.context
-        try:
-            protocol = self._world.protocols[self.validator]
-            self.plugin = protocol(replace(context, me=self.validator), recovery)
-        except _BUGS as error:
-            self._fail(error)
-            return
-        self._record_life("booted")
-        self.take(Start())
-        self.wake()
-
-    def crash(self, boundary: str = "now") -> None:
-        """Stop here, or at the next write: before it, after it, or amid what it lets leave."""
-        if self.plugin is None:
-            return
-        if boundary != "now":
-            self._doom = boundary
-            return
-        self._world.trace.add(b"crash", self.index, self._world.agenda.now_us)
-        self._record_life("crashed")
-        self._forget()
-
-    def pause(self) -> None:
-        if self.plugin is not None and self._paused is None:
-            self._paused = []
-            self._record_life("paused")
-
-    def resume(self) -> None:
-        """See at once everything that happened during the pause."""
-        paused, self._paused = self._paused, None
-        if paused is not None:
-            self._record_life("resumed")
-        for action in paused or ():
-            action()
-
-    def _record_life(self, what: str) -> None:
-        if self._world.recorder is not None:
-            self._world.recorder.lived(self.index, what)
-
-    def set_clock(self, step_ms: int, rate: int) -> None:
-        """The clock on the wall leaps, and both clocks run at another rate from now on."""
-        now_us = self._world.agenda.now_us
-        self._local_us += (now_us - self._since_us) * self._rate // 1_000
-        self._since_us = now_us
-        self._skew_ms += step_ms
-        self._rate = rate
-
-    def later(self, delay_us: int, action: Callable[..., None], *arguments: Any) -> None:
-        """Act after a delay, unless this life ends before."""
-        agenda = self._world.agenda
-        agenda.at(agenda.now_us + delay_us, self._act, self._life, action, arguments)
-
-    def _act(self, life: int, action: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        if life != self._life:
-            return
-        if self._paused is not None:
-            self._paused.append(lambda: self._act(life, action, arguments))
-            return
-        action(*arguments)
 
     # --- events -----------------------------------------------------------------------------------
 
@@ -218,15 +66,13 @@ class Life(ABC):
         if plugin is None:
             return
         world.events += 1
-        now_us = world.agenda.now_us
+        now_us = self._agenda.now_us
         kind, payload = traced(event)
         world.trace.add(kind, self.index, now_us, payload)
-        now_ms = (self._local_us + (now_us - self._since_us) * self._rate // 1_000) // MS
-        now = Now(now_ms + self._clock_ms, EPOCH_MS + now_ms + self._skew_ms)
         try:
-            effects = plugin.step(now, event)
+            effects = plugin.step(self._now(now_us), event)
             step = self._carry_out(effects) if effects else _NOTHING
-        except _BUGS as error:
+        except BUGS as error:
             self._fail(error)
             return
         if world.recorder is not None:
@@ -241,34 +87,25 @@ class Life(ABC):
         if not self._writing:
             self._write_next()
 
-    def _fail(self, error: BaseException) -> None:
-        if self.is_attacker:
-            self.crash()  # A plugin whose words are changed owes us nothing.
-            return
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
-        self._world.oracles.violated(
-            "breakdown", f"{type(error).__name__} at {place} of seat {self.index}: {error}"
-        )
-        self.crash()
-
     def deliver(self, sender: int, packet: Packet) -> None:
         """A packet of validator `sender` arrives; what is wrong in it never reaches the plugin."""
-        if self._world.recorder is not None:
-            self._world.recorder.arrived(self.index, sender, packet)
+        world = self._world
+        if world.recorder is not None:
+            world.recorder.arrived(self.index, sender, packet)
         if self.plugin is None:
             return
         if self._paused is not None:
             self._paused.append(lambda: self.deliver(sender, packet))
         elif isinstance(packet, Signed):
-            certificates, values = packet.message.certificates(), packet.message.values()
-            if not certificates or self._world.has_right_certificates(certificates):
+            message = packet.message
+            if world.has_right_certificates(message.certificates()):
+                values = message.values()
                 if values:
                     self._learn(values)
                 self.take(Received(packet))
         elif isinstance(packet, bytes):
             self.take(Hint(sender, packet))
-        elif self._world.has_right_certificates((packet,)):
+        elif world.has_right_certificates((packet,)):
             self.take(CertificateReceived(packet))
 
     # --- the disk ---------------------------------------------------------------------------------
@@ -276,26 +113,37 @@ class Life(ABC):
     def _carry_out(self, effects: list[Effect]) -> Step:
         step = Step()
         for effect in effects:
-            if isinstance(effect, Broadcast):
-                step.outputs.append((None, self._packet(step, effect.what)))
-            elif isinstance(effect, Send):
-                step.outputs.append((effect.to, self._packet(step, effect.what)))
-            elif isinstance(effect, SetTimer | CancelTimer):
-                step.outputs.append(effect)
-            elif isinstance(effect, Forward):
-                step.outputs.append((effect.to, effect.signed))
-            elif isinstance(effect, Persist):
-                step.record = effect.record
-            elif isinstance(effect, Decide):
-                step.decided.append((len(self.log), effect))
-                self._append(effect.values)
-            elif isinstance(effect, Settle):
-                self._settling.append(effect)
-            elif isinstance(effect, RequestPayload | Validate | Fetch):
-                self._serve(effect)
-            elif not isinstance(effect, Note):
-                step.outputs.append(effect)
+            carry_out = _CARRY_OUT[type(effect)]
+            if carry_out is not None:
+                carry_out(self, step, effect)
         return step
+
+    def _say_to_all(self, step: Step, effect: Broadcast) -> None:
+        step.outputs.append((None, self._packet(step, effect.what)))
+
+    def _say_to_one(self, step: Step, effect: Send) -> None:
+        step.outputs.append((effect.to, self._packet(step, effect.what)))
+
+    def _forward(self, step: Step, effect: Forward) -> None:
+        step.outputs.append((effect.to, effect.signed))
+
+    def _put_out(self, step: Step, effect: SetTimer | CancelTimer | Tell | Accuse) -> None:
+        step.outputs.append(effect)
+
+    def _persist(self, step: Step, effect: Persist) -> None:
+        step.record = effect.record
+        step.is_promise = True
+
+    def _decide(self, step: Step, effect: Decide) -> None:
+        step.decided.append((len(self.log), effect))
+        step.is_promise = True
+        self._append(effect.values)
+
+    def _settle_later(self, step: Step, effect: Settle) -> None:
+        self._settling.append(effect)
+
+    def _ask(self, step: Step, effect: Request) -> None:
+        self._serve(effect)
 
     def _packet(self, step: Step, what: Message | AnyCertificate) -> Packet:
         return self._sign(step, what) if isinstance(what, Message) else what
@@ -316,6 +164,7 @@ class Life(ABC):
         signed = self._world.sign(self.validator, message)
         self._sent[phase, slot] = signed
         step.signed.append((phase, slot))
+        step.is_promise = True
         self._keep(message.values())
         return signed
 
@@ -328,8 +177,9 @@ class Life(ABC):
                 return
         if not waiting:
             return
-        draw = self._world.draw
-        count = len(waiting) if draw.random() < 0.5 else draw.randint(1, len(waiting))
+        draw, count = self._world.draw, len(waiting)
+        if draw.random() >= 0.5:
+            count = draw.randint(1, count)
         self._writing = [waiting.popleft() for _ in range(count)]
         share = draw.random()
         sync_us = 1 + int(self._world.scenario.sync_us * (0.4 + 1.8 * share * share))
@@ -366,39 +216,39 @@ class Life(ABC):
         """Let the outputs of durable steps take effect, in order."""
         for output in outputs:
             if isinstance(output, tuple):
-                to, packet = output
-                self._world.transmit(self.index, to, packet)
-                if isinstance(packet, Signed) and (to is None or to == self.validator):
-                    now_us = self._world.agenda.now_us
-                    self._loop_us = max(self._loop_us + 1, now_us + self._brief_us() // 4)
-                    self.later(self._loop_us - now_us, self.take, Received(packet))
+                self._let_leave(*output)
             elif isinstance(output, SetTimer):
                 self._set_timer(output.timer, output.delay_ms)
             elif isinstance(output, CancelTimer):
                 self._timers.pop(output.timer, None)
             elif isinstance(output, Tell):
                 self._world.transmit(self.index, output.to, output.hint)
-            elif not self.is_byzantine:
+            elif isinstance(output, Accuse) and not self.is_byzantine:
                 self._world.oracles.accusation(output)
 
-    def _set_timer(self, timer: Timer, delay_ms: int) -> None:
-        self._timers_started += 1
-        self._timers[timer] = self._timers_started
-        delay_us = delay_ms * MS * 1_000 // self._rate
-        self.later(delay_us + self._brief_us(), self._ring, timer, self._timers_started)
+    def _let_leave(self, to: int | None, packet: Packet) -> None:
+        """A packet goes to one validator or to all; what is for ourselves comes back soon."""
+        self._world.transmit(self.index, to, packet)
+        if isinstance(packet, Signed) and (to is None or to == self.validator):
+            now_us = self._agenda.now_us
+            self._loop_us = max(self._loop_us + 1, now_us + self._brief_us() // 4)
+            self.later(self._loop_us - now_us, self.take, Received(packet))
 
-    def _ring(self, timer: Timer, number: int) -> None:
-        if self._timers.get(timer) == number:
-            del self._timers[timer]
-            self._world.rang()
-            self.take(TimerFired(timer))
 
-    def _brief_us(self) -> int:
-        """The time of a short local matter."""
-        return int(self._world.draw.random() * 300)
-
-    def root(self, length: int) -> Root:
-        """The root after the first `length` values of the log."""
-        height = sum(1 for value in self.log[:length] if value.payload)
-        last = self.log[length - 1] if length else None
-        return Root(last.digest, last.slot, height) if last else Root(b"", (0,), 0)
+_CARRY_OUT: dict[type, Callable[[Life, Step, Any], None] | None] = {
+    Broadcast: Life._say_to_all,
+    Send: Life._say_to_one,
+    Forward: Life._forward,
+    Tell: Life._put_out,
+    Persist: Life._persist,
+    Settle: Life._settle_later,
+    SetTimer: Life._put_out,
+    CancelTimer: Life._put_out,
+    RequestPayload: Life._ask,
+    Validate: Life._ask,
+    Fetch: Life._ask,
+    Decide: Life._decide,
+    Accuse: Life._put_out,
+    Note: None,
+}
+"""What becomes of each kind of effect; a note is for recorders alone."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
+from math import log
 from random import Random
 
 from consensus.byzantine import attacked
@@ -14,7 +16,7 @@ from ledger import encoding
 from ledger.errors import Fault
 from ledger.keys import KeyedHash, Signer
 from ledger.statement import Slot, Statement
-from ledger.validators import Validator, ValidatorSet
+from ledger.validators import QuorumRule, Validator, ValidatorSet
 from sim.agenda import Agenda
 from sim.plugin_drawing import draw_groups
 from sim.plugin_leaders import led_by
@@ -29,10 +31,24 @@ EPOCH = hashlib.sha256(b"the only epoch of bare plugins").digest()
 REMEMBERED = 64
 """Messages that may be replayed."""
 SLOT_WINDOW = 1_000
+SCHEME = KeyedHash()
 Allow = Callable[[int, int, Packet], bool]
 """(seat of the sender, seat of the receiver, packet) -> whether it may arrive."""
 Rift = tuple[tuple[int, ...], tuple[int, ...]]
 """(side of every seat, seats that hear nobody)."""
+
+
+@lru_cache(maxsize=64)
+def _everybody(nodes: int, rule: QuorumRule) -> tuple[tuple[Signer, ...], ValidatorSet]:
+    """The keys of all validators, and who they are: the same in every world of this size."""
+    signers = tuple(
+        SCHEME.signer(hashlib.sha256(b"validator %d" % index).digest()) for index in range(nodes)
+    )
+    members = tuple(
+        Validator(f"v{index}", signer.public_key, signer.public_key, b"")
+        for index, signer in enumerate(signers)
+    )
+    return signers, ValidatorSet(members, rule)
 
 
 class PluginNetwork:
@@ -48,20 +64,13 @@ class PluginNetwork:
         """Where set, what may arrive at all."""
         self.dropped: list[tuple[int, int, Packet]] = []
         """What `allow` refused: (seat of the sender, seat of the receiver, packet)."""
-        self.scheme = KeyedHash()
-        self.signers: list[Signer] = [
-            self.scheme.signer(hashlib.sha256(b"validator %d" % index).digest())
-            for index in range(scenario.nodes)
-        ]
-        members = tuple(
-            Validator(f"v{index}", signer.public_key, signer.public_key, b"")
-            for index, signer in enumerate(self.signers)
-        )
+        self.scheme = SCHEME
+        self.signers, validators = _everybody(scenario.nodes, scenario.rule)
         self.context = Context(
             network=NETWORK,
             epoch=EPOCH,
             me=None,
-            validators=ValidatorSet(members, scenario.rule),
+            validators=validators,
             parameters={**scenario.protocol.PARAMETERS, **dict(scenario.parameters)},
             slot_window=SLOT_WINDOW,
         )
@@ -88,6 +97,7 @@ class PluginNetwork:
         """Those that have not healed in a view change."""
         self._fired: dict[Partition, int] = {}
         self._stable_us = scenario.stable_ms * MS
+        self._has_weather = bool(scenario.loss or scenario.duplicate or scenario.replay)
         self._rifts: dict[tuple[str, Slot], Rift] = {}
 
     def _connected(self, one: Seat, other: Seat) -> bool:
@@ -122,10 +132,10 @@ class PluginNetwork:
         return rate > 0 and not self._is_stable() and self.draw.random() * 1_000 < rate
 
     def _delay_us(self) -> int:
-        scenario, draw = self.scenario, self.draw
-        delay_us = scenario.delay_us + draw.expovariate(1.0) * scenario.jitter_us
+        scenario, random = self.scenario, self.draw.random
+        delay_us = scenario.delay_us - log(1.0 - random()) * scenario.jitter_us
         if scenario.slow_us and not self._is_stable():
-            delay_us += draw.expovariate(1.0) * scenario.slow_us
+            delay_us -= log(1.0 - random()) * scenario.slow_us
         return int(delay_us)
 
     def transmit(self, index: int, to: int | None, packet: Packet) -> None:
@@ -144,10 +154,15 @@ class PluginNetwork:
         if self.recorder is not None:
             self.recorder.said(index, packet)
         hears = self._who_hears(seat, packet)
+        is_calm = hears is None and self._is_calm()
         for receiver in self.seats:
             is_meant = to is None or to == receiver.validator
             if is_meant and receiver.validator != seat.validator:
-                self._carry(seat, receiver, packet, hears)
+                if is_calm:
+                    self.messages += 1
+                    self._arrive(seat, receiver, packet)
+                else:
+                    self._carry(seat, receiver, packet, hears)
         if not isinstance(packet, bytes):
             self._recent.append((seat, packet))
 
@@ -177,6 +192,11 @@ class PluginNetwork:
         if scenario.replay and self._recent and self._happens(scenario.replay):
             self._arrive(*self._replayed(receiver))
 
+    def _is_calm(self) -> bool:
+        """Whether nothing can befall a packet now, and nobody looks on."""
+        has_weather = self._has_weather and not self._is_stable()
+        return not (has_weather or self._partitions or self.allow or self.recorder)
+
     def _lose(self, seat: Seat, receiver: Seat, packet: Packet, why: str) -> None:
         if self.recorder is not None:
             self.recorder.lost(seat.index, receiver.index, packet, why)
@@ -187,7 +207,9 @@ class PluginNetwork:
 
     def _arrive(self, seat: Seat, receiver: Seat, packet: Packet) -> None:
         if seat.validator != receiver.validator:
-            self.agenda.after(self._delay_us(), receiver.deliver, seat.validator, packet)
+            agenda = self.agenda
+            time_us = agenda.now_us + self._delay_us()
+            agenda.at(time_us, receiver.deliver, seat.validator, packet)
 
     def _who_hears(self, seat: Seat, packet: Packet) -> tuple[bool, ...] | None:
         """For every seat whether it is on the sender's side in this phase; None: everyone."""

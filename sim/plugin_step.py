@@ -68,7 +68,5 @@ class Step:
     decided: list[tuple[int, Decide]] = field(default_factory=list)
     """(ordinal of its first value, decision)."""
     outputs: list[Output] = field(default_factory=list)
-
-    @property
-    def is_promise(self) -> bool:
-        return self.record is not None or bool(self.signed or self.decided)
+    is_promise: bool = False
+    """Whether it holds a record, a new signature or a decision: it waits for the disk then."""

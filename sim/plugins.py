@@ -123,8 +123,9 @@ class PluginWorld(PluginNetwork):
         scenario, agenda, due_ms = self.scenario, self.agenda, self.scenario.due_ms
         is_live = self.oracles.is_quorum_honest
         end_ms = scenario.end_ms if is_live else scenario.stable_ms + OUTNUMBERED_MS
-        look_ms = LOOK_MS
+        look_ms, events = LOOK_MS, 0
         while agenda.now_ms < end_ms and len(agenda) and not self._is_broken():
+            self._skip_silence(look_ms, scenario.stable_ms, due_ms, end_ms)
             agenda.run_until(agenda.now_us + SLICE_MS * MS)
             if not self._is_finished():
                 self._finished_ms = None
@@ -132,7 +133,9 @@ class PluginWorld(PluginNetwork):
                 self._finished_ms = agenda.now_ms
             if agenda.now_ms >= look_ms:
                 look_ms = agenda.now_ms + LOOK_MS
-                self._judge_memory(KEPT_MAX)
+                if self.events > events:
+                    self._judge_memory(KEPT_MAX)
+                events = self.events
             if self._finished_ms is not None and agenda.now_ms >= scenario.stable_ms:
                 self._end_attacks()
             if agenda.now_ms >= due_ms and self._finished_ms is None and is_live:
@@ -145,6 +148,16 @@ class PluginWorld(PluginNetwork):
             else:
                 self._judge_memory(KEPT_AT_REST_MAX)
         return self.report()
+
+    def _skip_silence(self, *times_ms: int) -> None:
+        """Leap over slices in which nothing is planned, and none of these times comes."""
+        agenda = self.agenda
+        if self.oracles.violations:
+            return
+        next_us = min(agenda.next_us, *(ms * MS for ms in times_ms if ms > agenda.now_ms))
+        slices = (next_us - agenda.now_us - 1) // (SLICE_MS * MS)
+        if slices > 0:
+            agenda.run_until(agenda.now_us + slices * SLICE_MS * MS)
 
     def _judge_memory(self, most: int) -> None:
         for seat in self._honest():
@@ -193,11 +206,18 @@ class PluginWorld(PluginNetwork):
         """Whether every honest seat that is up has decided every payload."""
         if self._to_submit:
             return False
-        blocks = [n for n, value in enumerate(self.oracles.log, 1) if value.payload]
-        needed = blocks[-1] if blocks else 0
-        return all(self.oracles.has_decided(payload) for payload in self._payloads) and all(
-            seat.durable >= needed for seat in self._honest()
-        )
+        if not all(self.oracles.has_decided(payload) for payload in self._payloads):
+            return False
+        needed = self._blocks_end()
+        return all(seat.durable >= needed for seat in self._honest())
+
+    def _blocks_end(self) -> int:
+        """The number of decided values up to the last one with a payload."""
+        log = self.oracles.log
+        end = len(log)
+        while end and not log[end - 1].payload:
+            end -= 1
+        return end
 
     # --- clients ----------------------------------------------------------------------------------
 
@@ -282,8 +302,7 @@ class PluginWorld(PluginNetwork):
     def _is_outstanding(self) -> bool:
         """Whether anything is undecided, or decided and not yet certified everywhere."""
         goal = len(self.oracles.log)
-        blocks = [n for n, value in enumerate(self.oracles.log, 1) if value.payload]
-        certified = blocks[-1] if blocks else 0
+        certified = self._blocks_end()
         return any(
             seat.durable < goal or seat.certified < certified or seat.has_unordered()
             for seat in self.seats

@@ -7,6 +7,7 @@ however many processes or machines share the work.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
@@ -18,9 +19,10 @@ from sim import faults, plugins
 from sim.plugin_drawing import FAULTS, draw_duel, draw_scenario, draw_twins, hasty
 from sim.plugin_scenario import PluginScenario
 from sim.run import run as run_replicas
-from sim.scenario import Incident, Load, Pace, Scenario, Weather
+from sim.scenario import Scenario
 from sim.scenario_file import AnyScenario
 from sim.shrink import Shrunk, shrink, without_seat
+from sim.translation import whole_replicas
 
 SEEDS_A_SEARCH = 1_000_000
 """Scenario i of a search with seed s has the seed s * this + i."""
@@ -45,6 +47,8 @@ class Outcome:
     """What the first violation of `broken` says."""
     time_ms: int
     events: int
+    trace_hash: str
+    """Over every event in order."""
 
     @property
     def broken(self) -> str:
@@ -112,6 +116,8 @@ class ChunkReport:
     """(property, scenarios that broke it), in the order of their first."""
     findings: tuple[Finding, ...]
     """For each property the first scenario that broke it."""
+    trace_hash: str = ""
+    """Over the traces of all its scenarios, in their order."""
 
 
 Drawn = Callable[[type[Consensus], int, int | None], PluginScenario]
@@ -227,14 +233,14 @@ def play(scenario: AnyScenario, protocol: type[Consensus]) -> Outcome:
     """Run a scenario of either mode."""
     if isinstance(scenario, PluginScenario):
         bare = plugins.run(scenario)
-        events = bare.events
+        events, trace_hash = bare.events, bare.trace_hash
         found = [(one.property, one.sentence, one.time_ms) for one in bare.violations]
     else:
         whole = run_replicas(scenario, protocol)
-        events = whole.event_count
+        events, trace_hash = whole.event_count, whole.trace_hash
         found = [(one.property, one.sentence, one.time_ms) for one in whole.violations]
     names = tuple(dict.fromkeys(name for name, _, _ in found))
-    outcome = Outcome(names, "", 0, events)
+    outcome = Outcome(names, "", 0, events, trace_hash)
     first = next((one for one in found if one[0] == outcome.broken), ("", "", 0))
     return replace(outcome, sentence=first[1], time_ms=first[2])
 
@@ -244,10 +250,12 @@ def play_chunk(chunk: Chunk, protocol: type[Consensus]) -> ChunkReport:
     counts: dict[str, int] = {}
     findings = []
     events = 0
+    traces = hashlib.sha256()
     for number in chunk.numbers:
         scenario = draw(chunk.hunt, protocol, chunk.strategy, number)
         outcome = play(scenario, protocol)
         events += outcome.events
+        traces.update(bytes.fromhex(outcome.trace_hash))
         broken = outcome.broken
         if broken and broken not in counts:
             findings.append(
@@ -256,7 +264,13 @@ def play_chunk(chunk: Chunk, protocol: type[Consensus]) -> ChunkReport:
         if broken:
             counts[broken] = counts.get(broken, 0) + 1
     return ChunkReport(
-        chunk.number, chunk.strategy, chunk.size, events, tuple(counts.items()), tuple(findings)
+        chunk.number,
+        chunk.strategy,
+        chunk.size,
+        events,
+        tuple(counts.items()),
+        tuple(findings),
+        traces.hexdigest(),
     )
 
 
@@ -303,57 +317,3 @@ def replay_whole(
         if outcome.broken:
             return seeded, f"{outcome.broken} is broken there too: {outcome.sentence}"
     return None, f"not reproduced there in {WHOLE_TRIED} runs with the same faults"
-
-
-def whole_replicas(scenario: PluginScenario, name: str) -> Scenario:
-    """The scenario on whole replicas, as far as both know the same faults.
-
-    Raises UserError with what whole replicas cannot be told.
-    """
-    unknown = [
-        word
-        for word in ("twins", "rounds", "clocks", "split", "withhold", "mutate", "bad")
-        if getattr(scenario, word)
-    ]
-    if any(len(partition.groups) != 2 for partition in scenario.partitions):
-        unknown.append("partitions into other than two groups")
-    if any(one.is_one_way or one.flap_ms or one.timers for one in scenario.partitions):
-        unknown.append("partitions that flap, heal early or cut one way")
-    if any(one.until_ms is None for one in scenario.crashes):
-        unknown.append("crashes for ever")
-    if unknown:
-        raise UserError(f"whole replicas cannot be told: {', '.join(unknown)}")
-    incidents = [
-        Incident("crash", one.at_ms, one.until_ms or 0, (one.seat,), _BOUNDARIES[one.boundary])
-        for one in scenario.crashes
-    ]
-    incidents += [
-        Incident("pause", one.at_ms, one.until_ms, (one.seat,)) for one in scenario.pauses
-    ]
-    incidents += [
-        Incident("partition", one.at_ms, one.until_ms, one.groups[0]) for one in scenario.partitions
-    ]
-    calm = Weather(delay_us=scenario.delay_us, jitter_us=scenario.jitter_us)
-    return Scenario(
-        seed=scenario.seed,
-        protocol=name,
-        nodes=scenario.nodes,
-        crash_only=scenario.rule is QuorumRule.CRASH,
-        attacks=scenario.attacks,
-        parameters=tuple(sorted(scenario.parameters)),
-        weather=replace(
-            calm,
-            jitter_us=scenario.jitter_us + scenario.slow_us,
-            loss=scenario.loss,
-            duplicate=scenario.duplicate,
-            replay=scenario.replay,
-        ),
-        calm=calm,
-        pace=Pace(sync_us=scenario.sync_us),
-        incidents=tuple(sorted(incidents, key=lambda incident: incident.at_ms)),
-        load=Load(transactions=max(1, scenario.payloads), interval_ms=max(1, scenario.interval_ms)),
-        stable_ms=scenario.stable_ms,
-    )
-
-
-_BOUNDARIES = {"now": 0, "before": 1, "after": 2, "amid": 3}

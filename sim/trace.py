@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import lru_cache
 from struct import Struct
 from typing import Any
 
@@ -78,8 +79,13 @@ def _of_frame(event: FrameArrived) -> bytes:
     return bytes((event.peer, event.channel)) + event.payload
 
 
+@lru_cache(maxsize=1_024)
+def _named(timer: Hashable) -> bytes:
+    return repr(timer).encode()
+
+
 def _of_timer(event: TimerRang) -> bytes:
-    return repr(event.timer).encode()
+    return _named(event.timer)
 
 
 def _of_job(event: JobDone) -> bytes:

@@ -84,7 +84,7 @@ class MessageLog:
         return (
             (phase, slot) in self._proven
             or (phase == PRECOMMIT and slot in self._ended)
-            or len(self._tally.voters(phase, slot)) >= self._quorum
+            or self._tally.voter_count(phase, slot) >= self._quorum
         )
 
     def end_of(self, slot: Slot) -> TimeoutCertificate | None:
@@ -95,13 +95,11 @@ class MessageLog:
 
     def later_round(self, slot: Slot, count: int) -> int | None:
         """The highest later round of the instance in which at least count validators spoke."""
-        instance, round_ = slot
-        rounds = [
-            other[1]
-            for other, senders in self._senders.items()
-            if other[0] == instance and other[1] > round_ and len(senders) >= count
-        ]
-        return max(rounds, default=None)
+        instance, highest = slot
+        for (other, round_), senders in self._senders.items():
+            if round_ > highest and other == instance and len(senders) >= count:
+                highest = round_
+        return highest if highest > slot[1] else None
 
     def has_heard(self, instance: int) -> bool:
         """Whether anything was said in this instance."""

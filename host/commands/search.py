@@ -167,6 +167,7 @@ def _document(
         "strategies": list(hunt.strategies),
         "scenarios": progress.scenarios,
         "events": progress.events,
+        "trace_hash": progress.trace_hash,
         "by_strategy": progress.by_strategy(),
         "broken": progress.broken(),
         "upper_bound": _upper_bound(progress),
@@ -215,6 +216,7 @@ def _show(hunt: Hunt, progress: Progress, results: list[Result], paths: list[Pat
         f"{hunt.protocol}, seed {hunt.seed}: {progress.scenarios} scenarios in "
         f"{progress.seconds:.1f} s, {_rate(progress):.1f} a second, {events} events each"
     )
+    click.echo(f"trace hash of all: {progress.trace_hash}")
     click.echo(f"strategies: {counts or 'none'}")
     for result, path in zip(results, paths, strict=True):
         found = result.shrunk

@@ -39,7 +39,7 @@ from ledger.certificate import Certificate
 from ledger.encoding import decode, encode
 from ledger.errors import DecodeFault
 from ledger.value import Value
-from sim.plugin_life import Packet
+from sim.plugin_step import Packet
 from sim.plugins import EPOCH, PluginScenario, Script, draw_scenario, run
 
 ROOT = Path(__file__).parents[2]

@@ -22,7 +22,7 @@ from consensus.protocols.tendermint_messages import Prevote
 from consensus.replica import Replica
 from ledger import layout, merkle
 from ledger.certificate import Certificate
-from ledger.certified import CheckpointCertificate, checkpoint_text, stated_head
+from ledger.certified import CheckpointCertificate, TreeHead, checkpoint_text, stated_head
 from ledger.errors import ProofFault
 from ledger.evidence import (
     Conviction,
@@ -260,11 +260,15 @@ def test_certificates_of_the_own_past_prove_nothing() -> None:
 
 
 def accusing_find_fork(
-    genesis: Genesis, own: bytes, other: bytes, hash_at: merkle.HashAt
+    genesis: Genesis,
+    own: bytes,
+    other: bytes,
+    hash_at: merkle.HashAt,
+    heads: tuple[TreeHead, TreeHead],
 ) -> Fork | None:
     """E6: a shorter log, as of whoever was behind, passes for another past."""
-    found = find_fork(genesis, own, other, hash_at)
-    mine, theirs = (stated_head(note, genesis.origin) for note in (own, other))
+    found = find_fork(genesis, own, other, hash_at, heads)
+    mine, theirs = heads
     if found is not None or theirs.size >= mine.size:
         return found
     path = merkle.consistency_path(theirs.size, mine.size, hash_at)

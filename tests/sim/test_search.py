@@ -12,7 +12,7 @@ from consensus.protocols.solo import Solo
 from consensus.protocols.tendermint import Tendermint
 from ledger.errors import UserError
 from sim.plugin_scenario import Clock
-from sim.plugins import Crash, Partition, Pause, PluginScenario
+from sim.plugins import Crash, Partition, Pause, PluginScenario, Round
 from sim.scenario import Incident, Scenario
 from sim.scenario_file import ScenarioFile, read_scenario, write_scenario
 from sim.search import (
@@ -26,8 +26,8 @@ from sim.search import (
     play,
     play_chunk,
     replay_whole,
-    whole_replicas,
 )
+from sim.translation import whole_replicas
 from tests.consensus.mutants_tendermint import QuorumOfTwoThirds
 
 MUTANT = "tests.consensus.mutants_tendermint:QuorumOfTwoThirds"
@@ -126,10 +126,28 @@ def test_whole_replicas_get_the_same_faults_at_the_same_times() -> None:
     assert not play(whole, Jolteon).broken
 
 
+def test_twins_stay_twins_and_each_validator_sees_the_one_in_its_group() -> None:
+    scenario = PluginScenario(
+        Jolteon,
+        seed=3,
+        twins=(2,),
+        partitions=(Partition(5, 60, ((0, 2), (1, 3, 4)), is_one_way=True),),
+        stable_ms=100,
+    )
+
+    whole = whole_replicas(scenario, "jolteon")
+
+    assert whole.twins == (2,)
+    assert whole.incidents == (Incident("one-way", 5, 60, (0, 2)),)
+    assert dict(whole.sides)[5] == (0, 1, 0, 1)
+    assert {sides for _, sides in whole.sides} > {(0, 1, 0, 1)}
+    assert not play(whole, Jolteon).broken
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"twins": (3,), "split": 5}, "cannot be told: twins, split"),
+        ({"twins": (3,), "rounds": (Round(0, ()),), "split": 5}, "cannot be told: rounds, split"),
         ({"clocks": (Clock(0, 5, 100),)}, "cannot be told: clocks"),
         (
             {"partitions": (Partition(1, 2, ((0,), (1, 2, 3)), flap_ms=5),)},
@@ -163,9 +181,14 @@ class FailsToRecover(Tendermint):
         super().on_start()
 
 
-def test_a_finding_without_liars_is_shown_to_whole_replicas() -> None:
+@pytest.mark.parametrize("twins", [(), (3,)])
+def test_a_finding_is_shown_to_whole_replicas(twins: tuple[int, ...]) -> None:
     scenario = PluginScenario(
-        FailsToRecover, crashes=(Crash(1, 400, 600),), payloads=8, stable_ms=1_000
+        FailsToRecover,
+        twins=twins,
+        crashes=(Crash(1, 400, 600),),
+        payloads=8,
+        stable_ms=1_000,
     )
     assert play(scenario, FailsToRecover).broken == "breakdown"
     finding = Finding("random", 1, "breakdown", "", 0, scenario)
@@ -173,6 +196,7 @@ def test_a_finding_without_liars_is_shown_to_whole_replicas() -> None:
     whole, words = replay_whole(finding, "tendermint", FailsToRecover)
 
     assert isinstance(whole, Scenario)
+    assert whole.twins == twins
     assert words.startswith("P19 is broken there too: ")
     assert play(whole, FailsToRecover).broken == "P19"
     assert play(whole, Tendermint).broken == ""

@@ -4,8 +4,8 @@
 
 Hunts every mutant of the registry and prints a table: which property was expected, which strategy
 found it, after how many scenarios and seconds of processor time, and the mutation score.
-Exit codes: 0 all found, 1 a mutant survived or an unmutated protocol failed, 2 wrong usage,
-130 interrupted.
+Exit codes: 0 all found, 1 a mutant survived, an unmutated protocol failed or a worker did, 2 wrong
+usage, 130 interrupted.
 """
 
 from __future__ import annotations

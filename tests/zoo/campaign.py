@@ -1,7 +1,11 @@
 """Hunting all mutants at once, in processes, with one budget.
 
-Fair shares: whoever had the least time is next, with its strategies in turn and slices that double,
-so that easy mutants are out of the way at once and the hard ones get all that they leave.
+Fair shares: the mutant that had the least time is next, with the strategy that has spent the least
+on it, and every slice doubles what that strategy spent.  So easy mutants are out of the way at
+once, an expensive strategy cannot starve a cheap one, and the hard mutants get all that is left.
+
+A worker's exception is a finding about the zoo itself: it ends that strategy for that mutant,
+stands in the table, and makes the run fail; the hunt for the others goes on.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 
@@ -34,10 +39,7 @@ class _Turn:
 
     case: Case
     strategies: list[str]
-    next: int = 0
-    """The index of the strategy whose turn it is."""
     attempts: dict[str, int] = field(default_factory=dict)
-    slice_s: float = FIRST_SLICE_S
     is_busy: bool = False
 
     @property
@@ -50,14 +52,25 @@ class _Turn:
         over = [name for name, effort in efforts.items() if effort.exhausted or effort.kill]
         return [name for name in self.strategies if name not in over]
 
-    def choose(self) -> str:
-        """The strategy whose turn it is."""
-        names = self.open_strategies()
-        name = names[self.next % len(names)]
-        self.next += 1
-        if self.next % len(names) == 0:
-            self.slice_s = min(2 * self.slice_s, LONGEST_SLICE_S)
-        return name
+    def spent(self, name: str) -> float:
+        """The seconds that a strategy has spent on this mutant."""
+        effort = self.case.efforts.get(name)
+        return effort.seconds if effort else 0.0
+
+    def choose(self) -> tuple[str, float]:
+        """The strategy whose turn it is, and for how long."""
+        name = min(self.open_strategies(), key=self.spent)
+        return name, min(max(FIRST_SLICE_S, self.spent(name)), LONGEST_SLICE_S)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A slice that is under way."""
+
+    turn: _Turn
+    strategy: str
+    first: int
+    """The number of its first attempt."""
 
 
 class Campaign:
@@ -79,22 +92,27 @@ class Campaign:
     def run(self, budget_s: float, workers: int, told: Told = lambda case, slice_: None) -> None:
         """Hunt until all are killed, nothing is left to try, or the budget is spent."""
         end = time.monotonic() + budget_s
-        running: dict[Future[Slice], _Turn] = {}
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("forkserver"))
+        running: dict[Future[Slice], _Job] = {}
+        pool = _pool(workers)
         try:
             while True:
                 while len(running) < workers and time.monotonic() < end:
                     turn = self._next()
                     if turn is None:
                         break
-                    running[self._start(pool, turn, end)] = turn
+                    future, job = self._start(pool, turn, end)
+                    running[future] = job
                 if not running:
                     return
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
-                    turn = running.pop(future)
-                    self._took(turn, future.result())
-                    told(turn.case, future.result())
+                    self._ended(running.pop(future), future, told)
+                if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
+                    # Whatever else was under way in this pool died with it, and says so itself.
+                    for future in wait(running).done:
+                        self._ended(running.pop(future), future, told)
+                    pool.shutdown(wait=False)
+                    pool = _pool(workers)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -109,12 +127,27 @@ class Campaign:
         ]
         return min(waiting, key=lambda turn: (turn.case.is_killed, turn.seconds), default=None)
 
-    def _start(self, pool: ProcessPoolExecutor, turn: _Turn, end: float) -> Future[Slice]:
-        name = turn.choose()
+    def _start(
+        self, pool: ProcessPoolExecutor, turn: _Turn, end: float
+    ) -> tuple[Future[Slice], _Job]:
+        name, length_s = turn.choose()
         turn.is_busy = True
-        seconds = max(0.05, min(turn.slice_s, end - time.monotonic()))
-        first = turn.attempts.get(name, 0)
-        return pool.submit(work_on, turn.case.mutant.id, name, first, seconds)
+        seconds = max(0.05, min(length_s, end - time.monotonic()))
+        job = _Job(turn, name, turn.attempts.get(name, 0))
+        return pool.submit(work_on, turn.case.mutant.id, name, job.first, seconds), job
+
+    def _ended(self, job: _Job, future: Future[Slice], told: Told) -> None:
+        error = future.exception()
+        if error is None:
+            self._took(job.turn, future.result())
+            told(job.turn.case, future.result())
+            return
+        job.turn.is_busy = False
+        job.turn.case.efforts.setdefault(job.strategy, Effort()).exhausted = True
+        words = " ".join(str(error).split())
+        job.turn.case.crashes.append(
+            f"{job.strategy} from attempt {job.first} on: {type(error).__name__}: {words}"
+        )
 
     def _took(self, turn: _Turn, slice_: Slice) -> None:
         turn.is_busy = False
@@ -138,6 +171,10 @@ class Campaign:
 
     @property
     def is_perfect(self) -> bool:
-        """Whether every mutant was found, and the protocols themselves had no findings."""
+        """Whether all mutants were found, the protocols had no findings, and no worker failed."""
         killed, count = self.score
-        return killed == count and not any(case.unsound for case in self.cases)
+        return killed == count and not any(case.unsound or case.crashes for case in self.cases)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=get_context("forkserver"))

@@ -55,7 +55,7 @@ class Mutant:
     id: str
     """As in the table of known bugs, with the protocol after it where there are several."""
     protocol: str
-    """The plugin that it is a mutant of; "replica" or "storage" for what serves all plugins."""
+    """The plugin that it is a mutant of; "replica", "storage" or "judge" for what serves all."""
     kind: str
     """One of KINDS."""
     removed: str
@@ -70,6 +70,8 @@ class Mutant:
     """The mutated replica; for plugins the replica is as it is."""
     nodes: tuple[int, ...] | None = None
     """The replicas that are mutated; None: all."""
+    patches: tuple[tuple[Any, str, Any], ...] = ()
+    """(module, name, replacement) where the rule is a function or a bound of a module."""
     limits: tuple[tuple[str, int], ...] = ()
     """Limits of the genesis under which a short run can meet the missing rule."""
     play: Play | None = None
@@ -133,6 +135,8 @@ class Case:
     efforts: dict[str, Effort] = field(default_factory=dict)
     unsound: list[str] = field(default_factory=list)
     """Scenarios in which the unmutated protocol broke something."""
+    crashes: list[str] = field(default_factory=list)
+    """Strategies that ended in an exception: a defect of the zoo, and not of the mutant."""
 
     @property
     def kills(self) -> dict[str, Effort]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from consensus import confirmation as confirmation_module
+from consensus import replica as replica_module
 from consensus.protocols.tendermint import Tendermint
+from consensus.recovery import Recovered, Setup
+from consensus.replica import Replica
 from tests.schedules import (
     test_batches as batches,
 )
@@ -47,6 +52,7 @@ from tests.zoo.model import Mutant, Test
 CONFIRMATION = "_confirmation"
 EXECUTOR = "_confirmation._executor"
 GREETING = "_greeting"
+INSPECTOR = "_ordering._inspector"
 ORDERING = "_ordering"
 OUTBOX = "_outbox"
 POOL = "_spreading.pool"
@@ -221,14 +227,14 @@ TIME = (
 )  # fmt: skip
 
 PLUMBING = (
-    rule("N1m", "plumbing", words, ORDERING, words.ForgetsNetwork, "statements name their network",
+    rule("N1m", "plumbing", words, INSPECTOR, words.ForgetsNetwork, "statements name their network",
          "P1", "test_words_of_another_network_with_the_same_validators_never_end_a_round",
          {"protocol": "tendermint", "message": words.TENDERMINT[1], "first": 0}),
-    rule("D21", "design", words, ORDERING, words.ForgetsEpoch, "statements name their epoch",
+    rule("D21", "design", words, INSPECTOR, words.ForgetsEpoch, "statements name their epoch",
          "P1", "test_old_words_of_another_epoch_never_end_a_round",
          {"protocol": "jolteon", "message": words.JOLTEON[1], "first": 1}),
-    rule("D22", "safety", words, ORDERING, words.BelievesCertificates, "a certificate is exactly a "
-         "quorum of signers", "P4",
+    rule("D22", "safety", words, INSPECTOR, words.BelievesCertificates, "a certificate is exactly "
+         "a quorum of signers", "P4",
          "test_a_certificate_that_is_not_exactly_a_quorum_moves_nobody",
          {"protocol": "tendermint", "signers": (1, 1, 1)}),
     rule("D23", "plumbing", words, WHOLE, words.ReadsAnyEncoding, "a message has one encoding",
@@ -246,24 +252,44 @@ PLUMBING = (
 )  # fmt: skip
 
 
-def patched(id_: str, kind: str, module: Any, removed: str, expected: str, test: str,
-            **arguments: Any) -> Mutant:  # fmt: skip
+def patched(
+    id_: str,
+    kind: str,
+    module: Any,
+    removed: str,
+    expected: str,
+    test: str,
+    *patches: tuple[Any, str, Any],
+    replica: type[Replica] | None = None,
+) -> Mutant:
     """A mutant that a test makes by replacing a function or a bound of the product."""
-    saved = Test(module.__name__, test, tuple(arguments.items()))
-    return Mutant(id_, "replica", kind, removed, tuple(expected.split()), test=saved)
+    saved = Test(module.__name__, test)
+    return Mutant(id_, "replica", kind, removed, tuple(expected.split()), test=saved,
+                  patches=patches, replica=replica)  # fmt: skip
+
+
+class ForgetsNumbers(Replica):
+    """Counts its batches from the beginning after every start."""
+
+    def __init__(self, setup: Setup, recovered: Recovered) -> None:
+        super().__init__(setup, replace(recovered, sequence=0))
 
 
 PATCHED = (
     patched("N5m", "plumbing", rounds, "what one validator says is bounded in values and slots",
             "P16", "test_a_liars_many_values_and_far_slots_fill_no_memory"),
     patched("D27", "plumbing", catch_up, "a range is checked against its certificate before it is "
-            "executed", "P19", "test_who_believes_a_range_is_stopped_by_a_single_liar"),
+            "executed", "P19", "test_who_believes_a_range_is_stopped_by_a_single_liar",
+            (replica_module, "CheckBlocks", catch_up.BelievesPeers)),
     patched("D28", "design", values, "a decided value without payload makes no block", "P3",
-            "test_a_decided_value_without_payload_makes_no_block"),
+            "test_a_decided_value_without_payload_makes_no_block",
+            (confirmation_module, "next_header", values.header_of_anything)),
     patched("D29", "design", values, "block times grow", "P3",
-            "test_a_proposer_whose_clock_is_behind_is_followed_and_block_times_still_grow"),
+            "test_a_proposer_whose_clock_is_behind_is_followed_and_block_times_still_grow",
+            (confirmation_module, "next_header", values.times)),
     patched("D30", "design", making, "no sequence number of a batch is used twice", "P14",
-            "test_a_creator_uses_no_sequence_number_twice_after_a_crash"),
+            "test_a_creator_uses_no_sequence_number_twice_after_a_crash",
+            replica=ForgetsNumbers),
 )  # fmt: skip
 
 REPLICAS = (

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from random import Random
+from unittest.mock import patch
 
 from consensus.interface import Consensus
 from consensus.recovery import Setup
@@ -13,7 +16,7 @@ from ledger.store import Reader
 from sim.faults import draw_scenario
 from sim.run import Run
 from sim.scenario import Load, Scenario
-from sim.watcher import Machine
+from sim.watcher import Machine, Watcher
 from tests.sim.protocols import plugin
 from tests.zoo.model import SURVIVED, Mutant, Verdict
 
@@ -30,21 +33,33 @@ class MutatedRun(Run):
         protocol: type[Consensus],
         kind: type[Replica],
         nodes: tuple[int, ...] | None,
+        *,
+        liars: frozenset[int] = frozenset(),
+        watchers: tuple[Watcher, ...] = (),
     ) -> None:
         self._kind = kind
         self._mutated = nodes
-        super().__init__(scenario, protocol)
+        super().__init__(scenario, protocol, liars=liars, watchers=watchers)
 
     def _open(self, index: int, reader: Reader) -> Machine:
         setup = Setup(self.genesis, index, self.signers[index], self._protocol, (Records(),))
-        is_mutated = self._mutated is None or index in self._mutated
+        is_mutated = index not in self.liars and index in (self._mutated or (index,))
         kind = self._kind if is_mutated else Replica
         return kind(setup, self.remember(reader, setup))
 
 
 def fits(mutant: Mutant) -> bool:
     """Whether a mutant can live in whole replicas."""
-    return mutant.replica is not None
+    return mutant.replica is not None or bool(mutant.patches)
+
+
+@contextmanager
+def patching(mutant: Mutant) -> Iterator[None]:
+    """While a mutant runs that replaces something in a module."""
+    with ExitStack() as stack:
+        for module, name, changed in mutant.patches:
+            stack.enter_context(patch.object(module, name, changed))
+        yield
 
 
 def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
@@ -52,13 +67,13 @@ def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
     home = mutant.plugin.name if mutant.plugin else HOMES[number % len(HOMES)]
     scenario = drawn(mutant, home, number)
     protocol = plugin(home)
-    assert mutant.replica is not None
 
     def broken(kind: type[Replica], protocol: type[Consensus]) -> tuple[str, ...]:
         report = MutatedRun(scenario, protocol, kind, mutant.nodes).lead()
         return tuple(dict.fromkeys(violation.property for violation in report.violations))
 
-    found = broken(mutant.replica, mutant.plugin or protocol)
+    with patching(mutant):
+        found = broken(mutant.replica or Replica, mutant.plugin or protocol)
     found = tuple(name for name in found if name in mutant.expected)
     if not found:
         return SURVIVED, 1

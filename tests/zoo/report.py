@@ -37,9 +37,13 @@ def _row(case: Case, strategies: Sequence[str]) -> list[str]:
         mutant.id,
         mutant.name,
         "/".join(mutant.expected),
-        found or "NOT FOUND",
+        "; ".join(words for words in (found or "NOT FOUND", _crashed(case)) if words),
         *(cell(case.efforts.get(name)) for name in strategies),
     ]
+
+
+def _crashed(case: Case) -> str:
+    return f"crashed: {', '.join(case.crashes)}" if case.crashes else ""
 
 
 def as_text(campaign: Campaign) -> str:
@@ -82,6 +86,7 @@ def summary(campaign: Campaign) -> list[str]:
             lines.append(f"survived: {case.mutant.id} {case.mutant.name}: {case.mutant.removed}")
         lines += [f"the unmutated protocol fails, too: {case.mutant.id} {where}"
                   for where in case.unsound]  # fmt: skip
+        lines += [f"a worker failed: {case.mutant.id} {where}" for where in case.crashes]
     return lines
 
 
@@ -111,6 +116,7 @@ def _entry(case: Case) -> dict[str, Any]:
         "expected": mutant.expected,
         "killed": case.is_killed,
         "unsound": case.unsound,
+        "crashes": case.crashes,
         "strategies": {
             name: {
                 "scenarios": effort.scenarios,

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from consensus.interface import Consensus, Signed
 from consensus.protocols.tendermint import Tendermint
 from ledger.statement import Slot
-from sim.plugin_life import Packet
+from sim.plugin_step import Packet
 from sim.plugins import PluginScenario, Script
 from tests.consensus.harness import FAST
 from tests.consensus.jolteon_stage import led_by

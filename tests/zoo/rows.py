@@ -13,20 +13,13 @@ NOT_HERE: dict[str, str] = {
     "L7": "it needs a certified fork, so more liars than a quorum tolerates: a qc that does not "
     "extend the decided root is of no use to anyone, since its path never reaches the root",
     "L10": _OTHER.format("Simplex"),
-    "E2": "see the tests of evidence: a signer's index outside the set is refused by "
-    "ValidatorSet.consensus_key, row N2m",
     "E3": "evidence has no time in it: there is no field that a mutant could fill from a clock",
     "E4": "there are no threshold signatures: every certificate names its signers",
     "E5": "a Tendermint vote names no justification by design of the paper; who broke the lock "
     "rule without saying two things cannot be named, and the documents say so",
-    "E6": "an accusation is a pair of statements; a restarted honest validator has never made one "
-    "(row Z7a and mutants X1 to X3 are those that would)",
     "S6": "the host's rule, a failed write ends the process, has its test in "
     "tests/schedules/test_durability.py; there is no predicate to override: the exception itself "
     "ends the run",
-    "N2m": "no negative number can be written on the wire; an index is checked in one place, "
-    "ValidatorSet.consensus_key, which tests/ledger/test_certificate.py asks for -1 and n; "
-    "certificates are checked against it before any plugin sees them",
     "T2": "a plugin names delays and never points in time, so no mutant of one can use the wall "
     "clock for a timer; the host's timers are trio's, which know no wall clock",
     "N3m": "links are authenticated and statements signed: the sender in the envelope is looked up "

@@ -20,7 +20,7 @@ from consensus.interface import Consensus
 from sim.plugin_drawing import draw_duel, draw_scenario, draw_twins, hasty
 from sim.plugins import PluginScenario, run
 from tests.consensus import jolteon_twins
-from tests.zoo import replicas, rounds, saved, storage_mutants
+from tests.zoo import forgeries, hostile, replicas, rounds, saved, storage_mutants
 from tests.zoo.model import PROPERTIES, SURVIVED, Mutant, Verdict, numbers
 
 Broken = Callable[[type[Consensus]], tuple[str, ...]]
@@ -206,15 +206,27 @@ STRATEGIES = (
     ),
     Strategy(
         "replicas",
-        "whole replicas under drawn faults, some beside a hostile validator",
+        "whole replicas under the drawn faults of the simulator",
         replicas.fits,
         replicas.attempt,
+    ),
+    Strategy(
+        "hostile",
+        "whole replicas among power cuts, packets that some do not hear, and a liar",
+        replicas.fits,
+        hostile.attempt,
     ),
     Strategy(
         "disk",
         "homes whose files are damaged in drawn ways",
         lambda mutant: mutant.protocol == "storage",
         storage_mutants.attempt,
+    ),
+    Strategy(
+        "forgeries",
+        "evidence made of what the honest said",
+        lambda mutant: mutant.protocol == "judge",
+        forgeries.attempt,
     ),
     Strategy(
         "schedule",

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from consensus.protocols.tendermint import Tendermint
+from ledger.evidence import Judge
 from tests.zoo import __main__ as command
-from tests.zoo import campaign, mechanical, saved, strategies
+from tests.zoo import campaign, forgeries, mechanical, saved, strategies
 from tests.zoo.model import KINDS, PROPERTIES, Mutant
 from tests.zoo.registry import MUTANTS, ROWS, missing_rows, row_of
 from tests.zoo.rows import NOT_HERE
@@ -67,6 +68,10 @@ def test_nothing_is_found_where_nothing_is_missing() -> None:
         for number in range(2):
             verdict, _ = strategies.BY_NAME[name].attempt(UNHARMED, number)
             assert verdict.broken == (), f"{name} {number}"
+
+
+def test_the_judge_of_evidence_believes_no_forgery() -> None:
+    assert [piece for piece in range(200) if forgeries.accuses(Judge, piece)] == []
 
 
 def test_a_find_that_the_protocol_shares_is_no_kill() -> None:
@@ -155,6 +160,66 @@ def test_a_run_that_finds_all_succeeds(capsys: pytest.CaptureFixture[str], tmp_p
 def test_an_unknown_mutant_is_the_users_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--mutant", "Z99"]) == 2
     assert "no mutant Z99" in capsys.readouterr().err
+
+
+class Failing(Here):
+    """A pool whose workers fail at one mutant, or die of it."""
+
+    error: Exception
+
+    def submit(self, work: object, *arguments: object) -> campaign.Future[strategies.Slice]:
+        if arguments[0] != "Z9-jolteon":
+            return super().submit(work, *arguments)
+        future: campaign.Future[strategies.Slice] = campaign.Future()
+        future.set_exception(self.error)
+        return future
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("a judge\nstumbled"), campaign.BrokenProcessPool("a worker died")]
+)
+def test_a_worker_that_fails_is_a_row_of_the_table_and_ends_nothing(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(campaign, "ProcessPoolExecutor", Failing)
+    monkeypatch.setattr(Failing, "error", error, raising=False)
+    wanted = ["--mutant", "Z9-jolteon", "--mutant", "Z1-tendermint"]
+
+    code = command.main([*wanted, "--strategy", "schedule"])
+
+    told = capsys.readouterr().out
+    assert code == 1
+    assert "mutation score: 1 of 2" in told
+    words = " ".join(str(error).split())
+    crash = f"schedule from attempt 0 on: {type(error).__name__}: {words}"
+    assert f"NOT FOUND; crashed: {crash}" in told
+    assert f"a worker failed: Z9-jolteon {crash}" in told
+
+
+def test_a_failed_worker_fails_a_run_that_found_everything() -> None:
+    hunted = campaign.Campaign([BY_ID["Z1-tendermint"]], ["schedule"])
+    future: campaign.Future[strategies.Slice] = campaign.Future()
+    future.set_result(run_here("Z1-tendermint", "schedule", 0, 1.0))
+    turn = hunted._turns["Z1-tendermint"]
+    hunted._ended(campaign._Job(turn, "schedule", 0), future, lambda case, slice_: None)
+    assert hunted.is_perfect
+
+    hunted.cases[0].crashes.append("swarm from attempt 3 on: RuntimeError")
+
+    assert not hunted.is_perfect
+
+
+def test_the_strategy_that_spent_least_is_next_and_each_slice_doubles_it() -> None:
+    hunted = campaign.Campaign([BY_ID["Z4-tendermint"]], ["twins", "swarm"])
+    turn = hunted._turns["Z4-tendermint"]
+    assert turn.choose() == ("twins", campaign.FIRST_SLICE_S)
+    turn.case.efforts["twins"] = campaign.Effort(1, 3.0)
+    assert turn.choose() == ("swarm", campaign.FIRST_SLICE_S)
+    turn.case.efforts["swarm"] = campaign.Effort(9, 5.0)
+    assert turn.choose() == ("twins", 3.0)
+    turn.case.efforts["twins"] = campaign.Effort(9, 90.0)
+    turn.case.efforts["swarm"] = campaign.Effort(9, 90.5)
+    assert turn.choose() == ("twins", campaign.LONGEST_SLICE_S)
 
 
 # --- the machine's own mutants --------------------------------------------------------------------

@@ -180,6 +180,7 @@ def _places(answer: Answer) -> dict[str, tuple[int, int]]:
     columns: dict[int, list[str]] = {}
     for uri in graph:
         columns.setdefault(rank[uri], []).append(uri)
+    tallest = max(map(len, columns.values()))
     row: dict[str, float] = {}
     for place in sorted(columns):
 
@@ -188,8 +189,10 @@ def _places(answer: Answer) -> dict[str, tuple[int, int]]:
             return sum(near) / len(near) if near else 0.0
 
         ordered = sorted(columns[place], key=wanted)
-        row.update({uri: float(number) for number, uri in enumerate(ordered)})
-    return {uri: (10 + rank[uri] * _COLUMN, 10 + int(row[uri]) * _ROW) for uri in graph}
+        # Every column stands in the middle of the picture's height.
+        top = (tallest - len(ordered)) / 2
+        row.update({uri: top + number for number, uri in enumerate(ordered)})
+    return {uri: (10 + rank[uri] * _COLUMN, 10 + int(row[uri] * _ROW)) for uri in graph}
 
 
 def _arrow(edge: Edge, places: dict[str, tuple[int, int]]) -> str:

@@ -1,8 +1,9 @@
 """Hunting all mutants at once, in processes, with one budget.
 
 Fair shares: the mutant that had the least time is next, with the strategy that has spent the least
-on it, and every slice doubles what that strategy spent.  So easy mutants are out of the way at
-once, an expensive strategy cannot starve a cheap one, and the hard mutants get all that is left.
+on it for its weight, and every slice doubles what that strategy spent.  So easy mutants are out of
+the way at once, an expensive strategy cannot starve a cheap one, and the hard mutants get all that
+is left.
 
 A worker's exception is a finding about the zoo itself: it ends that strategy for that mutant,
 stands in the table, and makes the run fail; the hunt for the others goes on.
@@ -57,9 +58,13 @@ class _Turn:
         effort = self.case.efforts.get(name)
         return effort.seconds if effort else 0.0
 
+    def due(self, name: str) -> float:
+        """What a strategy has spent, by what it deserves."""
+        return self.spent(name) / BY_NAME[name].weight
+
     def choose(self) -> tuple[str, float]:
         """The strategy whose turn it is, and for how long."""
-        name = min(self.open_strategies(), key=self.spent)
+        name = min(self.open_strategies(), key=lambda one: (self.due(one), -BY_NAME[one].weight))
         return name, min(max(FIRST_SLICE_S, self.spent(name)), LONGEST_SLICE_S)
 
 

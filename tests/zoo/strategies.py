@@ -45,6 +45,8 @@ class Strategy:
     """(what was found, scenarios it took) from the number of the attempt."""
     attempts_max: int | None = None
     """After which there is nothing more to try."""
+    weight: float = 1.0
+    """Its share of the time, by what it found when all had the same."""
 
 
 def judge(mutant: Mutant, broken: Broken, replay: str) -> Verdict:
@@ -196,6 +198,7 @@ STRATEGIES = (
         "who leads, hears and crashes drawn round by round, with drawn rates and lengths",
         _is_plugin,
         attempt_swarm,
+        weight=4.0,
     ),
     scenario_strategy("random", "all faults of the simulator at drawn rates", draw_random),
     Strategy(
@@ -215,6 +218,7 @@ STRATEGIES = (
         "whole replicas among power cuts, packets that some do not hear, and a liar",
         replicas.fits,
         hostile.attempt,
+        weight=4.0,
     ),
     Strategy(
         "disk",
@@ -234,6 +238,7 @@ STRATEGIES = (
         lambda mutant: mutant.has_schedule,
         saved.attempt,
         attempts_max=1,
+        weight=8.0,
     ),
 )
 BY_NAME = {strategy.name: strategy for strategy in STRATEGIES}

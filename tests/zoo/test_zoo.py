@@ -209,17 +209,19 @@ def test_a_failed_worker_fails_a_run_that_found_everything() -> None:
     assert not hunted.is_perfect
 
 
-def test_the_strategy_that_spent_least_is_next_and_each_slice_doubles_it() -> None:
+def test_the_strategy_that_spent_least_for_its_weight_is_next_and_each_slice_doubles_it() -> None:
     hunted = campaign.Campaign([BY_ID["Z4-tendermint"]], ["twins", "swarm"])
     turn = hunted._turns["Z4-tendermint"]
-    assert turn.choose() == ("twins", campaign.FIRST_SLICE_S)
-    turn.case.efforts["twins"] = campaign.Effort(1, 3.0)
+    weight = strategies.BY_NAME["swarm"].weight
+    assert weight > strategies.BY_NAME["twins"].weight == 1
     assert turn.choose() == ("swarm", campaign.FIRST_SLICE_S)
-    turn.case.efforts["swarm"] = campaign.Effort(9, 5.0)
-    assert turn.choose() == ("twins", 3.0)
-    turn.case.efforts["twins"] = campaign.Effort(9, 90.0)
-    turn.case.efforts["swarm"] = campaign.Effort(9, 90.5)
-    assert turn.choose() == ("twins", campaign.LONGEST_SLICE_S)
+    turn.case.efforts["swarm"] = campaign.Effort(1, 3.0)
+    assert turn.choose() == ("twins", campaign.FIRST_SLICE_S)
+    turn.case.efforts["twins"] = campaign.Effort(9, 5.0)
+    assert turn.choose() == ("swarm", 3.0)
+    turn.case.efforts["swarm"] = campaign.Effort(9, 90.0 * weight)
+    turn.case.efforts["twins"] = campaign.Effort(9, 90.5)
+    assert turn.choose() == ("swarm", campaign.LONGEST_SLICE_S)
 
 
 # --- the machine's own mutants --------------------------------------------------------------------

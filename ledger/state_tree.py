@@ -178,8 +178,17 @@ def _hash(node: bytes | None) -> bytes:
 def check_path(shown: Path, path: bytes, value: bytes | None, root: bytes) -> None:
     """Raise ProofFault unless the tree with this root holds the value at the path, or nothing.
 
-    Reasons: state.path (too long), state.end (another key, or none, where a value is shown; a key
-    where none should be, or one from another subtree), state.root (it leads to another root).
+    Reasons: those of `root_shown`, and state.root.
+    """
+    if root_shown(shown, path, value) != root:
+        raise ProofFault("state.root", "the path leads to another root")
+
+
+def root_shown(shown: Path, path: bytes, value: bytes | None) -> bytes:
+    """The root of a tree that holds the value at the path, or nothing, if `shown` is of it.
+
+    Raises ProofFault: state.path (too long), state.end (another key, or none, where a value is
+    shown; a key where none should be, or one from another subtree).
     """
     depth = len(shown.siblings)
     if depth > DEPTH_MAX:
@@ -199,5 +208,4 @@ def check_path(shown: Path, path: bytes, value: bytes | None, root: bytes) -> No
         sibling = shown.siblings[level]
         pair = (sibling, computed) if _bit(position, level) else (computed, sibling)
         computed = node_hash(*pair)
-    if computed != root:
-        raise ProofFault("state.root", "the path leads to another root")
+    return computed

@@ -42,6 +42,16 @@ class CertifiedLog:
     signers: tuple[int, ...]
     """Validator indexes, ascending."""
 
+    @property
+    def fault_model(self) -> str:
+        """What the proof rests on, in one line for people."""
+        validators = self.epoch.validators
+        if validators.rule is QuorumRule.CRASH:
+            return f"crash-only: holds if none of the {validators.size} validators lies"
+        return (
+            f"Byzantine: holds if at most {validators.faults} of {validators.size} validators lie"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
@@ -79,12 +89,7 @@ class Verified:
     @property
     def fault_model(self) -> str:
         """What the proof rests on, in one line for people."""
-        validators = self.log.epoch.validators
-        if validators.rule is QuorumRule.CRASH:
-            return f"crash-only: holds if none of the {validators.size} validators lies"
-        return (
-            f"Byzantine: holds if at most {validators.faults} of {validators.size} validators lie"
-        )
+        return self.log.fault_model
 
     def check_data(self, digest: bytes) -> None:
         """Raise ProofFault unless the record shown is one of the data with this SHA-256."""

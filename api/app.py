@@ -22,7 +22,14 @@ from api import describe, openapi, requests, statements
 from api.limits import BLOCKS_A_PAGE, RECEIPTS_MAX, ROWS_A_PAGE, TRANSACTIONS_MAX, ApiLimits
 from api.lookup import Lookup
 from api.metrics import exposition
-from api.requests import Arriving, path_digest, path_number, query_number, query_wait_ms
+from api.requests import (
+    Arriving,
+    path_digest,
+    path_key,
+    path_number,
+    query_number,
+    query_wait_ms,
+)
 from api.stream import BlockStream, OpenStreams
 from api.view import RunningNode
 from api.waiting import Found, wait_for
@@ -30,6 +37,7 @@ from ledger import genesis as genesis_format
 from ledger import queries
 from ledger.errors import Fault, StorageError
 from ledger.evidence import stored_evidence
+from ledger.proving import prove_state
 from ledger.store import Reader
 
 TEXT = "text/plain; charset=utf-8"
@@ -261,6 +269,14 @@ def _missing(detail: str) -> Response:
 # --- applications ---
 
 
+async def _state(api: Api, request: Request) -> Response:
+    application, key = request.path_params["application"], path_key(request, "key")
+    found = await api.node.read(
+        lambda reader: prove_state(reader, api.node.genesis, application, key)
+    )
+    return Response(found, media_type=OCTETS, headers={"cache-control": "no-cache"})
+
+
 async def _records(api: Api, request: Request) -> Response:
     digest = path_digest(request, "digest")
     offset, limit = query_number(request, "offset", 0), query_number(request, "limit", ROWS_A_PAGE)
@@ -342,6 +358,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v1/certificates/{height}", _certificate),
     ("GET", "/v1/consistency", _consistency),
     ("GET", "/v1/evidence", _evidence),
+    ("GET", "/v1/state/{application}/{key}", _state),
     ("GET", "/v1/records/{digest}", _records),
     ("GET", "/v1/statements", _statements),
     ("GET", "/v1/provenance/statements", _all_statements),

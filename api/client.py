@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 import trio
@@ -23,7 +24,7 @@ from ledger import merkle
 from ledger.errors import Fault, ProofFault, UnreachableError
 from ledger.genesis import Genesis
 from ledger.keys import Signer
-from ledger.light import CertifiedLog, LightClient, Verified
+from ledger.light import CertifiedLog, LightClient, Verified, VerifiedState
 from ledger.transaction import Operation, Transaction, make_transaction
 
 T = TypeVar("T")
@@ -135,6 +136,22 @@ class LedgerClient:
 
         path = f"/v1/transactions/{identity.hex()}/receipt?operation={operation}"
         return await self._first_good(path, check)
+
+    async def state(self, application: str, key: bytes) -> tuple[bytes, VerifiedState]:
+        """The proof of an application's value, or that there is none, of the first node that has
+        one, checked: it says after which block, which may be a little behind the newest.
+
+        Raises UnreachableError; Fault where no node can prove it; ProofFault where all that is sent
+        proves something else, or nothing.
+        """
+
+        def check(answer: Answer) -> tuple[bytes, VerifiedState]:
+            verified = self.light.check_state(answer.content)
+            if (verified.application, verified.key) != (application, key):
+                raise ProofFault("state.other", "the node sent the proof of another key")
+            return answer.content, verified
+
+        return await self._first_good(f"/v1/state/{quote(application)}/{key.hex()}", check)
 
     async def proven(self, ids: Sequence[bytes]) -> dict[bytes, Verified]:
         """Those of the transactions that the ledger has, each proven by its receipt.

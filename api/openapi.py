@@ -209,6 +209,15 @@ PATHS: dict[str, dict[str, Schema]] = {
             {"200": _file("A file of evidence.", "application/octet-stream", BYTES), **MISSING},
         )
     },
+    "/v1/state/{application}/{key}": {
+        "get": _operation(
+            "state",
+            "Proof of one value of an application's authenticated state, or that there is none.",
+            {"200": _file("A state proof.", "application/octet-stream", BYTES), **MISSING},
+            _parameter("application", "path", WORD, "Its name in the genesis."),
+            _parameter("key", "path", WORD, "The application's key, in hexadecimal."),
+        )
+    },
     "/v1/records/{digest}": {
         "get": _operation(
             "records",

@@ -165,6 +165,18 @@ def _number(text: str, name: str) -> int:
     return int(text)
 
 
+def path_key(request: Request, name: str) -> bytes:
+    """An application's key in hexadecimal in the path.  Raises HTTPException 400."""
+    text = request.path_params[name]
+    try:
+        value = bytes.fromhex(text)
+    except ValueError:
+        value = b""
+    if not value or value.hex() != text:
+        raise HTTPException(400, f"{name} is lower-case hexadecimal digits, two a byte")
+    return value
+
+
 def path_digest(request: Request, name: str) -> bytes:
     """32 bytes in hexadecimal in the path.  Raises HTTPException 400."""
     text = request.path_params[name]

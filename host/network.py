@@ -31,7 +31,7 @@ from host.home import (
     write_private,
 )
 from ledger import genesis as genesis_format
-from ledger.applications import ALL
+from ledger.applications import ALL, DEFAULT
 from ledger.errors import Fault, UserError
 from ledger.genesis import EpochRecord, Genesis, Member, check_genesis
 from ledger.keys import SEED_BYTES, scheme_named
@@ -59,6 +59,8 @@ class Plan:
     test_network: bool = False
     policy: str = "members"
     limits: Limits = field(default_factory=Limits)
+    applications: tuple[str, ...] = ()
+    """Applications beside the default ones; with payments the member may also issue."""
 
 
 def create_network(
@@ -128,12 +130,13 @@ def _make_genesis(plan: Plan, seeds: Sequence[tuple[bytes, bytes]], member_seed:
         first_height=1,
         previous_block=bytes(32),
     )
+    roles = ("submitter", "administrator") if "payments" in plan.applications else ("submitter",)
     genesis = Genesis(
         name=plan.name,
         epoch=epoch,
         limits=plan.limits,
-        applications=tuple(sorted((a.name, a.version) for a in ALL)),
-        members=(Member("member", scheme.signer(member_seed).public_key, ("submitter",)),),
+        applications=_applications(plan),
+        members=(Member("member", scheme.signer(member_seed).public_key, roles),),
         approvals=0,
         policy=plan.policy,
         scheme=scheme.name,
@@ -144,6 +147,17 @@ def _make_genesis(plan: Plan, seeds: Sequence[tuple[bytes, bytes]], member_seed:
     except Fault as fault:
         raise UserError(str(fault)) from None
     return genesis
+
+
+def _applications(plan: Plan) -> tuple[tuple[str, int], ...]:
+    """(name, version) of the default applications and those asked for, by name."""
+    known = {application.name: application for application in ALL}
+    unknown = [name for name in plan.applications if name not in known]
+    if unknown:
+        raise UserError(f"there is no application {unknown[0]}; there are {', '.join(known)}")
+    chosen = {each.name: each.version for each in DEFAULT}
+    chosen |= {name: known[name].version for name in plan.applications}
+    return tuple(sorted(chosen.items()))
 
 
 def _endpoints(plan: Plan) -> list[tuple[Endpoint, Endpoint]]:

@@ -223,7 +223,12 @@ class _Blocks:
             self._check_equal(layout.EXECUTED, self.head.encode(), "the executed head")
         if self._own is not None and self._own[0] > self.head.height:
             raise ProofFault("audit.signed", "this node signed a log that it has not executed")
-        for kind, name in ((layout.STATE, "state"), (layout.NONCE, "used nonces")):
+        for kind, name in (
+            (layout.STATE, "state"),
+            (layout.NONCE, "used nonces"),
+            (layout.TREE, "authenticated tree"),
+            (layout.UNDO, "changes of the tree"),
+        ):
             self._check_same(kind, name)
         tiles = self._view.kinds[layout.TILE].rows
         for key, value in tiles.items():

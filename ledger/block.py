@@ -52,6 +52,9 @@ class StateHashKind(IntEnum):
 
     RUNNING = 1
     """SHA-256 over the previous one and the block's writes in key order."""
+    TREE = 2
+    """SHA-256 over the running hash and the root of the authenticated tree
+    (`ledger.authenticated`); the next running hash takes it in."""
 
 
 header_shape = encoding.row(
@@ -203,7 +206,7 @@ _leaf_shapes: dict[int, encoding.Shape] = {
         encoding.uint(low=1),
         encoding.digest,
         encoding.uint(),
-        encoding.exactly(StateHashKind.RUNNING),
+        encoding.uint(StateHashKind.TREE, low=StateHashKind.RUNNING),
         encoding.digest,
         encoding.digest,
         encoding.digest,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import msgpack
 
-from ledger import encoding, layout, merkle
+from ledger import authenticated, encoding, layout, merkle
 from ledger.applications.interface import Application, Origin
 from ledger.batch import Batch
 from ledger.block import (
@@ -187,11 +187,13 @@ class Executor:
         self._limits: Limits = genesis.limits
         self._network = genesis.network
         self._applications = {
-            (application.name, application.version): application
+            (application.name, application.version): application.for_network(genesis)
             for application in applications
             if versions.get(application.name) == application.version
         }
         assert len(self._applications) == len(versions), "an application of the genesis is missing"
+        names = [each.name for each in self._applications.values() if each.authenticated]
+        self._tree = authenticated.Keys(names, genesis.limits.run_ahead) if names else None
         self._prefixes = {name: layout.state_key(name, b"") for name in versions}
         self._submitters = frozenset(
             member.public_key for member in genesis.members if "submitter" in member.roles
@@ -306,18 +308,22 @@ class Executor:
     ) -> Execution:
         changes = sorted_writes(overlay.writes)
         state_hash = hashlib.sha256(STATE_DOMAIN + head.state_hash + encode(changes)).digest()
+        kind, tree_writes = StateHashKind.RUNNING, list[Write]()
+        if self._tree is not None:
+            step = self._tree.step(reader, header.height, state_hash, changes)
+            kind, state_hash, tree_writes = StateHashKind.TREE, step.state_hash, step.writes
         outcome = OutcomeLeaf(
             height=header.height,
             block_hash=header.hash,
             entry_count=len(leaves) - 1,
-            state_hash_kind=StateHashKind.RUNNING,
+            state_hash_kind=kind,
             state_hash=state_hash,
             epoch=head.epoch,
             next_epoch=head.epoch,
         )
         leaves.append(outcome.encode())
         new_head, log_writes = append_leaves(reader, head, header, leaves, state_hash)
-        writes: list[Write] = [*changes, *index, *log_writes]
+        writes: list[Write] = [*changes, *tree_writes, *index, *log_writes]
         return Execution(
             header, new_head, tuple(leaves), writes, counts[0], counts[1], counts[2], outcome
         )

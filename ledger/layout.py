@@ -14,6 +14,8 @@ EVIDENCE  01, validator, phase, slot  two values that the validator signed there
 EVIDENCE  02, SHA-256 of the piece   two certificates that contradict each other
 STATE     application, its key       what executing led to
 NONCE     sender, nonce              empty: used inside the replay window
+TREE      depth, prefix of the path  node of the authenticated tree over applications' keys
+UNDO      height                     what the block changed of that tree: ((key, value before), ...)
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ STATE = b"\x10"
 NONCE = b"\x11"
 HEADER = b"\x12"
 EVIDENCE = b"\x13"
+TREE = b"\x14"
+UNDO = b"\x15"
 
 GENESIS = META + b"genesis"
 """The genesis in canonical form."""
@@ -66,6 +70,11 @@ def nonce_key(sender: bytes, nonce: int) -> bytes:
 
 def state_key(application: str, key: bytes) -> bytes:
     return STATE + application.encode("ascii") + b"\x00" + key
+
+
+def tree_key(depth: int, prefix: int) -> bytes:
+    """Of the node whose subtree holds the paths with this prefix of `depth` bits."""
+    return TREE + depth.to_bytes(2, "big") + prefix.to_bytes((depth + 7) // 8, "big")
 
 
 def signed_key(phase: str, slot: tuple[int, ...]) -> bytes:

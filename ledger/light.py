@@ -19,13 +19,16 @@ from dataclasses import dataclass
 
 from ledger import merkle
 from ledger.applications import records
-from ledger.block import OutcomeLeaf, Result, TransactionLeaf, parse_leaf
+from ledger.authenticated import state_hash
+from ledger.block import OutcomeLeaf, Result, StateHashKind, TransactionLeaf, parse_leaf
 from ledger.certified import CheckpointCertificate, TreeHead, parse_certificate, stated_head
 from ledger.encoding import encode
 from ledger.errors import ProofFault
 from ledger.genesis import EpochRecord, Genesis
 from ledger.keys import scheme_named
 from ledger.receipt import Handover, OperationProof, Receipt, parse_receipt
+from ledger.state_proof import parse_state_proof
+from ledger.state_tree import path_of, root_shown
 from ledger.transaction import DOMAIN, parse_header
 from ledger.validators import QuorumRule
 
@@ -38,6 +41,16 @@ class CertifiedLog:
     epoch: EpochRecord
     signers: tuple[int, ...]
     """Validator indexes, ascending."""
+
+    @property
+    def fault_model(self) -> str:
+        """What the proof rests on, in one line for people."""
+        validators = self.epoch.validators
+        if validators.rule is QuorumRule.CRASH:
+            return f"crash-only: holds if none of the {validators.size} validators lies"
+        return (
+            f"Byzantine: holds if at most {validators.faults} of {validators.size} validators lie"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +89,7 @@ class Verified:
     @property
     def fault_model(self) -> str:
         """What the proof rests on, in one line for people."""
-        validators = self.log.epoch.validators
-        if validators.rule is QuorumRule.CRASH:
-            return f"crash-only: holds if none of the {validators.size} validators lies"
-        return (
-            f"Byzantine: holds if at most {validators.faults} of {validators.size} validators lie"
-        )
+        return self.log.fault_model
 
     def check_data(self, digest: bytes) -> None:
         """Raise ProofFault unless the record shown is one of the data with this SHA-256."""
@@ -93,6 +101,20 @@ class Verified:
         _, recorded, content = records.parse_record(body)
         if digest != (recorded or hashlib.sha256(content).digest()):
             raise ProofFault("receipt.data", "the receipt is for other data")
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedState:
+    """What a state proof proves."""
+
+    application: str
+    key: bytes
+    value: bytes | None
+    """None where the key is proved to be absent."""
+    height: int
+    """Of the block after which that was so."""
+    log: CertifiedLog
+    """The certified log that ends with the block."""
 
 
 class LightClient:
@@ -124,6 +146,32 @@ class LightClient:
             root=log.head.root,
         )
         return self._check_transaction(receipt, leaf, log)
+
+    def check_state(self, raw: bytes) -> VerifiedState:
+        """What this state proof proves.  Raises ProofFault or DecodeFault unless all is right."""
+        proof = parse_state_proof(raw)
+        epoch, first = self.epochs(proof.handovers)[-1]
+        log = self.check_log(proof.certificate, epoch)
+        if log.head.size <= first:
+            raise ProofFault("state.handover", "the last handover is not needed")
+        merkle.check_inclusion(
+            merkle.leaf_hash(proof.leaf),
+            proof.log_path,
+            index=log.head.size - 1,
+            size=log.head.size,
+            root=log.head.root,
+        )
+        leaf = parse_leaf(proof.leaf)
+        if not isinstance(leaf, OutcomeLeaf) or leaf.state_hash_kind != StateHashKind.TREE:
+            raise ProofFault("state.leaf", "the leaf is not an outcome with an authenticated tree")
+        if proof.application not in proof.names:
+            raise ProofFault("state.application", "the tree has no keys of this application")
+        if proof.path != path_of(proof.application, proof.key):
+            raise ProofFault("state.key", "the path is not that of the key")
+        root = root_shown(proof.shown(), proof.path, proof.value)
+        if state_hash(proof.running, root, proof.names) != leaf.state_hash:
+            raise ProofFault("state.root", "the path leads to another state")
+        return VerifiedState(proof.application, proof.key, proof.value, leaf.height, log)
 
     def check_certificate(self, raw: bytes, *, handovers: Sequence[Handover] = ()) -> CertifiedLog:
         """The log that this note certifies.  Raises ProofFault or DecodeFault.

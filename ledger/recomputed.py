@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ledger import layout
 from ledger.store import Reader
 
-KINDS = (layout.STATE, layout.NONCE, layout.TILE)
+KINDS = (layout.STATE, layout.NONCE, layout.TILE, layout.TREE, layout.UNDO)
 """What changes as blocks are executed, and must be held until the last one."""
 
 

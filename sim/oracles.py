@@ -18,9 +18,10 @@ decoder, without which a vote on the wire is just bytes.
     P14  no validator signs two values for one phase and slot
     P16  every queue is bounded
     P19  no node with a whole disk stops, breaks down or refuses to vote
+    P20  amounts are neither created nor lost; every payment ends as its rules say
 
 The numbers are those of the project's table of properties.  P9 is judged by the clients, P10 and
-P16 by whoever leads the run.
+P16 by whoever leads the run, P20 by `sim/payments_oracle.py`.
 """
 
 from __future__ import annotations

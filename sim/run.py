@@ -8,9 +8,8 @@ the network must fall silent.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -19,29 +18,26 @@ from consensus.interface import Consensus, Message
 from consensus.io import Channel
 from consensus.recovery import Recovered, Setup, first_writes, recover
 from consensus.replica import Replica
-from ledger import encoding
-from ledger.applications.records import NAME, VERSION, Records
-from ledger.genesis import EpochRecord, Genesis, Member
-from ledger.keys import Signer, scheme_named
-from ledger.limits import Limits
+from ledger import applications, encoding
+from ledger.keys import scheme_named
 from ledger.store import Reader
-from ledger.validators import QuorumRule, Validator, ValidatorSet
 from sim.adversary import Shameless, armed, byzantine_stations, validator_at
 from sim.agenda import MS
 from sim.chain_oracle import ChainOracle, certified_height
 from sim.culprits import EvidenceOracle, ForkWatcher, check_named
 from sim.faults import replay_command
+from sim.founding import SCHEME, make_network
 from sim.inspector import SharedInspector
 from sim.liveness import Patience, core, declared_bound_ms, excuse
 from sim.network import IN_FLIGHT_MAX
 from sim.node import Node
 from sim.oracles import Findings, HealthOracle, Violation, VoteOracle
+from sim.payments_oracle import PaymentsOracle
 from sim.scenario import Scenario
 from sim.watcher import Machine, Watcher
 from sim.workload import Clients
 from sim.world import World
 
-SCHEME = "keyed-hash"
 SETTLE_MS = 45_000
 """After the last confirmation: the time in which timers that still run may end."""
 WATCHED_MS = 20_000
@@ -146,6 +142,7 @@ class Run:
         """The nodes that are not judged."""
         self.findings = Findings(lambda: self.world.agenda.now_ms)
         self.chain = ChainOracle(self.genesis, self.findings)
+        self.payments = PaymentsOracle(self.genesis, self.findings)
         self.clients = Clients(
             self.genesis,
             members,
@@ -185,7 +182,8 @@ class Run:
     def _judges(self) -> tuple[Watcher, ...]:
         """Who looks on at an honest node."""
         if not self.is_beyond:
-            return (self.chain, self.votes, self._health, self.evidence, self.clients)
+            paid = (self.payments,) if self.scenario.load.payments else ()
+            return (self.chain, self.votes, self._health, self.evidence, self.clients, *paid)
         # Each has a past of its own, and keeps its promises in that.
         own = [ChainOracle(self.genesis, self.findings)] if self._scheme == SCHEME else []
         return (*own, self.votes, self.evidence, self.forks)
@@ -197,7 +195,7 @@ class Run:
             me,
             self.signers[me],
             self._protocol,
-            (Records(),),
+            applications.named(self.genesis),
             inspector=self.inspector,
         )
         setup = armed(self.scenario, setup)
@@ -350,48 +348,6 @@ class Run:
             trace_hash=world.trace.hexdigest(),
             replay=replay_command(scenario),
         )
-
-
-def make_network(
-    scenario: Scenario, protocol: type[Consensus], scheme_name: str = SCHEME
-) -> tuple[Genesis, list[Signer], list[Signer]]:
-    """(genesis, validators' signers by index, members' signers) of a scenario's test network."""
-    scheme = scheme_named(scheme_name)
-
-    def signer(kind: str, number: int) -> Signer:
-        return scheme.signer(hashlib.sha256(f"{scenario.seed} {kind} {number}".encode()).digest())
-
-    validators = [signer("validator", index) for index in range(scenario.nodes)]
-    members = [signer("member", number) for number in range(scenario.load.members)]
-    rule = QuorumRule.CRASH if scenario.crash_only else QuorumRule.BYZANTINE
-    records = tuple(
-        Validator(f"v{index}", key.public_key, hashlib.sha256(key.public_key).digest(), b"none")
-        for index, key in enumerate(validators)
-    )
-    epoch = EpochRecord(
-        number=0,
-        protocol=scenario.protocol,
-        protocol_version=protocol.version,
-        parameters=scenario.parameters,
-        validators=ValidatorSet(records, rule),
-        first_height=1,
-        previous_block=bytes(32),
-    )
-    genesis = Genesis(
-        name="simulated",
-        epoch=epoch,
-        limits=replace(Limits(), **dict(scenario.limits)),
-        applications=((NAME, VERSION),),
-        members=tuple(
-            Member(f"m{number}", key.public_key, ("submitter",))
-            for number, key in enumerate(members)
-        ),
-        approvals=0,
-        policy="members",
-        scheme=scheme_name,
-        test_network=True,
-    )
-    return genesis, validators, members
 
 
 def _message_of(protocol: type[Consensus], kind: int, body: bytes) -> Message:

@@ -90,6 +90,9 @@ class Load:
     """Per thousand: another node gets it with a wrong signature under the same id."""
     echoes: int = 100
     """Per thousand: it is handed in again once it is confirmed."""
+    payments: int = 0
+    """Per thousand: instead of a record it is a payment between members, of which the first may
+    issue; many are of more than there is.  The network runs payments where this is not 0."""
 
 
 @dataclass(frozen=True, slots=True)

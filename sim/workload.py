@@ -19,12 +19,13 @@ import msgpack
 
 from consensus.io import Answer
 from ledger import layout
+from ledger.applications.payments import Act, make_payment
 from ledger.applications.records import make_record
 from ledger.genesis import Genesis
 from ledger.keys import Signer, scheme_named
 from ledger.limits import INTEGER_MAX, TRANSACTION_BYTES_MAX
 from ledger.store import Reader
-from ledger.transaction import make_transaction
+from ledger.transaction import Operation, make_transaction
 from sim.agenda import MS, Agenda
 from sim.node import Node
 from sim.oracles import Findings
@@ -162,9 +163,17 @@ class Clients(Watcher):
     def _signed(
         self, signer: Signer, nonce: int, content: bytes, *, expiry: int, network: bytes = b""
     ) -> bytes:
-        record = make_record("note", content=content)
+        operation = self._payment(signer) or make_record("note", content=content)
         network = network or self.genesis.network
-        return make_transaction(signer, network, [record], nonce=nonce, expiry=expiry).raw
+        return make_transaction(signer, network, [operation], nonce=nonce, expiry=expiry).raw
+
+    def _payment(self, signer: Signer) -> Operation | None:
+        """What this member pays, or tries to, in a load with payments; else None."""
+        if not self.load.payments or self._more.randrange(1000) >= self.load.payments:
+            return None
+        act = self._more.choice((Act.ISSUE, Act.TRANSFER, Act.TRANSFER, Act.TRANSFER, Act.REDEEM))
+        other = self._more.choice(self.members)
+        return make_payment(act, other.public_key, self._more.randrange(1, 100))
 
     def _unsound(self, signer: Signer, number: int) -> bytes:
         """Something that no node may take; its nonce is one that nobody wishes for."""

@@ -43,6 +43,13 @@ from storage.home import default_engine
     metavar="NAME=INTEGER",
     help="A parameter of the protocol, such as timeout_propose_ms=500.",
 )
+@click.option(
+    "--application",
+    "applications",
+    multiple=True,
+    metavar="NAME",
+    help="An application beside provenance and records: payments.",
+)
 @click.option("--test-network", is_flag=True, help="Allow what a real network refuses.")
 @click.option(
     "--open", "open_policy", is_flag=True, help="Anyone may submit; needs --test-network."
@@ -56,13 +63,15 @@ def command(
     engine: str | None,
     hosts: tuple[str, ...],
     parameters: tuple[str, ...],
+    applications: tuple[str, ...],
     test_network: bool,
     open_policy: bool,
     as_json: bool,
 ) -> None:
     """Write DIR/genesis.json, one home per validator (DIR/node0, ...) and DIR/member.key.
 
-    The member may submit transactions.  Ports are taken below the ephemeral range.
+    The member may submit transactions, and issue where there are payments.  Ports are taken below
+    the ephemeral range.
     """
     chosen = engine or default_engine()
     plan = Plan(
@@ -73,6 +82,7 @@ def command(
         hosts=hosts,
         parameters=tuple(_parameter(text) for text in parameters),
         test_network=test_network,
+        applications=applications,
         policy="open" if open_policy else "members",
     )
     with Bar("making homes", validators, hidden=as_json) as bar:

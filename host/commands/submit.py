@@ -105,14 +105,15 @@ def command(
     except UnreachableError:
         # What has ended stays so, and its ids are worth having.
         for outcome in ended:
-            _say(outcome, as_json=as_json)
+            say(outcome, as_json=as_json)
         raise
     for outcome in outcomes:
-        _say(outcome, as_json=as_json)
+        say(outcome, as_json=as_json)
     return 0 if all(outcome.status == "applied" for outcome in outcomes) else 1
 
 
-def _say(outcome: Outcome, *, as_json: bool) -> None:
+def say(outcome: Outcome, *, as_json: bool) -> None:
+    """Print how a transaction ended: its id, or why it did not apply."""
     if as_json:
         line = {"id": outcome.id.hex(), "status": outcome.status, "height": outcome.height}
         if outcome.reason:

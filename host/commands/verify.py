@@ -1,4 +1,4 @@
-"""`verify`: a receipt or a file of evidence checked offline, trusting no node."""
+"""`verify`: a receipt, a state proof or a file of evidence checked offline, trusting no node."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import click
 
 from host.commands.submit import file_digest
 from host.home import read_genesis
+from host.state_facts import state_facts
 from ledger.certified import TreeHead
 from ledger.errors import Fault, UserError
 from ledger.evidence import DOMAIN, EVIDENCE_BYTES_MAX, Conviction, Equivocation, Judge, is_evidence
 from ledger.genesis import Genesis
 from ledger.light import LightClient, Verified
 from ledger.limits import RECEIPT_BYTES_MAX
+from ledger.state_proof import is_state_proof
 
 SHOWN_MAX = 20
 """Pieces of evidence told one by one to a person."""
@@ -39,17 +41,19 @@ SHOWN_MAX = 20
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(file: Path, genesis_file: Path, data: Path | None, as_json: bool) -> int:
-    """Check FILE without any node: a receipt, or evidence against validators.
+    """Check FILE without any node: a receipt, a state proof, or evidence against validators.
 
-    A receipt shows that a transaction is in the ledger.  Evidence names the validators that signed
+    A receipt shows that a transaction is in the ledger.  A state proof shows a balance, or another
+    value of an application, or that there is none.  Evidence names the validators that signed
     what no honest one signs.  Exit code 0 if it holds, 1 if not.
     """
     genesis = read_genesis(genesis_file)
     if genesis.scheme != "ed25519":
         raise UserError(f"{genesis_file}: signatures of the scheme {genesis.scheme} prove nothing")
     raw = _read(file)
-    if is_evidence(raw) and data is not None:
-        raise UserError(f"{file} is evidence, not a receipt: leave out --data")
+    if data is not None and (is_evidence(raw) or is_state_proof(raw)):
+        what = "evidence" if is_evidence(raw) else "a state proof"
+        raise UserError(f"{file} is {what}, not a receipt: leave out --data")
     digest = file_digest(data) if data else None
     try:
         facts = _judge(genesis, raw, digest)
@@ -89,6 +93,8 @@ def _judge(genesis: Genesis, raw: bytes, digest: bytes | None) -> dict[str, obje
     """What the file proves.  Raises Fault unless all of it holds."""
     if is_evidence(raw):
         return _evidence_facts(genesis, Judge(genesis).check(raw))
+    if is_state_proof(raw):
+        return state_facts(LightClient(genesis).check_state(raw))
     verified = LightClient(genesis).check_receipt(raw)
     if digest is not None:
         verified.check_data(digest)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from ledger.applications.interface import Application
+from ledger.applications.payments import Payments
 from ledger.applications.provenance import Provenance
 from ledger.applications.records import Records
 from ledger.errors import Fault
 from ledger.genesis import Genesis
 
-ALL: tuple[Application, ...] = (Provenance(), Records())
+DEFAULT: tuple[Application, ...] = (Provenance(), Records())
+"""What a new network runs unless it is asked for more."""
+ALL: tuple[Application, ...] = (Payments(), *DEFAULT)
 """Every built-in application."""
 
 

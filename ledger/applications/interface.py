@@ -11,11 +11,14 @@ from abc import ABC, abstractmethod
 from struct import Struct
 from typing import ClassVar, NamedTuple, Protocol
 
+from ledger.genesis import Genesis
 from ledger.store import Reader
 
 _place = Struct(">QIH")
 """Height (8 bytes), position (4), operation (2), big-endian."""
 PLACE_BYTES = _place.size
+VALUE_BYTES_MAX = 65_535
+"""A value in the authenticated tree; whoever checks a proof reads it whole."""
 
 
 class Origin(NamedTuple):
@@ -56,6 +59,14 @@ class Application(ABC):
 
     name: ClassVar[str]
     version: ClassVar[int]
+    authenticated: ClassVar[bool] = False
+    """Whether its keys are in the authenticated tree, so that each value, or that there is none,
+    can be proved against a certificate (`ledger.state_proof`).  A changed key then costs about
+    thirty times as much, so it is for balances and identities, not for every record."""
+
+    def for_network(self, genesis: Genesis) -> Application:
+        """The application as this network runs it; where members matter, one that knows them."""
+        return self
 
     @abstractmethod
     def check(self, body: bytes) -> None:

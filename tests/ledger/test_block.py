@@ -130,7 +130,7 @@ def test_a_damaged_leaf_is_refused_or_is_another_whole_one(raw: bytes) -> None:
         (replace(LEAVES[2], reason="r" * 201).encode(), "encoding.length"),
         (replace(LEAVES[2], signature=bytes(63)).encode(), "encoding.length"),
         (replace(LEAVES[2], height=0).encode(), "encoding.range"),
-        (replace(LEAVES[3], state_hash_kind=2).encode(), "encoding.range"),
+        (replace(LEAVES[3], state_hash_kind=3).encode(), "encoding.range"),
         (replace(LEAVES[3], next_epoch=b"").encode(), "encoding.length"),
     ],
 )

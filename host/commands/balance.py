@@ -1,0 +1,68 @@
+"""`balance`: what an account holds, with a proof of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import trio
+
+from host.commands.options import Target, network_options, parse_id
+from host.state_facts import state_facts
+from ledger.applications import payments
+from ledger.errors import UserError
+from ledger.light import VerifiedState
+
+
+@click.command(
+    "balance", epilog="Example: python node.py balance --network mynet -o my.state-proof"
+)
+@click.argument("account", required=False)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the proof to a file, for `verify`.",
+)
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Whose account it is where none is given; DIR/member.key unless given.",
+)
+@network_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    account: str | None, output: Path | None, key: Path | None, target: Target, as_json: bool
+) -> None:
+    """Show the balance of ACCOUNT, a public key of 64 hexadecimal digits, or of the member.
+
+    The answer is checked against the genesis, like a receipt: no node can invent it.  It holds
+    after the block that it names, which may be a little behind the newest.
+    """
+    owner = account_of(account) if account is not None else target.signer(key).public_key
+
+    async def ask() -> tuple[bytes, VerifiedState]:
+        async with target.client() as client:
+            return await client.state(payments.NAME, payments.account_key(owner))
+
+    raw, verified = trio.run(ask)
+    if output is not None:
+        try:
+            output.write_bytes(raw)
+        except OSError as error:
+            raise UserError(f"cannot write {output}: {error.strerror}") from None
+    facts = state_facts(verified)
+    if as_json:
+        click.echo(json.dumps(facts))
+    else:
+        click.echo(f"{facts['balance']}  after block {verified.height}")
+
+
+def account_of(text: str) -> bytes:
+    """The account that a person names.  Raises UserError."""
+    account = parse_id(text)
+    if account is None:
+        raise UserError(f"{text} is no account: that is a public key of 64 hexadecimal digits")
+    return account

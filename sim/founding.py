@@ -1,0 +1,66 @@
+"""The network of a scenario: its genesis, and the keys of everyone in it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from consensus.interface import Consensus
+from ledger.applications import payments, records
+from ledger.genesis import EpochRecord, Genesis, Member
+from ledger.keys import Signer, scheme_named
+from ledger.limits import Limits
+from ledger.validators import QuorumRule, Validator, ValidatorSet
+from sim.scenario import Scenario
+
+SCHEME = "keyed-hash"
+
+
+def make_network(
+    scenario: Scenario, protocol: type[Consensus], scheme_name: str = SCHEME
+) -> tuple[Genesis, list[Signer], list[Signer]]:
+    """(genesis, validators' signers by index, members' signers) of a scenario's test network."""
+    scheme = scheme_named(scheme_name)
+
+    def signer(kind: str, number: int) -> Signer:
+        return scheme.signer(hashlib.sha256(f"{scenario.seed} {kind} {number}".encode()).digest())
+
+    validators = [signer("validator", index) for index in range(scenario.nodes)]
+    members = [signer("member", number) for number in range(scenario.load.members)]
+    rule = QuorumRule.CRASH if scenario.crash_only else QuorumRule.BYZANTINE
+    founders = tuple(
+        Validator(f"v{index}", key.public_key, hashlib.sha256(key.public_key).digest(), b"none")
+        for index, key in enumerate(validators)
+    )
+    epoch = EpochRecord(
+        number=0,
+        protocol=scenario.protocol,
+        protocol_version=protocol.version,
+        parameters=scenario.parameters,
+        validators=ValidatorSet(founders, rule),
+        first_height=1,
+        previous_block=bytes(32),
+    )
+    genesis = Genesis(
+        name="simulated",
+        epoch=epoch,
+        limits=replace(Limits(), **dict(scenario.limits)),
+        applications=(
+            *([(payments.NAME, payments.VERSION)] if scenario.load.payments else []),
+            (records.NAME, records.VERSION),
+        ),
+        members=tuple(
+            Member(f"m{number}", key.public_key, _roles(scenario, number))
+            for number, key in enumerate(members)
+        ),
+        approvals=0,
+        policy="members",
+        scheme=scheme_name,
+        test_network=True,
+    )
+    return genesis, validators, members
+
+
+def _roles(scenario: Scenario, number: int) -> tuple[str, ...]:
+    may_issue = scenario.load.payments > 0 and number == 0
+    return ("submitter", "administrator") if may_issue else ("submitter",)

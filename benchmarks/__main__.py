@@ -9,6 +9,7 @@ from benchmarks.ingest import ingest
 from benchmarks.plugins import plugins
 from benchmarks.simulation import simulation
 from benchmarks.stages import stages
+from benchmarks.state import state
 from benchmarks.throughput import throughput
 
 
@@ -22,6 +23,7 @@ benchmarks.add_command(ingest)
 benchmarks.add_command(plugins)
 benchmarks.add_command(simulation)
 benchmarks.add_command(stages)
+benchmarks.add_command(state)
 benchmarks.add_command(throughput)
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from consensus.recovery import Setup
 from consensus.registry import protocol_named
 from host.home import Endpoint, Home
 from host.runtime import Node
-from ledger.applications import ALL
-from ledger.errors import UnreachableError, UserError
+from ledger import applications
+from ledger.errors import Fault, UnreachableError, UserError
 from ledger.genesis import Genesis
 from ledger.store import Reader
 from p2p.transport import Address, listen
@@ -44,7 +44,11 @@ def setup_of(home: Home) -> Setup:
         )
     if home.genesis.scheme != "ed25519":
         raise UserError(f"a real node refuses the signature scheme {home.genesis.scheme}")
-    return Setup(home.genesis, home.me, home.signer, protocol, ALL)
+    try:
+        known = applications.named(home.genesis)
+    except Fault as fault:
+        raise UserError(f"this program lacks an application of the network: {fault}") from None
+    return Setup(home.genesis, home.me, home.signer, protocol, known)
 
 
 class ServedNode:

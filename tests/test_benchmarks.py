@@ -32,3 +32,13 @@ def test_a_node_does_what_its_neighbours_do_not() -> None:
     assert abs(table.total_us - everything) < 1e-6
     assert table.unsigned_us < table.total_us
     assert all(table.stages_us[stage] > 0 for stage in STAGES if stage != "database threads")
+
+
+def test_what_the_tree_costs_is_measured_for_each_kind() -> None:
+    words = ["state", "--rounds", "3", "--transactions", "100", "--accounts", "200", "--json"]
+    done = CliRunner().invoke(benchmarks, words)
+
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    assert list(found) == ["records", "records beside payments", "payments"]
+    assert 0 < found["records"] < found["payments"]

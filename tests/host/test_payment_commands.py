@@ -6,6 +6,9 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
+from ledger import applications
 from tests.host.program import ROOT, call, run, running_cluster
 
 DOCUMENT = (ROOT / "docs" / "applications.md").read_text(encoding="utf-8")
@@ -84,3 +87,18 @@ def test_a_network_without_payments_says_so(tmp_path: Path) -> None:
 
         assert done.code == 1
         assert "no application of this network has keys in the tree" in done.error_line()
+
+
+def test_a_node_without_an_application_of_its_network_refuses_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = tmp_path / "net"
+    words = ("--validators", "1", "--protocol", "solo", "--application", "payments")
+    call("init", network, *words).check()
+    monkeypatch.setattr(applications, "ALL", applications.DEFAULT)
+
+    done = call("run", network / "node0")
+
+    assert done.code == 3
+    assert "lacks an application of the network" in done.error_line()
+    assert "payments version 1" in done.error_line()

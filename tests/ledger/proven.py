@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 from ledger import layout
+from ledger.applications.interface import Application
 from ledger.batch import Batch
 from ledger.block import OutcomeLeaf, StateHashKind
 from ledger.certified import CheckpointCertificate, checkpoint_text
@@ -34,8 +35,8 @@ def certify(
 class Store(Chain):
     """A chain that also keeps genesis, batches and certificates, as a node does."""
 
-    def __init__(self, genesis: Genesis) -> None:
-        super().__init__(genesis)
+    def __init__(self, genesis: Genesis, extra: Sequence[Application] = ()) -> None:
+        super().__init__(genesis, extra)
         self.notes: dict[int, bytes] = {}
         """Certificates by height."""
         self.store.write([(layout.GENESIS, genesis.canonical())])

@@ -18,7 +18,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nacl import bindings
 
-from benchmarks.tls import message_us
+from benchmarks.tls import link_message_us, message_us
 from storage.home import default_engine
 
 MESSAGE_BYTES = 150
@@ -39,6 +39,8 @@ class Ceilings:
     """Small synced batches a second, one after another, on the default engine."""
     tls_message_us: float
     """Processor time to send and to receive a small message over trio and TLS, both ends."""
+    link_message_us: float
+    """The same over the stream that links use."""
     python_us: float
     """Processor time of a fixed piece of interpreter work (`_python_work`): how fast Python is here
     beside the libraries in C."""
@@ -66,6 +68,7 @@ def measure() -> Ceilings:
         sha256_mib_per_s=_sha256(),
         synced_writes_per_s=_synced_writes(),
         tls_message_us=message_us(),
+        link_message_us=link_message_us(),
         python_us=_python_us(),
     )
 

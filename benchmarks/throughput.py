@@ -79,6 +79,7 @@ async def _measure(network: Path, plan: Plan, seconds: float, rate: float | None
     _say(f"  {'SHA-256':<24}{ceilings.sha256_mib_per_s:>10,.0f} MiB/s")
     _say(f"  {'synced writes':<24}{ceilings.synced_writes_per_s:>10,.0f} /s")
     _say(f"  {'small message over TLS':<24}{ceilings.tls_message_us:>10,.0f} us of a core")
+    _say(f"  {'over a link of ours':<24}{ceilings.link_message_us:>10,.0f} us of a core")
     _say(f"  {'a piece of Python':<24}{ceilings.python_us:>10,.0f} us of a core")
     _say(f"  {'signed ceiling':<24}{ceiling:>10,.0f} transactions/s")
     began = time.monotonic()

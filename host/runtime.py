@@ -1,8 +1,8 @@
 """Host 1: runs one replica on trio, real links, a database and the real clock.
 
 One task owns the replica and feeds it one event at a time.  Outputs are released, in step order,
-once the writes of their steps are durable.  A small write to a quick disk happens on the spot, for a
-hop to another thread and back would take longer; all others are joined by the disk task into one
+once the writes of their steps are durable.  A small write to a quick disk happens on the spot, for
+a hop to another thread and back would take longer; all others are joined by the disk task into one
 batch and one sync.  Jobs that are not brief run in worker threads, executions strictly one after
 another.  No peer's fault ends another peer's task; a failed write or a halt stops the node with a
 plain line.
@@ -381,7 +381,6 @@ class Node:
         counters = self.counters
         found: dict[str, float] = {
             "steps_total": counters.steps,
-            "write_us_total": self._write_s * 1e6,
             "writes_total": counters.writes,
             "synced_writes_total": counters.synced_writes,
             "transactions_applied_total": counters.applied,

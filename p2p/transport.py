@@ -27,14 +27,13 @@ from p2p.frames import Channel, Frame, FrameReader, encode_frames
 from p2p.hello import Hello, agree, decode_hello, encode_hello
 from p2p.outbound import Outbound, OutboundBounds, QueueFull
 from p2p.tls import refusal_reason
+from p2p.tls_stream import TlsStream
 
 _PIECE_BYTES = 256 * 1024
 """What must leave within one write deadline; together they demand a few KiB a second."""
 _UNSENT_BYTES = 1024 * 1024
 """What the kernel may hold that is not yet on its way: a whole write.  trio's own choice of 16 KiB
 serves senders that reorder their queue; ours never does, and bulk is half again as fast."""
-
-Stream = trio.SSLStream[trio.SocketStream]
 
 
 class LinkKind(IntEnum):
@@ -126,7 +125,7 @@ class Link:
     """An authenticated connection to one peer."""
 
     def __init__(
-        self, stream: Stream, peer: int, certificate: bytes, bounds: LinkBounds, traffic: Traffic
+        self, stream: TlsStream, peer: int, certificate: bytes, bounds: LinkBounds, traffic: Traffic
     ) -> None:
         """Made by `open_link` alone."""
         self._stream = stream
@@ -183,13 +182,13 @@ class Link:
                     nursery.start_soon(self._watch)
                     await self._until_it_breaks(lambda: self._read(on_frame))
         finally:
-            await trio.aclose_forcefully(self._stream)
+            await self._stream.aclose()
         assert self._end is not None
         return self._end
 
     async def abandon(self) -> None:
         """Close a link that never ran."""
-        await trio.aclose_forcefully(self._stream)
+        await self._stream.aclose()
 
     async def exchange_hello(self, ours: Hello) -> None:
         """Say hello and hear the peer's.  Raises PeerFault, or LinkDown if the link breaks."""
@@ -294,21 +293,19 @@ class Link:
             self._writing_since = trio.current_time()
             try:
                 await self._stream.send_all(view[begin : begin + _PIECE_BYTES])
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                raise LinkDown("link.broken", str(error.__cause__ or error)) from error
+            except (OSError, trio.ClosedResourceError) as error:
+                raise LinkDown("link.broken", str(error)) from error
         self._writing_since = None
 
     async def _receive(self) -> bytes:
         """The next bytes, at least one.  Raises LinkDown when there are none to come."""
         self._reading_since = trio.current_time()
         try:
-            data = bytes(await self._stream.receive_some())
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            is_refusal = isinstance(error.__cause__, ssl.SSLError) and not isinstance(
-                error.__cause__, ssl.SSLEOFError
-            )
-            reason = refusal_reason(error.__cause__) if is_refusal else "link.broken"
-            raise LinkDown(reason, str(error.__cause__ or error)) from error
+            data = await self._stream.receive_some()
+        except (OSError, trio.ClosedResourceError) as error:
+            is_refusal = isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError)
+            reason = refusal_reason(error) if is_refusal else "link.broken"
+            raise LinkDown(reason, str(error)) from error
         self._reading_since = None
         if not data:
             raise LinkDown("link.closed")
@@ -335,7 +332,7 @@ async def open_link(
             _tune(tcp)
             stream = await _shake_hands(tcp, context, is_server=is_server)
             # Some member answered; this comparison says which one.
-            certificate = stream.getpeercert(binary_form=True) or b""
+            certificate = stream.peer_certificate
             peer = identify(certificate)
             link = Link(stream, peer, certificate, bounds, traffic_of(peer))
             await link.exchange_hello(ours)
@@ -358,11 +355,10 @@ def _tune(tcp: trio.SocketStream) -> None:
 
 async def _shake_hands(
     tcp: trio.SocketStream, context: ssl.SSLContext, *, is_server: bool
-) -> Stream:
-    stream = trio.SSLStream(tcp, context, server_side=is_server)
+) -> TlsStream:
+    stream = TlsStream(tcp, context, is_server=is_server)
     try:
-        await stream.do_handshake()
-    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        reason = refusal_reason(error.__cause__)
-        raise LinkDown(reason, str(error.__cause__ or error)) from error
+        await stream.shake_hands()
+    except (OSError, trio.ClosedResourceError) as error:
+        raise LinkDown(refusal_reason(error), str(error)) from error
     return stream

@@ -41,7 +41,7 @@ OUTSIDE_WORLD = {
 PURE_FILES = ["p2p/frames.py", "p2p/gossip.py", "p2p/hello.py", "p2p/topology.py"]
 STARTS_PROCESSES = "sim/conformance/processes.py"
 """Part of a test suite: it runs a plugin again under another PYTHONHASHSEED."""
-TRIO_FILES = {"p2p/transport.py", "p2p/peers.py"}
+TRIO_FILES = {"p2p/transport.py", "p2p/tls_stream.py", "p2p/peers.py"}
 
 
 def python_files(package: str) -> list[Path]:

@@ -131,7 +131,8 @@ class Lookup:
         if raw is None:
             raise StorageError(f"batch {digest.hex()} is missing; run an audit")
         try:
-            return tuple(split_batch(raw[queries.SIGNATURE_BYTES :], self._genesis.limits)[5])
+            body = queries.batch_bytes(raw, self._genesis)
+            return tuple(split_batch(body, self._genesis.limits)[5])
         except DecodeFault as fault:
             raise StorageError(f"batch {digest.hex()} is damaged ({fault})") from fault
 

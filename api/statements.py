@@ -81,7 +81,7 @@ def _applied(
         if stored is None:
             raise StorageError(f"batch {digest.hex()} is missing; run an audit")
         try:
-            raws = split_batch(stored[queries.SIGNATURE_BYTES :], genesis.limits)[5]
+            raws = split_batch(queries.batch_bytes(stored, genesis), genesis.limits)[5]
             for raw in raws:
                 position += 1
                 if position >= least and position in applied:

@@ -26,7 +26,7 @@ from api import describe, requests
 from benchmarks.load import BATCH_MAX
 from consensus.dissemination import Dissemination
 from consensus.io import Channel
-from consensus.jobs import AdmitTransactions, CheckBatch, stored_batch
+from consensus.jobs import AdmitTransactions, CheckBatch
 from consensus.packets import BatchPacket, decode_packet, encode_packet
 from consensus.registry import protocol_named
 from host.home import read_genesis, read_private
@@ -35,7 +35,7 @@ from host.serve import GARBAGE_THRESHOLDS
 from ledger import layout
 from ledger.applications import ALL
 from ledger.applications.records import make_record
-from ledger.batch import Batch, make_batch
+from ledger.batch import Batch, make_batch, stored_batch
 from ledger.chain import next_header
 from ledger.errors import Fault
 from ledger.execution import Executor, genesis_head

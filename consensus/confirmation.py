@@ -15,7 +15,7 @@ from consensus.guard import Guard
 from consensus.inspector import Inspector
 from consensus.interface import Decide, Root
 from consensus.io import Confirmed
-from consensus.jobs import CertifiedBlock, CertifiedRange, ExecuteBlock, stored_batch
+from consensus.jobs import CertifiedBlock, CertifiedRange, ExecuteBlock
 from consensus.ordering import Ordering
 from consensus.outbox import Outbox
 from consensus.packets import CheckpointCertified, CheckpointSignature, DecisionPacket
@@ -29,9 +29,9 @@ from consensus.recovery import (
 from consensus.spreading import Spreading
 from consensus.values import Judgement
 from ledger import layout
-from ledger.batch import Batch
+from ledger.batch import Batch, stored_batch
 from ledger.block import BlockHeader
-from ledger.certified import CheckpointCertificate, checkpoint_text, parse_certificate
+from ledger.certified import CheckpointCertificate, checkpoint_message, parse_certificate
 from ledger.chain import Tip, next_header, tip_of
 from ledger.errors import PeerFault
 from ledger.execution import Execution, Executor
@@ -247,8 +247,11 @@ class Confirmation:
         head = self.head
         if not self.may_sign or (last is not None and last.height >= head.height):
             return
-        text = checkpoint_text(self._setup.genesis.origin, head.size, root)
-        signed, writes = self._guard.sign_checkpoint(head.height, head.size, root, text)
+        me, origin = self._setup.me, self._setup.genesis.origin
+        assert me is not None, "an observer signs nothing"
+        key = self._validators.consensus_key(me)
+        message = checkpoint_message(key, origin, head.size, root)
+        signed, writes = self._guard.sign_checkpoint(head.height, head.size, root, message)
         self._outbox.write(writes, sync=True)
         self.certifier.own = signed
         self._count_own()
@@ -299,8 +302,9 @@ class Confirmation:
         if not self.certifier.wants(packet, self.head.height):
             return
         key = self._validators.consensus_key(packet.signer)
-        text = checkpoint_text(self._setup.genesis.origin, packet.size, packet.root)
-        if not self._setup.scheme.verify(key, text, packet.signature):
+        origin = self._setup.genesis.origin
+        message = checkpoint_message(key, origin, packet.size, packet.root)
+        if not self._setup.scheme.verify(key, message, packet.signature):
             raise PeerFault("checkpoint.signature", culprit=packet.signer)
         self.certifier.add(packet)
         self.try_certify()

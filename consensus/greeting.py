@@ -15,7 +15,7 @@ from consensus.ordering import Ordering
 from consensus.outbox import Outbox
 from consensus.packets import WhatDidISay, YouSaid
 from consensus.recovery import Setup
-from ledger.certified import checkpoint_text, parse_certificate
+from ledger.certified import checkpoint_message, parse_certificate
 from ledger.statement import Statement
 
 
@@ -109,7 +109,7 @@ class Greeting:
                 self._refuse(f"validator {peer} holds its {phase} for {slot}")
         if packet.checkpoint is not None:
             _, size, root, signature = packet.checkpoint
-            text = checkpoint_text(genesis.origin, size, root)
+            text = checkpoint_message(key, genesis.origin, size, root)
             mine = self._guard.checkpoint
             if (mine is None or mine.size < size) and self._setup.scheme.verify(
                 key, text, signature

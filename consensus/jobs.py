@@ -9,7 +9,7 @@ from typing import ClassVar
 from consensus.io import Admission, Job
 from consensus.packets import Blocks
 from ledger import layout, merkle
-from ledger.batch import Batch, parse_batch
+from ledger.batch import Batch, parse_batch, split_stored_batch
 from ledger.block import BlockHeader, BlockLeaf, parse_header, parse_leaf
 from ledger.certified import parse_certificate
 from ledger.encoding import encode
@@ -142,6 +142,7 @@ class ReadBatches(Job):
     """Stored batches, for a peer that asked or for ourselves after a restart."""
 
     digests: tuple[bytes, ...]
+    scheme: Scheme
 
     def run(self, reader: Reader) -> tuple[tuple[bytes, bytes], ...]:
         """(batch bytes, creator's signature) of each that is here."""
@@ -149,7 +150,7 @@ class ReadBatches(Job):
         for digest in self.digests:
             stored = reader.get(layout.BATCH + digest)
             if stored is not None:
-                found.append(split_stored_batch(stored))
+                found.append(split_stored_batch(stored, self.scheme))
         return tuple(found)
 
 
@@ -260,7 +261,7 @@ class CheckBlocks(Job):
         header = parse_header(leaf.header)
         bodies, signatures = [], []
         for digest in header.payload:
-            raw, signature = split_stored_batch(next(batches, b""))
+            raw, signature = split_stored_batch(next(batches, b""), self.scheme)
             batch = parse_batch(raw, self.genesis.limits)
             if batch.digest != digest:
                 raise Fault("sync.range", "a batch is not the one that the block names")
@@ -271,16 +272,6 @@ class CheckBlocks(Job):
             bodies.append(batch)
             signatures.append(signature)
         return CertifiedBlock(header, tuple(bodies), tuple(signatures), tuple(leaves))
-
-
-def stored_batch(raw: bytes, signature: bytes) -> bytes:
-    """A batch as the store keeps it: the signature first, since its length is known."""
-    return signature + raw
-
-
-def split_stored_batch(stored: bytes) -> tuple[bytes, bytes]:
-    """(batch bytes, creator's signature)."""
-    return stored[64:], stored[:64]
 
 
 def header_of_entry(entry: bytes) -> BlockHeader:

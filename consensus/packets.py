@@ -20,6 +20,7 @@ from ledger.certificate import (
     certificate_shape,
     timeout_certificate_shape,
 )
+from ledger.certified import NOTE_BYTES_MAX
 from ledger.errors import DecodeFault
 from ledger.evidence import PIECE_BYTES_MAX
 from ledger.limits import VALIDATORS_MAX
@@ -31,11 +32,10 @@ BODY_BYTES_MAX = 512 * 1024
 DIGESTS_MAX = 1_024
 VALUES_MAX = 256
 BLOCKS_MAX = 1_024
-NOTE_BYTES_MAX = 64 * 1024
 SIZE_MAX = {
     Channel.PROTOCOL: 1024 * 1024,
     Channel.DISSEMINATION: 8 * 1024 * 1024,
-    Channel.CHECKPOINT: 64 * 1024,
+    Channel.CHECKPOINT: 1024 * 1024 + 64,
     Channel.SYNC: 32 * 1024 * 1024,
 }
 

@@ -15,11 +15,10 @@ from consensus.guard import (
 from consensus.inspector import Inspector, decode_message
 from consensus.interface import Consensus, DecisionProof, Message, Root, Signed
 from consensus.io import Channel
-from consensus.jobs import split_stored_batch
 from consensus.packets import DecisionPacket, decode_packet, encode_packet
 from ledger import encoding, layout, merkle
 from ledger.applications.interface import Application
-from ledger.batch import Batch, parse_batch
+from ledger.batch import Batch, parse_batch, split_stored_batch
 from ledger.block import parse_header
 from ledger.chain import Tip, tip_of
 from ledger.encoding import encode
@@ -252,7 +251,7 @@ def _signed(
             shape = encoding.row(
                 encoding.uint(), encoding.uint(), encoding.digest, encoding.signature
             )
-            checkpoint = SignedCheckpoint(*encoding.decode(raw, shape, size_max=1024))
+            checkpoint = SignedCheckpoint(*encoding.decode(raw, shape, size_max=4096))
             continue
         kind, body, value, signature = encoding.decode(
             raw, record_shape, size_max=1024 * 1024, what="own statement"
@@ -274,7 +273,7 @@ def _batches(reader: Reader, setup: Setup) -> tuple[tuple[Batch, bytes], ...]:
         stored = reader.get(layout.BATCH + key[9:])
         if stored is None:
             raise DecodeFault("batch.missing", "an unordered batch is indexed but not stored")
-        raw, signature = split_stored_batch(stored)
+        raw, signature = split_stored_batch(stored, setup.scheme)
         try:
             found.append((parse_batch(raw, setup.genesis.limits), signature))
         except Fault as fault:

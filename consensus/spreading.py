@@ -14,13 +14,12 @@ from consensus.jobs import (
     AdmitTransactions,
     CheckBatch,
     ReadBatches,
-    stored_batch,
 )
 from consensus.outbox import Outbox
 from consensus.packets import DIGESTS_MAX, BatchPacket, Have, WantBatches
 from consensus.recovery import Recovered, Setup
 from ledger import layout
-from ledger.batch import Batch, make_batch
+from ledger.batch import Batch, make_batch, stored_batch
 from ledger.errors import Fault
 from ledger.execution import Executor
 
@@ -283,7 +282,8 @@ class Spreading:
             else:
                 stored.append(digest)
         if stored:
-            self._outbox.start(ReadBatches(tuple(stored)), partial(self._send_batches, peer))
+            job = ReadBatches(tuple(stored), self._setup.scheme)
+            self._outbox.start(job, partial(self._send_batches, peer))
 
     def _send_batches(self, peer: int, found: tuple[tuple[bytes, bytes], ...]) -> None:
         for raw, signature in found:

@@ -34,7 +34,7 @@ from ledger import genesis as genesis_format
 from ledger.applications import ALL, DEFAULT
 from ledger.errors import Fault, UserError
 from ledger.genesis import EpochRecord, Genesis, Member, check_genesis
-from ledger.keys import SEED_BYTES, scheme_named
+from ledger.keys import REAL_SCHEMES, SEED_BYTES, scheme_named
 from ledger.limits import Limits
 from ledger.validators import QuorumRule, Validator, ValidatorSet
 from p2p.certificate import make_identity, public_key_of
@@ -59,6 +59,8 @@ class Plan:
     test_network: bool = False
     policy: str = "members"
     limits: Limits = field(default_factory=Limits)
+    scheme: str = REAL_SCHEMES[0]
+    """Signature scheme of validators and members."""
     applications: tuple[str, ...] = ()
     """Applications beside the default ones; with payments the member may also issue."""
 
@@ -101,7 +103,7 @@ def create_network(
 
 
 def _make_genesis(plan: Plan, seeds: Sequence[tuple[bytes, bytes]], member_seed: bytes) -> Genesis:
-    scheme = scheme_named("ed25519")
+    scheme = scheme_named(plan.scheme)
     validators = []
     for index, (consensus_seed, transport_seed) in enumerate(seeds):
         certificate = make_identity(transport_seed).certificate

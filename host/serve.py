@@ -19,6 +19,7 @@ from host.runtime import Node
 from ledger import applications
 from ledger.errors import Fault, UnreachableError, UserError
 from ledger.genesis import Genesis
+from ledger.keys import REAL_SCHEMES
 from ledger.store import Reader
 from p2p.transport import Address, listen
 from storage import home as storage_home
@@ -42,7 +43,7 @@ def setup_of(home: Home) -> Setup:
             f"the network runs {protocol.name} version {home.genesis.epoch.protocol_version}; "
             f"installed is version {protocol.version}"
         )
-    if home.genesis.scheme != "ed25519":
+    if home.genesis.scheme not in REAL_SCHEMES:
         raise UserError(f"a real node refuses the signature scheme {home.genesis.scheme}")
     try:
         known = applications.named(home.genesis)

@@ -15,20 +15,20 @@ the protocol understands; whoever is sent them checks them.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 from ledger import encoding, layout, merkle, queries
 from ledger.applications.interface import Application
-from ledger.batch import Batch, parse_batch
+from ledger.batch import Batch, parse_batch, split_stored_batch
 from ledger.block import BlockHeader, BlockLeaf, parse_header, parse_leaf
-from ledger.certified import checkpoint_text, parse_certificate
+from ledger.certified import checkpoint_message, parse_certificate
 from ledger.errors import DecodeFault, Fault, ProofFault, UserError
 from ledger.execution import Executor, genesis_head, parse_block_entry
 from ledger.genesis import Genesis, parse_genesis
-from ledger.keys import SIGNATURE_BYTES, scheme_named
+from ledger.keys import scheme_named
 from ledger.recomputed import Recomputed
 from ledger.statement import Slot, Statement, value_shape
 from ledger.store import Reader, Write, prefix_stop
@@ -82,7 +82,7 @@ def audit(
     blocks.check_ends()
     certified, above = _check_certificates_above(reader, genesis, blocks)
     _check_heights(reader, blocks.head.height, certified)
-    _check_batches(reader)
+    _check_batches(reader, genesis)
     _check_signed(reader, genesis)
     head = blocks.head
     return Audited(
@@ -165,7 +165,7 @@ class _Blocks:
     def _batch(self, header: BlockHeader, digest: bytes) -> Batch:
         what = f"batch {digest.hex()} of block {header.height}"
         stored = self._stored(layout.BATCH + digest, what)
-        signature, raw = stored[:SIGNATURE_BYTES], stored[SIGNATURE_BYTES:]
+        raw, signature = split_stored_batch(stored, scheme_named(self._genesis.scheme))
         if sha256(raw).digest() != digest:
             raise ProofFault("audit.batch", f"{what} is not what its digest names")
         try:
@@ -309,10 +309,12 @@ def _check_heights(reader: Reader, executed: int, certified: int) -> None:
         raise ProofFault("audit.heights", f"block {decided.height} is not the one decided")
 
 
-def _check_batches(reader: Reader) -> None:
+def _check_batches(reader: Reader, genesis: Genesis) -> None:
     """Every stored batch is what its name says, and what is indexed as unordered is stored."""
+    scheme = scheme_named(genesis.scheme)
     for key, stored in reader.scan(layout.BATCH, prefix_stop(layout.BATCH)):
-        if sha256(stored[SIGNATURE_BYTES:]).digest() != key[1:]:
+        raw, _ = split_stored_batch(stored, scheme)
+        if sha256(raw).digest() != key[1:]:
             raise ProofFault("audit.batch", f"{_name(key)} is not what its digest names")
     for key, _ in reader.scan(layout.AGED, prefix_stop(layout.AGED)):
         if reader.get(layout.BATCH + key[9:]) is None:
@@ -324,21 +326,27 @@ def _check_signed(reader: Reader, genesis: Genesis) -> None:
     verify = scheme_named(genesis.scheme).verify
     signers = [member.consensus_key for member in genesis.epoch.validators.members]
     for key, raw in reader.scan(layout.SIGNED, prefix_stop(layout.SIGNED)):
-        message, signature = _own_message(key, raw, genesis)
-        signers = [signer for signer in signers if verify(signer, message, signature)]
+        said = _own_message(key, raw, genesis)
+        signers = [signer for signer in signers if verify(signer, *said(signer))]
         if not signers:
             raise ProofFault("audit.signed", f"{_name(key)} is not signed by this validator")
 
 
-def _own_message(key: bytes, raw: bytes, genesis: Genesis) -> tuple[bytes, bytes]:
-    """(message, signature) of a stored own signature."""
+def _own_message(
+    key: bytes, raw: bytes, genesis: Genesis
+) -> Callable[[bytes], tuple[bytes, bytes]]:
+    """What gives, for a signer's key, (message, signature) of a stored own signature."""
     if key == CHECKPOINT:
         _, size, root, signature = _decode(raw, _checkpoint_shape, "own checkpoint")
-        return checkpoint_text(genesis.origin, size, root), signature
+        return lambda signer: (
+            checkpoint_message(signer, genesis.origin, size, root),
+            signature,
+        )
     phase, slot = _phase_and_slot(key)
     _, _, value, signature = _decode(raw, _statement_shape, "own statement")
     statement = Statement(genesis.network, genesis.epoch.id, phase, slot, value)
-    return statement.signed_bytes(), signature
+    message = statement.signed_bytes()
+    return lambda _: (message, signature)
 
 
 def _phase_and_slot(key: bytes) -> tuple[str, Slot]:

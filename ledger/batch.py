@@ -18,6 +18,7 @@ import msgpack
 
 from ledger.encoding import encode
 from ledger.errors import DecodeFault
+from ledger.keys import Scheme
 from ledger.limits import INTEGER_MAX, VALIDATORS_MAX, Limits
 from ledger.statement import Statement
 from ledger.transaction import Transaction, parse_transactions
@@ -70,6 +71,17 @@ def parse_batch(raw: bytes, limits: Limits) -> Batch:
         raise DecodeFault("batch.network", "a transaction of another network")
     digest = hashlib.sha256(raw).digest()
     return Batch(raw, digest, network, epoch, creator, sequence, height, transactions)
+
+
+def stored_batch(raw: bytes, signature: bytes) -> bytes:
+    """A batch as the store keeps it: the signature first, since its length is known."""
+    return signature + raw
+
+
+def split_stored_batch(stored: bytes, scheme: Scheme) -> tuple[bytes, bytes]:
+    """(batch bytes, creator's signature)."""
+    size = scheme.signature_bytes
+    return stored[size:], stored[:size]
 
 
 def split_batch(raw: bytes, limits: Limits) -> tuple[bytes, bytes, int, int, int, tuple[Any, ...]]:

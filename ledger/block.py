@@ -21,7 +21,7 @@ from typing import Any
 
 from ledger import encoding
 from ledger.errors import DecodeFault
-from ledger.limits import REASON_CHARS_MAX, VALIDATORS_MAX
+from ledger.limits import REASON_CHARS_MAX, TRANSACTION_HEADER_BYTES_MAX, VALIDATORS_MAX
 from ledger.statement import Slot
 from ledger.value import PAYLOAD_MAX
 
@@ -197,7 +197,7 @@ _leaf_shapes: dict[int, encoding.Shape] = {
         encoding.uint(),
         encoding.uint(1),
         encoding.text(REASON_CHARS_MAX),
-        encoding.blob(512),
+        encoding.blob(TRANSACTION_HEADER_BYTES_MAX),
         encoding.signature,
     ),
     LeafKind.OUTCOME: encoding.row(

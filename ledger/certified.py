@@ -2,7 +2,8 @@
 
 What is signed is the C2SP checkpoint (c2sp.org/tlog-checkpoint) of a block's end; the certificate
 is a C2SP signed note (c2sp.org/signed-note) with one line per signature: key name = origin of the
-network, type 0x01.  It is written in one way only: exactly a quorum of lines in validator order.
+network, type 0x01 for Ed25519, 0x06 for ML-DSA-44 (c2sp.org/tlog-cosignature, timestamp zero).  It
+is written in one way only: exactly a quorum of lines in validator order.
 Where a C2SP reader ignores unknown keys, this one refuses them, so that no byte of a certificate
 can change unnoticed.  What else a certified log proves is told in `ledger.light`.
 """
@@ -13,14 +14,16 @@ from dataclasses import dataclass
 
 from ledger import note
 from ledger.certificate import Verify, check_signers
-from ledger.checkpoint import Checkpoint, body, parse_checkpoint
+from ledger.checkpoint import TIMESTAMP, Checkpoint, body, cosigned_message, parse_checkpoint
 from ledger.errors import DecodeFault, ProofFault
-from ledger.keys import SIGNATURE_BYTES
-from ledger.limits import VALIDATORS_MAX
+from ledger.limits import ML_DSA_44_SIGNATURE_BYTES, SIGNATURE_BYTES, VALIDATORS_MAX
 from ledger.validators import ValidatorSet
 
-NOTE_BYTES_MAX = 256 * 1024
-"""More than 256 signature lines under the longest origin take."""
+NOTE_BYTES_MAX = 1024 * 1024
+"""More than 256 signature lines of the largest scheme under the longest origin take."""
+_SIGNATURE_BYTES = {note.ED25519: SIGNATURE_BYTES, note.ML_DSA_44: ML_DSA_44_SIGNATURE_BYTES}
+_PREFIX = {note.ED25519: b"", note.ML_DSA_44: TIMESTAMP}
+"""By type of the key, what stands before the signature in its line of the note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +54,29 @@ class CheckpointCertificate:
         assert self.size >= 1, "an empty log is never certified"
         check_signers([index for index, _ in self.signatures], validators, validators.quorum)
         lines = [
-            note.Signature(origin, _key_id(origin, validators.consensus_key(index)), signature)
+            _line(origin, validators.consensus_key(index), signature)
             for index, signature in self.signatures
         ]
-        return note.make_note(checkpoint_text(origin, self.size, self.root), lines)
+        return note.make_note(body(origin, self.size, self.root), lines)
 
     def check(self, origin: str, validators: ValidatorSet, verify: Verify) -> None:
         """Raise ProofFault unless exactly a quorum of these validators signed this tree head."""
         if self.size < 1:
             raise ProofFault("checkpoint.size", "an empty log is never certified")
         check_signers([index for index, _ in self.signatures], validators, validators.quorum)
-        text = checkpoint_text(origin, self.size, self.root)
         for index, signature in self.signatures:
-            if not verify(validators.consensus_key(index), text, signature):
+            key = validators.consensus_key(index)
+            message = checkpoint_message(key, origin, self.size, self.root)
+            if not verify(key, message, signature):
                 raise ProofFault("checkpoint.signature", f"validator {index}", culprit=index)
 
 
-def checkpoint_text(origin: str, size: int, root: bytes) -> bytes:
-    """What a validator signs: the C2SP checkpoint body, its last newline included."""
-    return body(origin, size, root)
+def checkpoint_message(key: bytes, origin: str, size: int, root: bytes) -> bytes:
+    """What the validator with this key signs for a state of the log, as C2SP has it for its kind:
+    the text of the checkpoint (Ed25519) or the message of a cosignature (ML-DSA-44)."""
+    if note.type_of(key) == note.ED25519:
+        return body(origin, size, root)
+    return cosigned_message(origin, size, root)
 
 
 def parse_certificate(raw: bytes, origin: str, validators: ValidatorSet) -> CheckpointCertificate:
@@ -79,16 +86,20 @@ def parse_certificate(raw: bytes, origin: str, validators: ValidatorSet) -> Chec
     """
     stated, lines = _open(raw, origin)
     by_id = {
-        _key_id(origin, member.consensus_key): index
+        note.key_id_of(origin, member.consensus_key): index
         for index, member in enumerate(validators.members)
     }
     signatures = []
     for name, key_id, signature in lines:
         if name != origin or key_id not in by_id:
             raise ProofFault("certificate.signer", "a signature of no validator of this epoch")
-        if len(signature) != SIGNATURE_BYTES:
+        index = by_id[key_id]
+        kind = note.type_of(validators.consensus_key(index))
+        prefix = _PREFIX[kind]
+        if len(signature) != len(prefix) + _SIGNATURE_BYTES[kind]:
             raise DecodeFault("checkpoint.note", f"a signature has {len(signature)} bytes")
-        signatures.append((by_id[key_id], signature))
+        # That the prefix is the right one shows where the whole is written again below.
+        signatures.append((index, signature[len(prefix) :]))
     check_signers([index for index, _ in signatures], validators, validators.quorum)
     certificate = CheckpointCertificate(stated.size, stated.root, tuple(signatures))
     if certificate.note(origin, validators) != raw:
@@ -114,5 +125,6 @@ def _open(raw: bytes, origin: str) -> tuple[Checkpoint, list[note.Signature]]:
     return stated, lines
 
 
-def _key_id(origin: str, consensus_key: bytes) -> bytes:
-    return note.key_id(origin, note.ED25519, consensus_key)
+def _line(origin: str, key: bytes, signature: bytes) -> note.Signature:
+    kind = note.type_of(key)
+    return note.Signature(origin, note.key_id(origin, kind, key), _PREFIX[kind] + signature)

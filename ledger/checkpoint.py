@@ -15,6 +15,9 @@ from ledger.limits import INTEGER_MAX
 from ledger.merkle import EMPTY_ROOT, HASH_BYTES
 from ledger.note import decode_base64
 
+COSIGNATURE_LABEL = b"subtree/v1\n\x00"
+TIMESTAMP = bytes(8)
+"""Of a cosignature: none."""
 _SIZE = re.compile(rb"0|[1-9][0-9]{0,18}")
 _CONTROL = re.compile(r"[\x00-\x1f]")
 
@@ -43,6 +46,21 @@ def body(origin: str, size: int, root: bytes) -> bytes:
     assert len(root) == HASH_BYTES
     assert size > 0 or root == EMPTY_ROOT
     return b"%b\n%d\n%b\n" % (origin.encode(), size, b64encode(root))
+
+
+def cosigned_message(origin: str, size: int, root: bytes) -> bytes:
+    """What an ML-DSA-44 key signs for this state of the log (C2SP tlog-cosignature v1).
+
+    The cosigner's name is the origin: validators sign as the log that they make together.  The
+    timestamp is zero: no statement that a longer log is unknown, which consensus alone can make.
+    """
+    assert 0 <= size <= INTEGER_MAX
+    assert len(root) == HASH_BYTES
+    name = origin.encode()
+    assert 1 <= len(name) <= 255
+    opaque = bytes([len(name)]) + name
+    numbers = bytes(8) + size.to_bytes(8, "big")
+    return COSIGNATURE_LABEL + opaque + TIMESTAMP + opaque + numbers + root
 
 
 def parse_checkpoint(text: bytes) -> Checkpoint:

@@ -17,7 +17,7 @@ from typing import Any
 import msgpack
 
 from ledger.errors import DecodeFault
-from ledger.limits import INTEGER_MAX
+from ledger.limits import INTEGER_MAX, PUBLIC_KEY_SIZES, SIGNATURE_SIZES
 
 
 def encode(value: Any) -> bytes:
@@ -116,6 +116,17 @@ class _Blob(Shape):
         super().check_all(values, where)
 
 
+class _Sized(Shape):
+    def __init__(self, sizes: frozenset[int]) -> None:
+        self._sizes = sizes
+
+    def check(self, value: Any, where: str) -> None:
+        if type(value) is not bytes:
+            raise DecodeFault("encoding.type", f"{where} is not a byte string")
+        if len(value) not in self._sizes:
+            raise DecodeFault("encoding.length", f"{where} has {len(value)} bytes")
+
+
 class _Text(Shape):
     def __init__(self, low: int, high: int) -> None:
         self._low, self._high = low, high
@@ -187,6 +198,11 @@ def blob(high: int, *, low: int = 0) -> Shape:
     return _Blob(low, high)
 
 
+def sized(sizes: frozenset[int]) -> Shape:
+    """A byte string of one of these sizes."""
+    return _Sized(sizes)
+
+
 def fixed(size: int) -> Shape:
     """A byte string of exactly size bytes."""
     return _Blob(size, size)
@@ -217,8 +233,9 @@ def array(item: Shape, high: int, *, low: int = 0) -> Shape:
 
 
 digest = fixed(32)
-"""A SHA-256 hash value, a network id, an epoch id or a public key."""
-signature = fixed(64)
+"""A SHA-256 hash value, a network id or an epoch id."""
+public_key = sized(PUBLIC_KEY_SIZES)
+signature = sized(SIGNATURE_SIZES)
 slot = array(uint(), 4, low=1)
 """A slot of a protocol: a short tuple of integers, compared in order."""
 

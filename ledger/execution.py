@@ -125,7 +125,7 @@ class NonceCache:
         """Whether the pair was used inside the window, or in the block that `state` is part of."""
         highest = self.highest.get(sender)
         if highest is None:
-            prefix = layout.NONCE + sender
+            prefix = layout.nonces_of(sender)
             last = next(state.base.scan(prefix, prefix + b"\xff" * 9, reverse=True), None)
             highest = int.from_bytes(last[0][-8:], "big") if last else -1
             self.highest[sender] = highest

@@ -42,7 +42,9 @@ epoch_shape = encoding.row(
     encoding.array(encoding.row(_name, encoding.uint()), PARAMETERS_MAX),
     encoding.uint(2, low=1),
     encoding.array(
-        encoding.row(_name, encoding.digest, encoding.digest, encoding.blob(CERTIFICATE_BYTES_MAX)),
+        encoding.row(
+            _name, encoding.public_key, encoding.digest, encoding.blob(CERTIFICATE_BYTES_MAX)
+        ),
         VALIDATORS_MAX,
         low=1,
     ),
@@ -55,7 +57,7 @@ shape = encoding.row(
     epoch_shape,
     encoding.array(encoding.uint(low=1), 32),
     encoding.array(encoding.row(_name, encoding.uint()), 64),
-    encoding.array(encoding.row(_name, encoding.digest, encoding.array(_name, 8)), MEMBERS_MAX),
+    encoding.array(encoding.row(_name, encoding.public_key, encoding.array(_name, 8)), MEMBERS_MAX),
     encoding.uint(MEMBERS_MAX),
     _name,
     _name,
@@ -212,7 +214,7 @@ def check_genesis(genesis: Genesis) -> None:
     # The name is a part of the keys of the application's state, up to a zero byte.
     if not all(name.isascii() and name.isprintable() for name in applications):
         raise Fault("genesis.applications", "an application's name is printable ASCII")
-    ids = [note.key_id(genesis.origin, note.ED25519, v.consensus_key) for v in validators]
+    ids = [note.key_id_of(genesis.origin, v.consensus_key) for v in validators]
     if len(set(ids)) != len(ids):
         raise Fault("genesis.key-id", "two validators share a note key id; make new keys")
 

@@ -5,7 +5,7 @@ TILE      level, index               hashes of the log, 256 a tile (C2SP tlog-ti
 BLOCK     height                     (first leaf index, (leaf, ...))
 HEADER    height                     the block header
 TX        transaction id             (height, leaf offset, batch ordinal, place in the batch)
-BATCH     digest                     creator's signature (64 bytes), then the batch
+BATCH     digest                     creator's signature, then the batch
 AGED      made at height, digest     empty: which unordered batches to drop, and when
 CERT      height                     the certificate: a C2SP signed note
 SIGNED    phase, slot                own signed statement and its message, until settled
@@ -13,12 +13,14 @@ DECIDED   ordinal                    decision with its proof, until certified
 EVIDENCE  01, validator, phase, slot  two values that the validator signed there
 EVIDENCE  02, SHA-256 of the piece   two certificates that contradict each other
 STATE     application, its key       what executing led to
-NONCE     sender, nonce              empty: used inside the replay window
+NONCE     sender (short), nonce      empty: used inside the replay window
 TREE      depth, prefix of the path  node of the authenticated tree over applications' keys
 UNDO      height                     what the block changed of that tree: ((key, value before), ...)
 """
 
 from __future__ import annotations
+
+from ledger.keys import short_key
 
 META = b"\x01"
 TILE = b"\x02"
@@ -64,8 +66,13 @@ def aged_key(height: int, digest: bytes) -> bytes:
     return AGED + height.to_bytes(8, "big") + digest
 
 
+def nonces_of(sender: bytes) -> bytes:
+    """What the keys of a sender's nonces begin with."""
+    return NONCE + short_key(sender)
+
+
 def nonce_key(sender: bytes, nonce: int) -> bytes:
-    return NONCE + sender + nonce.to_bytes(8, "big")
+    return nonces_of(sender) + nonce.to_bytes(8, "big")
 
 
 def state_key(application: str, key: bytes) -> bytes:

@@ -10,7 +10,16 @@ from dataclasses import astuple, dataclass, fields
 
 INTEGER_MAX = 2**63 - 1
 """The largest integer in anything signed or hashed: fits a signed 64-bit word everywhere."""
+PUBLIC_KEY_BYTES = 32
+SIGNATURE_BYTES = 64
+"""Of Ed25519, and of the simulator's keyed hash."""
+ML_DSA_44_KEY_BYTES = 1_312
+ML_DSA_44_SIGNATURE_BYTES = 2_420
+PUBLIC_KEY_SIZES = frozenset((PUBLIC_KEY_BYTES, ML_DSA_44_KEY_BYTES))
+SIGNATURE_SIZES = frozenset((SIGNATURE_BYTES, ML_DSA_44_SIGNATURE_BYTES))
+"""Of all signature schemes; a network has one, and what has another's size is wrong there."""
 TRANSACTION_BYTES_MAX = 65_535
+TRANSACTION_HEADER_BYTES_MAX = 2_048
 """A transaction is one entry of a C2SP tile bundle, whose length prefix has 16 bits."""
 OPERATIONS_MAX = 1_024
 """Operations of one transaction: their tree has at most ten levels."""

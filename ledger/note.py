@@ -22,11 +22,14 @@ from hashlib import sha256
 from typing import NamedTuple, TypeAlias
 
 from ledger.errors import DecodeFault, Fault, ProofFault
-from ledger.limits import VALIDATORS_MAX
+from ledger.limits import ML_DSA_44_KEY_BYTES, PUBLIC_KEY_BYTES, VALIDATORS_MAX
 
 ED25519 = 0x01
 """Signature type: Ed25519 (RFC 8032) over the text itself."""
-ED25519_KEY_BYTES = 32
+ML_DSA_44 = 0x06
+"""Signature type: ML-DSA-44 (FIPS 204) cosignature with a timestamp, C2SP tlog-cosignature v1."""
+KEY_BYTES = {ED25519: PUBLIC_KEY_BYTES, ML_DSA_44: ML_DSA_44_KEY_BYTES}
+"""By type, what tells them apart: how long a public key is."""
 KEY_ID_BYTES = 4
 SIGNATURES_MAX = 2 * VALIDATORS_MAX
 """A certificate of every validator, and as many witnesses; C2SP asks for at least 16."""
@@ -47,7 +50,7 @@ class Signature(NamedTuple):
     key_id: bytes
     """Four bytes which, together with the name, say which key and which algorithm."""
     signature: bytes
-    """What the algorithm gave; 64 bytes for Ed25519."""
+    """What the algorithm gave; 64 bytes for Ed25519, a timestamp and 2,420 for ML-DSA-44."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,16 @@ def key_id(name: str, signature_type: int, public_key: bytes) -> bytes:
     """The first four bytes of SHA-256(name || 0x0A || type || public key)."""
     encoded = b"%b\n%c%b" % (name.encode(), signature_type, public_key)
     return sha256(encoded).digest()[:KEY_ID_BYTES]
+
+
+def type_of(public_key: bytes) -> int:
+    """The signature type under which a validator with this key signs the log."""
+    return ML_DSA_44 if len(public_key) == ML_DSA_44_KEY_BYTES else ED25519
+
+
+def key_id_of(name: str, public_key: bytes) -> bytes:
+    """`key_id` of a validator's key."""
+    return key_id(name, type_of(public_key), public_key)
 
 
 def check_name(name: str) -> None:
@@ -101,8 +114,9 @@ def parse_vkey(text: str) -> VerifierKey:
     check_name(name)
     data = decode_base64(encoded.encode(), reason="note.vkey")
     key = VerifierKey(name, data[0], data[1:])
-    if key.signature_type == ED25519 and len(key.public_key) != ED25519_KEY_BYTES:
-        raise DecodeFault("note.vkey", f"an Ed25519 key has {ED25519_KEY_BYTES} bytes")
+    wanted = KEY_BYTES.get(key.signature_type, len(key.public_key))
+    if len(key.public_key) != wanted:
+        raise DecodeFault("note.vkey", f"a key of this type has {wanted:,} bytes")
     if key.key_id.hex() != written_id:
         raise DecodeFault("note.key-id", "the key id does not belong to this name and key")
     return key

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgpack
 
 from ledger import encoding, layout, merkle
-from ledger.batch import split_batch
+from ledger.batch import split_batch, split_stored_batch
 from ledger.block import (
     BlockHeader,
     OutcomeLeaf,
@@ -27,11 +27,11 @@ from ledger.chain import Tip
 from ledger.errors import DecodeFault, Fault, StorageError
 from ledger.execution import Head, genesis_head, parse_block_entry, parse_head
 from ledger.genesis import Genesis
+from ledger.keys import scheme_named
 from ledger.receipt import make_receipt, prove_operation
 from ledger.store import Reader, prefix_stop
 from ledger.transaction import Transaction, parse_transaction
 
-SIGNATURE_BYTES = 64
 """A stored batch is its creator's signature, then its bytes."""
 _place_shape = encoding.row(encoding.uint(low=1), encoding.uint(), encoding.uint(), encoding.uint())
 
@@ -232,13 +232,18 @@ def transaction_at(reader: Reader, genesis: Genesis, place: Place) -> Executed:
     )
 
 
+def batch_bytes(stored: bytes, genesis: Genesis) -> bytes:
+    """A batch without the signature behind which the store keeps it."""
+    return split_stored_batch(stored, scheme_named(genesis.scheme))[0]
+
+
 def batch_transaction(reader: Reader, genesis: Genesis, digest: bytes, place: int) -> Transaction:
     """One transaction of a stored batch."""
     stored = reader.get(layout.BATCH + digest)
     if stored is None:
         raise StorageError(f"batch {digest.hex()} of an executed block is missing; run an audit")
     try:
-        rows = split_batch(stored[SIGNATURE_BYTES:], genesis.limits)[5]
+        rows = split_batch(batch_bytes(stored, genesis), genesis.limits)[5]
         if place >= len(rows):
             raise StorageError(f"batch {digest.hex()} has no transaction {place}")
         return parse_transaction(rows[place])

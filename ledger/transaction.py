@@ -32,14 +32,16 @@ from ledger.limits import (
     INTEGER_MAX,
     NAME_CHARS_MAX,
     OPERATIONS_MAX,
+    PUBLIC_KEY_SIZES,
     SALT_BYTES_MAX,
+    SIGNATURE_SIZES,
     TRANSACTION_BYTES_MAX,
 )
 
 VERSION = 1
 DOMAIN = b"ledger transaction\x00"
-_OPERATIONS_BYTES_MAX = TRANSACTION_BYTES_MAX - 256
-"""Header, signature and their framing take less than 200 bytes."""
+_OPERATIONS_BYTES_MAX = TRANSACTION_BYTES_MAX - 4_096
+"""Header, signature and their framing take less than 3,900 bytes, by the largest scheme."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +154,10 @@ def _parse(raw: bytes, pack: Callable[[Any], bytes]) -> Transaction:
     if type(outer) is not tuple or len(outer) != 3:
         raise DecodeFault("transaction.malformed", "not (header, signature, operations)")
     header, signature, rows = outer
-    if type(header) is not bytes or type(signature) is not bytes or len(signature) != 64:
+    if type(header) is not bytes or type(signature) is not bytes:
         raise DecodeFault("transaction.malformed", "header or signature")
+    if len(signature) not in SIGNATURE_SIZES:
+        raise DecodeFault("transaction.malformed", f"a signature of {len(signature)} bytes")
     _check_operations(rows)
     if pack(outer) != raw:
         raise DecodeFault("transaction.not-canonical")
@@ -180,8 +184,8 @@ def _parse_header(
         raise DecodeFault("transaction.version", "only version 1 is known")
     if type(network) is not bytes or type(sender) is not bytes or type(root) is not bytes:
         raise DecodeFault("transaction.header", "network, sender or root is not a byte string")
-    if not len(network) == len(sender) == len(root) == 32:
-        raise DecodeFault("transaction.header", "network, sender or root is not 32 bytes")
+    if not len(network) == len(root) == 32 or len(sender) not in PUBLIC_KEY_SIZES:
+        raise DecodeFault("transaction.header", "network, sender or root has another length")
     if type(nonce) is not int or type(expiry) is not int or type(count) is not int:
         raise DecodeFault("transaction.header", "nonce, expiry or count is not an integer")
     if not (0 <= nonce <= INTEGER_MAX and 0 <= expiry <= INTEGER_MAX):
@@ -236,7 +240,11 @@ def _parse_columns(
         if not _are_tuples(outers, 3):
             return None
         headers, signatures, operations = zip(*outers, strict=True)
-        if not (_are_bytes(headers) and _are_bytes(signatures, 64) and _are_rows(operations)):
+        if not (
+            _are_bytes(headers)
+            and _are_sized(signatures, SIGNATURE_SIZES)
+            and _are_rows(operations)
+        ):
             return None
         fields = [_unpack(header, 7) for header in headers]
     except DecodeFault:
@@ -279,6 +287,10 @@ def _are_bytes(values: Sequence[Any], length: int | None = None) -> bool:
     return length is None or set(map(len, values)) == {length}
 
 
+def _are_sized(values: Sequence[Any], sizes: frozenset[int]) -> bool:
+    return set(map(type, values)) == {bytes} and set(map(len, values)) <= sizes
+
+
 def _are_integers(values: Sequence[Any], low: int, high: int) -> bool:
     # type() tells a bool from an integer, as `==` does not.
     return set(map(type, values)) == {int} and low <= min(values) and max(values) <= high
@@ -291,7 +303,9 @@ def _are_headers(fields: Sequence[Any]) -> bool:
     versions, networks, senders, nonces, expiries, counts, roots = zip(*fields, strict=True)
     return (
         _are_integers(versions, VERSION, VERSION)
-        and all(_are_bytes(column, 32) for column in (networks, senders, roots))
+        and _are_bytes(networks, 32)
+        and _are_bytes(roots, 32)
+        and _are_sized(senders, PUBLIC_KEY_SIZES)
         and _are_integers(nonces, 0, INTEGER_MAX)
         and _are_integers(expiries, 0, INTEGER_MAX)
         and _are_integers(counts, 1, OPERATIONS_MAX)

@@ -12,6 +12,7 @@ from host.commands.options import Target, network_options, parse_id
 from host.state_facts import state_facts
 from ledger.applications import payments
 from ledger.errors import UserError
+from ledger.keys import short_key
 from ledger.light import VerifiedState
 
 
@@ -41,7 +42,7 @@ def command(
     The answer is checked against the genesis, like a receipt: no node can invent it.  It holds
     after the block that it names, which may be a little behind the newest.
     """
-    owner = account_of(account) if account is not None else target.signer(key).public_key
+    owner = account_of(account) if account is not None else short_key(target.signer(key).public_key)
 
     async def ask() -> tuple[bytes, VerifiedState]:
         async with target.client() as client:

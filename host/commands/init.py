@@ -11,6 +11,7 @@ from consensus.registry import protocol_named
 from host.network import Plan, create_network, homes_of
 from host.progress import Bar
 from ledger.errors import UserError
+from ledger.keys import REAL_SCHEMES
 from storage.home import default_engine
 
 
@@ -21,6 +22,13 @@ from storage.home import default_engine
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--validators", type=click.IntRange(1, 100), default=4, show_default=True)
 @click.option("--protocol", default="tendermint", show_default=True, help="Consensus plugin.")
+@click.option(
+    "--scheme",
+    type=click.Choice(REAL_SCHEMES),
+    default=REAL_SCHEMES[0],
+    show_default=True,
+    help="Signatures of validators and members; ml-dsa-44 withstands quantum computers.",
+)
 @click.option("--name", default="ledger", show_default=True, help="Name of the network.")
 @click.option(
     "--storage",
@@ -59,6 +67,7 @@ def command(
     folder: Path,
     validators: int,
     protocol: str,
+    scheme: str,
     name: str,
     engine: str | None,
     hosts: tuple[str, ...],
@@ -82,6 +91,7 @@ def command(
         hosts=hosts,
         parameters=tuple(_parameter(text) for text in parameters),
         test_network=test_network,
+        scheme=scheme,
         applications=applications,
         policy="open" if open_policy else "members",
     )
@@ -97,6 +107,7 @@ def command(
                     "homes": homes,
                     "member_key": str(folder / "member.key"),
                     "protocol": protocol,
+                    "scheme": scheme,
                     "storage": chosen,
                 }
             )

@@ -9,7 +9,15 @@ from pathlib import Path
 import click
 
 from host.home import read_private, write_private
-from ledger.keys import SEED_BYTES, scheme_named
+from ledger.keys import REAL_SCHEMES, SEED_BYTES, scheme_named, short_key
+
+scheme_option = click.option(
+    "--scheme",
+    type=click.Choice(REAL_SCHEMES),
+    default=REAL_SCHEMES[0],
+    show_default=True,
+    help="Signature scheme of the network; a key file serves any.",
+)
 
 
 @click.group("keys")
@@ -19,22 +27,28 @@ def command() -> None:
 
 @command.command("new", epilog="Example: python node.py keys new -o alice.key")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@scheme_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def new(output: Path, as_json: bool) -> None:
+def new(output: Path, scheme: str, as_json: bool) -> None:
     """Write a new private key to a file with mode 0600, and print the public key."""
     seed = secrets.token_bytes(SEED_BYTES)
     write_private(output, seed)
-    _show(seed, as_json=as_json)
+    _show(seed, scheme, as_json=as_json)
 
 
 @command.command("show", epilog="Example: python node.py keys show alice.key")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@scheme_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show(file: Path, as_json: bool) -> None:
+def show(file: Path, scheme: str, as_json: bool) -> None:
     """Print the public key of a key file."""
-    _show(read_private(file), as_json=as_json)
+    _show(read_private(file), scheme, as_json=as_json)
 
 
-def _show(seed: bytes, *, as_json: bool) -> None:
-    public = scheme_named("ed25519").signer(seed).public_key.hex()
-    click.echo(json.dumps({"scheme": "ed25519", "public_key": public}) if as_json else public)
+def _show(seed: bytes, scheme: str, *, as_json: bool) -> None:
+    public = scheme_named(scheme).signer(seed).public_key
+    if as_json:
+        shown = {"scheme": scheme, "public_key": public.hex(), "account": short_key(public).hex()}
+        click.echo(json.dumps(shown))
+    else:
+        click.echo(public.hex())

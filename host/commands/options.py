@@ -88,7 +88,7 @@ class Target:
             if self.folder is None:
                 raise UserError("say with which key to sign: --key FILE")
             key = self.folder / MEMBER_KEY_FILE
-        return scheme_named("ed25519").signer(read_private(key))
+        return scheme_named(self.genesis().scheme).signer(read_private(key))
 
     def client(self, *, key: Path | None = None, sign: bool = False) -> LedgerClient:
         """A client of the network's nodes."""

@@ -12,6 +12,7 @@ from host.commands.balance import account_of
 from host.commands.options import Target, network_options
 from host.commands.submit import say
 from ledger.applications.payments import Act, make_payment
+from ledger.keys import short_key
 from ledger.limits import INTEGER_MAX
 
 
@@ -36,7 +37,7 @@ def command(
     target: Target,
     as_json: bool,
 ) -> int:
-    """Transfer AMOUNT to ACCOUNT, a public key of 64 hexadecimal digits, and wait.
+    """Transfer AMOUNT to ACCOUNT, 64 hexadecimal digits, and wait.
 
     Without ACCOUNT, --issue and --redeem are about the own account.  Exit code 1 where the ledger
     refuses, such as a payment of more than there is.
@@ -45,7 +46,7 @@ def command(
         raise click.UsageError("say to whom: AMOUNT ACCOUNT")
     if account is not None and act == "redeem":
         raise click.UsageError("only the own account is redeemed: leave out ACCOUNT")
-    own = target.signer(key).public_key
+    own = short_key(target.signer(key).public_key)
     receiver = own if account is None else account_of(account)
     operation = make_payment(Act(act or "transfer"), receiver, amount)
 

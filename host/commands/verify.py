@@ -14,10 +14,12 @@ from ledger.certified import TreeHead
 from ledger.errors import Fault, UserError
 from ledger.evidence import DOMAIN, EVIDENCE_BYTES_MAX, Conviction, Equivocation, Judge, is_evidence
 from ledger.genesis import Genesis
+from ledger.keys import REAL_SCHEMES
 from ledger.light import LightClient, Verified
 from ledger.limits import RECEIPT_BYTES_MAX
 from ledger.state_proof import is_state_proof
 
+LINE_MAX = 200
 SHOWN_MAX = 20
 """Pieces of evidence told one by one to a person."""
 
@@ -48,7 +50,7 @@ def command(file: Path, genesis_file: Path, data: Path | None, as_json: bool) ->
     what no honest one signs.  Exit code 0 if it holds, 1 if not.
     """
     genesis = read_genesis(genesis_file)
-    if genesis.scheme != "ed25519":
+    if genesis.scheme not in REAL_SCHEMES:
         raise UserError(f"{genesis_file}: signatures of the scheme {genesis.scheme} prove nothing")
     raw = _read(file)
     if data is not None and (is_evidence(raw) or is_state_proof(raw)):
@@ -69,8 +71,14 @@ def command(file: Path, genesis_file: Path, data: Path | None, as_json: bool) ->
     else:
         click.echo("valid")
         for name, value in facts.items():
-            click.echo(f"  {name:<13}{value}")
+            click.echo(f"  {name:<13}{_shortened(value)}")
     return 0
+
+
+def _shortened(value: object) -> object:
+    """What is too long for a line, such as a key of ML-DSA-44, by its beginning."""
+    text = str(value)
+    return value if len(text) <= LINE_MAX else f"{text[:64]}... ({len(text)} characters)"
 
 
 def _read(file: Path) -> bytes:

@@ -22,6 +22,7 @@ from ledger.applications.interface import Application, Origin, State, StateReade
 from ledger.encoding import encode
 from ledger.errors import DecodeFault, Fault
 from ledger.genesis import Genesis
+from ledger.keys import short_key
 from ledger.limits import INTEGER_MAX
 from ledger.store import Reader
 from ledger.transaction import Operation
@@ -48,7 +49,7 @@ class Payment(NamedTuple):
 
     act: Act
     account: bytes
-    """Who receives; of a redemption, the sender."""
+    """`short_key` of who receives; of a redemption, of the sender."""
     amount: int
 
 
@@ -96,7 +97,9 @@ class Payments(Application):
 
     def for_network(self, genesis: Genesis) -> Payments:
         return Payments(
-            frozenset(m.public_key for m in genesis.members if "administrator" in m.roles)
+            frozenset(
+                short_key(m.public_key) for m in genesis.members if "administrator" in m.roles
+            )
         )
 
     def check(self, body: bytes) -> None:
@@ -104,7 +107,7 @@ class Payments(Application):
 
     def apply(self, state: State, origin: Origin, body: bytes) -> None:
         payment = parse_payment(body)
-        sender, account = origin.sender, payment.account
+        sender, account = short_key(origin.sender), payment.account
         if payment.act is Act.ISSUE:
             if sender not in self._authorities:
                 raise Fault("payment.authority", "only an administrator issues")

@@ -158,7 +158,7 @@ def test_keys_are_made_once_and_shown(tmp_path: Path) -> None:
     again = call("keys", "new", "-o", tmp_path / "a.key")
 
     assert stat.S_IMODE((tmp_path / "a.key").stat().st_mode) == PRIVATE
-    assert made == {"scheme": "ed25519", "public_key": shown}
+    assert made == {"scheme": "ed25519", "public_key": shown, "account": shown}
     assert again.code == 2
     assert "exists already" in again.error_line()
 

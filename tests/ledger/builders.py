@@ -42,7 +42,7 @@ def validator_of(name: str, scheme: str = "ed25519") -> Validator:
     return Validator(
         name,
         signer_of(f"{name} consensus", scheme).public_key,
-        signer_of(f"{name} transport", scheme).public_key,
+        signer_of(f"{name} transport").public_key,
         f"certificate of {name}".encode(),
     )
 

@@ -9,7 +9,7 @@ from ledger import layout
 from ledger.applications.interface import Application
 from ledger.batch import Batch
 from ledger.block import OutcomeLeaf, StateHashKind
-from ledger.certified import CheckpointCertificate, checkpoint_text
+from ledger.certified import CheckpointCertificate, checkpoint_message
 from ledger.encoding import encode
 from ledger.errors import DecodeFault, ProofFault
 from ledger.execution import Execution
@@ -24,11 +24,11 @@ def certify(
 ) -> CheckpointCertificate:
     """A certificate by the first validators, or by these ones."""
     validators = epoch.validators
-    text = checkpoint_text(genesis.origin, size, root)
     signatures = []
     for index in signers or range(validators.quorum):
         signer = signer_of(f"{validators.members[index].name} consensus", genesis.scheme)
-        signatures.append((index, signer.sign(text)))
+        message = checkpoint_message(signer.public_key, genesis.origin, size, root)
+        signatures.append((index, signer.sign(message)))
     return CheckpointCertificate(size, root, tuple(signatures))
 
 

@@ -12,7 +12,7 @@ from ledger.applications.interface import Application, Origin, State
 from ledger.audit import CHECKPOINT, Audited, audit
 from ledger.batch import Batch, make_batch
 from ledger.block import BlockHeader
-from ledger.certified import checkpoint_text
+from ledger.certified import checkpoint_message
 from ledger.encoding import encode
 from ledger.errors import LedgerError, ProofFault, StorageError, UserError
 from ledger.genesis import Genesis
@@ -54,7 +54,7 @@ def with_own_signatures(made: Store, name: str = "node1") -> Store:
     """The store of a validator that has signed a checkpoint and a vote."""
     signer = signer_of(f"{name} consensus")
     genesis, head = made.genesis, made.head
-    text = checkpoint_text(genesis.origin, head.size, head.root())
+    text = checkpoint_message(bytes(32), genesis.origin, head.size, head.root())
     vote = Statement(genesis.network, genesis.epoch.id, "prevote", (6, 0), b"value")
     made.store.write(
         [
@@ -344,7 +344,7 @@ def test_an_own_checkpoint_is_of_the_log_that_was_executed() -> None:
         (2, 15, made.head.root(), "height 2: this node signed another log"),
         (4, 15, made.head.root(), "signed a log that it has not executed"),
     ):
-        signature = signer.sign(checkpoint_text(GENESIS.origin, size, root))
+        signature = signer.sign(checkpoint_message(bytes(32), GENESIS.origin, size, root))
         made.store.write([(CHECKPOINT, encode((height, size, root, signature)))])
         assert line in refusal(made.store)
 

@@ -8,9 +8,10 @@ import pytest
 
 from ledger import note
 from ledger.certified import (
+    NOTE_BYTES_MAX,
     CheckpointCertificate,
     TreeHead,
-    checkpoint_text,
+    checkpoint_message,
     parse_certificate,
     stated_head,
 )
@@ -47,7 +48,7 @@ def lines_of(count: int) -> list[bytes]:
 
 
 def note_of(lines: list[bytes]) -> bytes:
-    return checkpoint_text(ORIGIN, 7, ROOT) + b"\n" + b"".join(lines)
+    return checkpoint_message(bytes(32), ORIGIN, 7, ROOT) + b"\n" + b"".join(lines)
 
 
 @pytest.mark.parametrize("validators", [1, 2, 3, 4, 7])
@@ -107,7 +108,7 @@ def test_a_signature_of_another_length_is_refused() -> None:
 
 
 def test_an_empty_log_is_never_certified() -> None:
-    text = checkpoint_text(ORIGIN, 0, note.sha256(b"").digest())
+    text = checkpoint_message(bytes(32), ORIGIN, 0, note.sha256(b"").digest())
     raw = text + b"\n" + b"".join(lines_of(3))
     with pytest.raises(DecodeFault, match=r"checkpoint\.size"):
         parse_certificate(raw, ORIGIN, VALIDATORS)
@@ -125,7 +126,7 @@ def test_another_networks_checkpoint_is_refused() -> None:
 
 
 def test_an_extension_line_is_refused() -> None:
-    text = checkpoint_text(ORIGIN, 7, ROOT) + b"extension\n"
+    text = checkpoint_message(bytes(32), ORIGIN, 7, ROOT) + b"extension\n"
     with pytest.raises(DecodeFault):
         parse_certificate(text + b"\n" + b"".join(lines_of(3)), ORIGIN, VALIDATORS)
 
@@ -172,4 +173,4 @@ def test_unused_bits_of_base64_do_not_pass() -> None:
 
 def test_a_huge_note_is_refused_before_it_is_read() -> None:
     with pytest.raises(DecodeFault, match=r"checkpoint\.note"):
-        parse_certificate(bytes(2**20), ORIGIN, VALIDATORS)
+        parse_certificate(bytes(NOTE_BYTES_MAX + 1), ORIGIN, VALIDATORS)

@@ -22,7 +22,7 @@ from consensus.protocols.tendermint_messages import Prevote
 from consensus.replica import Replica
 from ledger import layout, merkle
 from ledger.certificate import Certificate
-from ledger.certified import CheckpointCertificate, TreeHead, checkpoint_text, stated_head
+from ledger.certified import CheckpointCertificate, TreeHead, checkpoint_message, stated_head
 from ledger.errors import ProofFault
 from ledger.evidence import (
     Conviction,
@@ -189,7 +189,7 @@ def certificate(
     stage: Stage, size: int, root: bytes, signers: tuple[int, ...] = (1, 2, 3)
 ) -> bytes:
     """A note that these validators sign, whatever it says."""
-    text = checkpoint_text(stage.genesis.origin, size, root)
+    text = checkpoint_message(bytes(32), stage.genesis.origin, size, root)
     signatures = tuple((index, stage.signers[index].sign(text)) for index in signers)
     made = CheckpointCertificate(size, root, signatures)
     return made.note(stage.genesis.origin, stage.genesis.epoch.validators)

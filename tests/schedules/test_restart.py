@@ -28,7 +28,7 @@ from consensus.recovery import Recovered, Setup, first_writes
 from consensus.replica import Replica
 from ledger import layout
 from ledger.batch import parse_batch
-from ledger.certified import checkpoint_text
+from ledger.certified import checkpoint_message
 from ledger.statement import Statement
 from ledger.store import Reader, Write
 from storage.memory import MemoryDisk
@@ -322,7 +322,7 @@ def said(stage: Stage, signer: int, *, epoch: bytes = b"") -> Any:
 
 
 def signed_log(stage: Stage, signer: int) -> Any:
-    text = checkpoint_text(stage.genesis.origin, 12, bytes(32))
+    text = checkpoint_message(bytes(32), stage.genesis.origin, 12, bytes(32))
     return (), (3, 12, bytes(32), stage.signers[signer].sign(text))
 
 

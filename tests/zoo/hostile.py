@@ -41,7 +41,7 @@ from consensus.replica import Replica
 from ledger import layout
 from ledger.batch import make_batch, parse_batch
 from ledger.certificate import Certificate, TimeoutCertificate
-from ledger.certified import checkpoint_text
+from ledger.certified import checkpoint_message
 from ledger.encoding import encode
 from ledger.errors import Fault
 from ledger.keys import scheme_named
@@ -436,7 +436,7 @@ def _other_log(liar: Liar, packet: Packet) -> list[Packet | bytes] | None:
     if not isinstance(packet, CheckpointSignature):
         return None
     root, size = liar.draw.randbytes(32), packet.size + liar.draw.choice((0, 0, 1))
-    text = checkpoint_text(liar.genesis.origin, size, root)
+    text = checkpoint_message(bytes(32), liar.genesis.origin, size, root)
     right = liar.signers[liar.me].sign(text)
     signature = liar.draw.choice((right, bytes(64)))
     return [replace(packet, size=size, root=root, signature=signature)]

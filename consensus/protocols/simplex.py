@@ -181,12 +181,12 @@ class Simplex(Chained):
 
     def on_message(self, signed: Signed) -> None:
         message = signed.message
+        if isinstance(message, Dummy) and message.iteration < self.iteration:
+            self._tell_what_ended(signed.sender)
         if isinstance(message, Propose):
             self._on_proposal(signed, message)
         else:
             self._count(signed)
-        if isinstance(message, Dummy) and message.iteration < self.iteration:
-            self._tell_what_ended(signed.sender)
         self.act()
 
     def on_certificate(self, certificate: AnyCertificate) -> None:
@@ -388,9 +388,9 @@ class Simplex(Chained):
         """All that was said in this iteration, and what led to it."""
         ended = (self.iteration - 1,)
         if self.me is not None:
-            reasons = dict.fromkeys((self.chain.notarization(ended[0]), self.chain.last_block()))
+            why = self.chain.notarization(ended[0])
             said = [self.said(each, (self.iteration,)) for each in (PROPOSE, VOTE, END)]
-            for what in (*reasons, self.said(END, ended), *said):
+            for what in (why, self.said(END, ended), *said):
                 if what is not None:
                     self.broadcast(what)
 

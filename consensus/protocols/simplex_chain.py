@@ -45,13 +45,13 @@ class NotarizedChain:
         height = certificate.slot[0]
         if height < self._root.slot[0]:
             return False
-        if certificate.phase == END and certificate.value == DUMMY:
-            return self._dummies.setdefault(height, certificate) is certificate
-        is_new = self._blocks.setdefault(height, certificate) is certificate
-        is_final = certificate.phase == END
+        is_final = certificate.phase == END and certificate.value != DUMMY
+        kept = self._dummies if certificate.value == DUMMY else self._blocks
+        is_new = height not in kept
         if is_final and (self.finalization is None or certificate.slot > self.finalization.slot):
-            self.finalization = self._blocks[height] = certificate
-            is_new = True
+            self.finalization = kept[height] = certificate
+            return True
+        kept.setdefault(height, certificate)
         return is_new
 
     def move(self, root: Root) -> None:

@@ -79,7 +79,8 @@ class Propose(Message):
             raise DecodeFault("simplex.proposal", f"slot {value.slot}")
         if parent is not None:
             check_certificate(parent)
-            if parent.value != value.parent or parent.slot >= value.slot:
+            is_block = parent.value != DUMMY and parent.value == value.parent
+            if not is_block or parent.slot >= value.slot:
                 raise DecodeFault("simplex.proposal", "the certificate is not the parent's")
         return cls(value, parent)
 

@@ -19,7 +19,7 @@ from consensus.interface import (
     Start,
     Tell,
 )
-from consensus.protocols.simplex import ANSWER_MAX, Simplex
+from consensus.protocols.simplex import Simplex
 from consensus.protocols.simplex_chain import NotarizedChain
 from consensus.protocols.simplex_messages import (
     DUMMY,
@@ -33,6 +33,7 @@ from consensus.protocols.simplex_messages import (
     encode_hint,
     parse_hint,
 )
+from consensus.protocols.simplex_state import ANSWER_MAX
 from ledger.certificate import Certificate
 from ledger.errors import DecodeFault
 from ledger.validators import QuorumRule, Validator, ValidatorSet

@@ -127,6 +127,7 @@ class PluginWorld(PluginNetwork):
         while agenda.now_ms < end_ms and len(agenda) and not self._is_broken():
             self._skip_silence(look_ms, scenario.stable_ms, due_ms, end_ms)
             agenda.run_until(agenda.now_us + SLICE_MS * MS)
+            self._submit_again()
             if not self._is_finished():
                 self._finished_ms = None
             elif self._finished_ms is None:
@@ -235,6 +236,14 @@ class PluginWorld(PluginNetwork):
             if seat is not first and self._connected(first, seat):
                 seat.later(self._delay_us(), seat.hold, (payload,))
         self._tick_all()
+
+    def _submit_again(self) -> None:
+        """Clients of a seat that is down for good turn to the others."""
+        up = self._honest()
+        if up and any(crash.until_ms is None for crash in self.scenario.crashes):
+            for payload in self._payloads:
+                if not any(payload in seat.held for seat in up):
+                    up[0].hold((payload,))
 
     def _boot(self, seat: Seat) -> None:
         """Start a seat that was down, or down for a moment."""

@@ -34,6 +34,12 @@ def crash_checks(subject: Subject) -> list[Check]:
         scenario = replace(busy, crashes=crashes, stable_ms=at_ms + 101)
         label = f"all crash at {at_ms} ms, and what was on its way is lost"
         checks.append(Check("recovery", "RECOVER-2", label, played(scenario)))
+        for gone in range(4) if subject.withstands_crashes else ():
+            lasting = replace(scenario, crashes=tuple(
+                replace(crash, until_ms=None) if crash.seat == gone else crash for crash in crashes
+            ))  # fmt: skip
+            checks.append(Check("recovery", "RECOVER-2", f"{label}; seat {gone} stays down",
+                                played(lasting)))  # fmt: skip
     return checks
 
 

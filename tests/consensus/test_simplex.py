@@ -39,8 +39,8 @@ from ledger.errors import DecodeFault
 from ledger.validators import QuorumRule, Validator, ValidatorSet
 from ledger.value import Value
 from sim.conformance.vectors import compare_vectors
+from sim.counting import Counted
 from sim.plugins import draw_duel, draw_scenario, draw_twins, hasty, run
-from tests.consensus.counted import Counted
 
 EPOCH = b"e" * 32
 BLANK = b"\x00" * 64

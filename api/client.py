@@ -24,7 +24,7 @@ from api.pursuit import Pursuit
 from ledger import merkle
 from ledger.errors import Fault, ProofFault, UnreachableError
 from ledger.genesis import Genesis
-from ledger.joint_receipt import Checked, JointJudge, JointReceipt
+from ledger.joint_receipt import JointJudge, JointReceipt, Proven
 from ledger.keys import Signer
 from ledger.light import CertifiedLog, LightClient, Verified, VerifiedState
 from ledger.transaction import Operation, Transaction, make_transaction
@@ -162,9 +162,10 @@ class LedgerClient:
         height: int,
         *,
         progress: Callable[[int], object],
-    ) -> tuple[JointReceipt, Checked]:
-        """One proof of these operations, by transaction id and number, checked, of the first node
-        that has one; it rests on the first certificate at or above the height, and may lack some.
+    ) -> tuple[JointReceipt, tuple[Proven, ...]]:
+        """One proof of these operations, by transaction id and number, of the first node that has
+        one, and what it proves.  It rests on the first certificate at or above the height, and may
+        lack some; its parts were checked.
 
         Raises UnreachableError; Fault where no node can prove any; ProofFault where all that is
         sent proves something else, or nothing.

@@ -8,7 +8,14 @@ from typing import TypeAlias
 from api.asking import Asking
 from api.limits import JOINT_TRANSACTIONS_MAX
 from ledger.errors import Fault, ProofFault, UnreachableError
-from ledger.joint_receipt import Checked, JointJudge, JointReceipt, join, parse_joint_receipt
+from ledger.joint_receipt import (
+    Checked,
+    JointJudge,
+    JointReceipt,
+    Proven,
+    join,
+    parse_joint_receipt,
+)
 
 Wanted: TypeAlias = tuple[bytes, Sequence[int]]
 """A transaction's id, and the numbers of its operations."""
@@ -22,7 +29,7 @@ async def joint_receipt(
     *,
     height: int,
     progress: Callable[[int], object],
-) -> tuple[JointReceipt, Checked]:
+) -> tuple[JointReceipt, tuple[Proven, ...]]:
     """As `LedgerClient.joint_receipt`.  Nodes may hold certificates by different quorums, so that
     all parts come from one of them."""
     wrong: Fault | None = None
@@ -36,8 +43,8 @@ async def joint_receipt(
                 progress(len(group))
             if not parts:
                 raise Fault("joint.nothing", f"{url} has no proof of any of it")
-            receipt = join(parts)
-            return receipt, judge.check(receipt)
+            shown = [each for _, checked in parts for each in checked.operations]
+            return join(parts), tuple(shown)
         except UnreachableError:
             continue
         except Fault as fault:

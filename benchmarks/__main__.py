@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from benchmarks.bundle import bundle
 from benchmarks.hashes import hashes
 from benchmarks.ingest import ingest
 from benchmarks.plugins import plugins
@@ -18,6 +19,7 @@ def benchmarks() -> None:
     """Measure the ledger on this machine, beside what the machine itself can do."""
 
 
+benchmarks.add_command(bundle)
 benchmarks.add_command(hashes)
 benchmarks.add_command(ingest)
 benchmarks.add_command(plugins)

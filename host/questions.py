@@ -17,7 +17,7 @@ from ledger.applications.provenance import Statement, parse_statement
 from ledger.bundle import Bundle, BundleJudge, VerifiedBundle
 from ledger.errors import DecodeFault, ProofFault, UserError
 from ledger.genesis import Genesis
-from ledger.joint_receipt import SHOWN_MAX, Checked, JointReceipt
+from ledger.joint_receipt import SHOWN_MAX, JointReceipt, Proven
 from ledger.lineage import Lineage
 from ledger.lineage_question import Question, settle
 
@@ -86,8 +86,8 @@ def write_bundle(
         raise UserError("the answer rests on no statement: there is nothing to prove")
     if len(used) > SHOWN_MAX:
         raise UserError(f"{len(used):,} statements; a bundle holds {SHOWN_MAX:,}: give a --depth")
-    receipt, checked = _prove(target, [places[each] for each in used], hidden=hidden)
-    bundle = Bundle(question, receipt, _unproven(used, places, checked))
+    receipt, shown = _prove(target, [places[each] for each in used], hidden=hidden)
+    bundle = Bundle(question, receipt, _unproven(used, places, shown))
     raw = bundle.encode()
     verified = _judged(genesis, raw)
     try:
@@ -101,7 +101,9 @@ def write_bundle(
     return 1 if verified.unsigned else 0
 
 
-def _prove(target: Target, said: Sequence[Said], *, hidden: bool) -> tuple[JointReceipt, Checked]:
+def _prove(
+    target: Target, said: Sequence[Said], *, hidden: bool
+) -> tuple[JointReceipt, tuple[Proven, ...]]:
     wanted: dict[bytes, list[int]] = {}
     for each in said:
         with _sensible():
@@ -109,7 +111,7 @@ def _prove(target: Target, said: Sequence[Said], *, hidden: bool) -> tuple[Joint
         wanted.setdefault(identity, []).append(each.operation)
     height = max(each.height for each in said)
 
-    async def ask() -> tuple[JointReceipt, Checked]:
+    async def ask() -> tuple[JointReceipt, tuple[Proven, ...]]:
         async with target.client() as client:
             with Bar("proving it", len(wanted), hidden=hidden) as bar:
                 return await client.joint_receipt(
@@ -120,10 +122,10 @@ def _prove(target: Target, said: Sequence[Said], *, hidden: bool) -> tuple[Joint
 
 
 def _unproven(
-    used: Sequence[Statement], places: dict[Statement, Said], checked: Checked
+    used: Sequence[Statement], places: dict[Statement, Said], shown: Sequence[Proven]
 ) -> tuple[bytes, ...]:
     """The bodies of what is said and not proven.  Raises ProofFault where other is proven."""
-    proven = {(each.transaction.hex(), each.number): each.body for each in checked.operations}
+    proven = {(each.transaction.hex(), each.number): each.body for each in shown}
     missing = []
     for statement in used:
         said = places[statement]

@@ -97,12 +97,12 @@ async def test_the_client_joins_what_it_gets_in_parts(monkeypatch: pytest.Monkey
         whole, _ = await client.joint_receipt(wanted, 7, progress=parts.append)
         monkeypatch.setattr(joining, "JOINT_TRANSACTIONS_MAX", 3)
 
-        joined, checked = await client.joint_receipt(
+        joined, shown = await client.joint_receipt(
             [*wanted, (bytes(32), [0])], 7, progress=parts.append
         )
 
     assert joined == whole
-    assert len(checked.operations) == 7
+    assert len(shown) == 7
     assert parts == [7, 3, 3, 2]
 
 
@@ -123,8 +123,8 @@ async def test_a_node_that_proves_something_else_is_not_believed() -> None:
         with pytest.raises(ProofFault, match=r"joint\.other"):
             await client.joint_receipt([(first.id, [0])], 3, progress=len_of)
     async with client_of(liar, MemoryNode(ledger_of(3))) as client:
-        _, checked = await client.joint_receipt([(first.id, [0])], 3, progress=len_of)
-        assert [each.transaction for each in checked.operations] == [first.id]
+        _, shown = await client.joint_receipt([(first.id, [0])], 3, progress=len_of)
+        assert [each.transaction for each in shown] == [first.id]
         with pytest.raises(ProofFault):
             await client.joint_receipt([(bytes(32), [0])], 3, progress=len_of)
     async with client_of(MemoryNode(ledger_of(1))) as client:

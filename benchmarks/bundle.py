@@ -4,8 +4,8 @@ One chain of steps is put on a ledger among many others, in three ways: as an im
 statements a transaction and the chain in one piece; scattered, each statement of the chain in a
 transaction of its own among 99 of other chains, which is the worst that can happen; and one
 transaction a statement.  Measured is processor time of one process: the node's part (reading,
-hashing, finding nodes), the client's (the answer, checking and joining what it got, checking what it
-writes), and that of `verify`.  HTTP is not in it, nor how the client learns of the statements.
+hashing, finding nodes), the client's (the answer, checking and joining what it got, checking what
+it writes), and that of `verify`.  HTTP is not in it, nor how the client learns of the statements.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import click
 import trio
@@ -21,6 +22,7 @@ from ledger.joint_receipt import SHOWN_MAX, JointReceipt, Proven
 from ledger.lineage import Lineage
 from ledger.lineage_question import Question, settle
 
+Joint: TypeAlias = tuple[JointReceipt, tuple[Proven, ...]]
 bundle_option = click.option(
     "--bundle",
     "bundle",
@@ -101,9 +103,7 @@ def write_bundle(
     return 1 if verified.unsigned else 0
 
 
-def _prove(
-    target: Target, said: Sequence[Said], *, hidden: bool
-) -> tuple[JointReceipt, tuple[Proven, ...]]:
+def _prove(target: Target, said: Sequence[Said], *, hidden: bool) -> Joint:
     wanted: dict[bytes, list[int]] = {}
     for each in said:
         with _sensible():
@@ -111,7 +111,7 @@ def _prove(
         wanted.setdefault(identity, []).append(each.operation)
     height = max(each.height for each in said)
 
-    async def ask() -> tuple[JointReceipt, tuple[Proven, ...]]:
+    async def ask() -> Joint:
         async with target.client() as client:
             with Bar("proving it", len(wanted), hidden=hidden) as bar:
                 return await client.joint_receipt(

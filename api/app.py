@@ -6,8 +6,6 @@ Proofs are answered as the standard files they are (C2SP notes, checkpoints, til
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -18,19 +16,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from api import describe, openapi, requests, statements
+from api import describe, lineage_routes, openapi, requests, statements
 from api.limits import BLOCKS_A_PAGE, RECEIPTS_MAX, ROWS_A_PAGE, TRANSACTIONS_MAX, ApiLimits
 from api.lookup import Lookup
 from api.metrics import exposition
 from api.requests import (
-    Arriving,
     path_digest,
     path_key,
     path_number,
     query_number,
     query_wait_ms,
 )
-from api.stream import BlockStream, OpenStreams
+from api.serving import OCTETS, Api, Handler, missing
+from api.stream import BlockStream
 from api.view import RunningNode
 from api.waiting import Found, wait_for
 from ledger import genesis as genesis_format
@@ -41,24 +39,10 @@ from ledger.proving import prove_state
 from ledger.store import Reader
 
 TEXT = "text/plain; charset=utf-8"
-OCTETS = "application/octet-stream"
 FULL = ("mempool.full", "node.busy")
 """Refusals that say nothing about the transaction: try again, or at another node."""
 FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
 """For what a log never changes: its tiles."""
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """One node's API."""
-
-    node: RunningNode
-    limits: ApiLimits
-    streams: OpenStreams = field(default_factory=OpenStreams)
-    arriving: Arriving = field(default_factory=Arriving)
-
-
-Handler = Callable[[Api, Request], Awaitable[Response]]
 
 
 def make_app(node: RunningNode, limits: ApiLimits | None = None) -> Starlette:
@@ -189,7 +173,7 @@ def _msgpack(content: object, status: int) -> Response:
 async def _block(api: Api, request: Request) -> Response:
     height = path_number(request, "height")
     found = await api.node.read(lambda reader: describe.block(reader, height))
-    return JSONResponse(found) if found else _missing(f"there is no block {height} here")
+    return JSONResponse(found) if found else missing(f"there is no block {height} here")
 
 
 async def _blocks(api: Api, request: Request) -> Response:
@@ -204,7 +188,7 @@ async def _blocks(api: Api, request: Request) -> Response:
 async def _header(api: Api, request: Request) -> Response:
     height = path_number(request, "height")
     found = await api.node.read(lambda reader: describe.headers(reader, height, height))
-    return JSONResponse(found[0]) if found else _missing(f"there is no block {height} here")
+    return JSONResponse(found[0]) if found else missing(f"there is no block {height} here")
 
 
 async def _certificate(api: Api, request: Request) -> Response:
@@ -213,14 +197,14 @@ async def _certificate(api: Api, request: Request) -> Response:
         lambda reader: queries.certificate_at_or_above(reader, api.node.genesis, height)
     )
     if found is None:
-        return _missing(f"no certificate covers height {height} yet")
+        return missing(f"no certificate covers height {height} yet")
     return Response(found.note, media_type=TEXT)
 
 
 async def _checkpoint(api: Api, request: Request) -> Response:
     found = await api.node.read(lambda reader: queries.latest_certificate(reader, api.node.genesis))
     if found is None:
-        return _missing("nothing is certified yet")
+        return missing("nothing is certified yet")
     return Response(found.note, media_type=TEXT, headers={"cache-control": "no-cache"})
 
 
@@ -239,7 +223,7 @@ async def _consistency(api: Api, request: Request) -> Response:
 async def _evidence(api: Api, request: Request) -> Response:
     found = await api.node.read(lambda reader: stored_evidence(reader, api.node.genesis.network))
     if found is None:
-        return _missing("this node holds nothing against any validator")
+        return missing("this node holds nothing against any validator")
     return Response(found, media_type=OCTETS, headers={"cache-control": "no-cache"})
 
 
@@ -254,16 +238,12 @@ async def _tile(api: Api, request: Request) -> Response:
     elif level in LEVELS:
         raw = await api.node.read(lambda reader: queries.tile(reader, int(level), index, width))
     if raw is None:
-        return _missing("the log has no such tile yet")
+        return missing("the log has no such tile yet")
     return Response(raw, media_type=OCTETS, headers=FOR_EVER)
 
 
 LEVELS = frozenset(str(level) for level in range(8))
 """Levels of tiles: eight of 2^8 each carry a log of fewer than 2^63 leaves."""
-
-
-def _missing(detail: str) -> Response:
-    return JSONResponse({"error": detail}, 404)
 
 
 # --- applications ---
@@ -362,6 +342,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v1/records/{digest}", _records),
     ("GET", "/v1/statements", _statements),
     ("GET", "/v1/provenance/statements", _all_statements),
+    *lineage_routes.ROUTES,
     ("GET", "/v1/status", _status),
     ("GET", "/v1/genesis", _genesis),
     ("GET", "/v1/stream", _stream),

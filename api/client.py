@@ -17,12 +17,14 @@ import httpx
 import trio
 
 from api.asking import Answer, Asking, check_url
+from api.joining import Wanted, joint_receipt
 from api.limits import RECEIPTS_MAX
 from api.pursuit import Outcome as Outcome
 from api.pursuit import Pursuit
 from ledger import merkle
 from ledger.errors import Fault, ProofFault, UnreachableError
 from ledger.genesis import Genesis
+from ledger.joint_receipt import JointJudge, JointReceipt, Proven
 from ledger.keys import Signer
 from ledger.light import CertifiedLog, LightClient, Verified, VerifiedState
 from ledger.transaction import Operation, Transaction, make_transaction
@@ -56,6 +58,7 @@ class LedgerClient:
         self.urls = list(urls)
         self.genesis = genesis
         self.light = LightClient(genesis)
+        self._joint = JointJudge(genesis)
         self._signer = signer
         self._clock = clock
         self._nonce = 0
@@ -152,6 +155,24 @@ class LedgerClient:
             return answer.content, verified
 
         return await self._first_good(f"/v1/state/{quote(application)}/{key.hex()}", check)
+
+    async def joint_receipt(
+        self,
+        wanted: Sequence[Wanted],
+        height: int,
+        *,
+        progress: Callable[[int], object],
+    ) -> tuple[JointReceipt, tuple[Proven, ...]]:
+        """One proof of these operations, by transaction id and number, of the first node that has
+        one, and what it proves.  It rests on the first certificate at or above the height, and may
+        lack some; its parts were checked.
+
+        Raises UnreachableError; Fault where no node can prove any; ProofFault where all that is
+        sent proves something else, or nothing.
+        """
+        return await joint_receipt(
+            self._asking, self.urls, self._joint, wanted, height=height, progress=progress
+        )
 
     async def proven(self, ids: Sequence[bytes]) -> dict[bytes, Verified]:
         """Those of the transactions that the ledger has, each proven by its receipt.

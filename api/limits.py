@@ -10,6 +10,8 @@ RECEIPTS_MAX = 256
 """Receipts of one request: a reader thread is busy for less than 100 ms."""
 RECEIPTS_BYTES_MAX = 8 * 1024 * 1024
 """Of receipts in one answer; those beyond it are asked for again."""
+JOINT_TRANSACTIONS_MAX = 256
+"""Transactions of one joint receipt: each is read and hashed whole, some 300 ms together."""
 BLOCKS_A_PAGE = 100
 ROWS_A_PAGE = 1_000
 """Records or statements of one answer."""

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.limits import BLOCKS_A_PAGE, RECEIPTS_MAX, ROWS_A_PAGE, TRANSACTIONS_MAX, ApiLimits
+from api.limits import (
+    BLOCKS_A_PAGE,
+    JOINT_TRANSACTIONS_MAX,
+    RECEIPTS_MAX,
+    ROWS_A_PAGE,
+    TRANSACTIONS_MAX,
+    ApiLimits,
+)
 from api.schemas import DIGEST, SCHEMAS, WHOLE, WORD, Schema, named, one_of, record_of
 
 DEFAULTS = ApiLimits()
@@ -247,6 +254,25 @@ PATHS: dict[str, dict[str, Schema]] = {
             _query("position", "Of the transaction in the block.", {**WHOLE, "default": 0}),
             _query("operation", "Of the statement.", {**WHOLE, "default": 0}),
             LIMIT,
+        )
+    },
+    "/v1/joint-receipts": {
+        "post": _operation(
+            "jointReceipt",
+            "One proof of many operations (docs/format.md), under the first certificate that "
+            "covers them.  What is not confirmed or was not applied is left out.",
+            {
+                "200": _file("The joint receipt.", "application/octet-stream", BYTES),
+                "404": _json("Nothing of it can be proved here.", "Error"),
+                **BODY_REFUSED,
+            },
+            _query("height", "Rest on the first certificate at or above this height."),
+            body=_body(
+                "transactions",
+                record_of({"id": DIGEST, "operations": {"type": "array", "items": WHOLE}}),
+                JOINT_TRANSACTIONS_MAX,
+                "An array of (id, numbers of operations).",
+            ),
         )
     },
     "/v1/status": {

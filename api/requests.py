@@ -13,8 +13,9 @@ import trio
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from api.limits import TRANSACTIONS_MAX, ApiLimits
+from api.limits import JOINT_TRANSACTIONS_MAX, TRANSACTIONS_MAX, ApiLimits
 from ledger import merkle
+from ledger.limits import OPERATIONS_MAX
 
 MSGPACK = "application/msgpack"
 ID_BYTES = 32
@@ -105,6 +106,42 @@ def unpack_list(body: bytes) -> list[bytes]:
     if type(items) is not list or any(type(item) is not bytes for item in items):
         raise HTTPException(400, "the body is not a msgpack array of byte strings")
     return items
+
+
+async def read_wanted(
+    request: Request, limits: ApiLimits, arriving: Arriving
+) -> list[tuple[bytes, tuple[int, ...]]]:
+    """(id, numbers of operations) of each transaction: a msgpack array of such pairs, or JSON
+    {"transactions": [{"id": hexadecimal, "operations": [number, ...]}, ...]}.  As above."""
+    body = await read_body(request, limits, arriving)
+    pairs = _unpacked_pairs(body) if is_msgpack(request) else _json_pairs(body)
+    if not 1 <= len(pairs) <= JOINT_TRANSACTIONS_MAX:
+        raise HTTPException(400, f"ask for 1 to {JOINT_TRANSACTIONS_MAX} transactions")
+    for identity, numbers in pairs:
+        if type(identity) is not bytes or len(identity) != ID_BYTES:
+            raise HTTPException(400, "an id has 32 bytes: 64 hexadecimal digits")
+        if not isinstance(numbers, list) or not 1 <= len(numbers) <= OPERATIONS_MAX:
+            raise HTTPException(400, f"ask for 1 to {OPERATIONS_MAX} operations of each")
+        if any(type(number) is not int or number < 0 for number in numbers):
+            raise HTTPException(400, "the number of an operation is a whole number")
+    return [(identity, tuple(numbers)) for identity, numbers in pairs]
+
+
+def _unpacked_pairs(body: bytes) -> list[tuple[Any, Any]]:
+    try:
+        rows: Any = msgpack.unpackb(body, max_array_len=OPERATIONS_MAX, max_map_len=0)
+    except (ValueError, TypeError, RecursionError):
+        rows = None
+    if not isinstance(rows, list) or any(type(row) is not list or len(row) != 2 for row in rows):
+        raise HTTPException(400, "the body is not a msgpack array of (id, numbers)")
+    return [(identity, numbers) for identity, numbers in rows]
+
+
+def _json_pairs(body: bytes) -> list[tuple[Any, Any]]:
+    rows = _json_list(body, "transactions")
+    if any(not isinstance(row, dict) for row in rows):
+        raise HTTPException(400, 'each of transactions is {"id": ..., "operations": [...]}')
+    return [(_from_text(row.get("id"), "ids"), row.get("operations")) for row in rows]
 
 
 def _json_list(body: bytes, name: str) -> list[Any]:

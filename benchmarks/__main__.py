@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from benchmarks.bundle import bundle
 from benchmarks.costs import costs
 from benchmarks.hashes import hashes
 from benchmarks.ingest import ingest
@@ -20,6 +21,7 @@ def benchmarks() -> None:
 
 
 benchmarks.add_command(costs)
+benchmarks.add_command(bundle)
 benchmarks.add_command(hashes)
 benchmarks.add_command(ingest)
 benchmarks.add_command(plugins)

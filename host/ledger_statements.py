@@ -20,6 +20,9 @@ class Said:
     """Public key in hexadecimal."""
     height: int
     transaction: str
+    """Id in hexadecimal."""
+    operation: int
+    """Its number in the transaction."""
 
 
 async def all_statements(client: LedgerClient) -> AsyncIterator[list[Said]]:
@@ -54,7 +57,8 @@ def _said(row: dict[str, Any]) -> Said:
         attributes=attributes,
         bundle=row["bundle"],
     )
-    return Said(statement, str(row["sender"]), int(row["height"]), str(row["id"]))
+    place = (int(row["height"]), str(row["id"]), int(row["operation"]))
+    return Said(statement, str(row["sender"]), *place)
 
 
 def distinct(statements: list[Statement]) -> list[Statement]:

@@ -48,6 +48,8 @@ ARGUMENT_KINDS = {
     "responsible": "agent", "influencee": "", "influencer": "", "generation": "", "usage": "",
 }  # fmt: skip
 """What a thing in this argument is, where it is no entity; "" where PROV does not say."""
+SAME = ("specializationOf", "mentionOf")
+"""Kinds of edge between two views of one thing."""
 PROV = "http://www.w3.org/ns/prov#"
 REVISION = PROV + "Revision"
 
@@ -116,7 +118,9 @@ class Lineage:
         self._effects: dict[str, list[Edge]] = {}
         self._edges: dict[Edge, None] = {}
         self._alternates: dict[str, dict[str, None]] = {}
-        self._revisions: dict[tuple[str, str], None] = {}
+        self._older: dict[str, dict[str, None]] = {}
+        """What a thing is a revision of."""
+        self._newer: dict[str, dict[str, None]] = {}
         for statement in statements:
             self._add(statement)
 
@@ -141,8 +145,10 @@ class Lineage:
         for cause in causes:
             if cause in ends:
                 self._edge(Edge(ends[effect], statement.kind, ends[cause], role, time))
-        if statement.kind == "wasDerivedFrom" and REVISION in _types(statement):
-            self._revisions[ends["generatedEntity"], ends["usedEntity"]] = None
+        if is_revision(statement):
+            new, old = ends["generatedEntity"], ends["usedEntity"]
+            self._older.setdefault(new, {})[old] = None
+            self._newer.setdefault(old, {})[new] = None
 
     def _edge(self, edge: Edge) -> None:
         if edge not in self._edges:
@@ -245,22 +251,26 @@ class Lineage:
                     group[near] = None
                     waiting.append(near)
         order = {uri: place for place, uri in enumerate(self.nodes)}
-        later = {uri: [new for new, old in self._revisions if old == uri and new in group]
-                 for uri in group}  # fmt: skip
-        rank = dict.fromkeys(group, 0)
-        for _ in group:  # As many rounds as there can be revisions in a row.
-            for old, news in later.items():
-                for new in news:
-                    rank[new] = min(max(rank[new], rank[old] + 1), len(group))
+        rank = self._ranks(group)
         return tuple(self.nodes[uri] for uri in sorted(group, key=lambda u: (rank[u], order[u])))
+
+    def _ranks(self, group: Iterable[str]) -> dict[str, int]:
+        """By version, the most revisions in a row that lead to it; of circles, an end is made."""
+        rank = dict.fromkeys(group, 0)
+        for _ in rank:  # As many rounds as there can be revisions in a row.
+            before = rank.copy()
+            for old in rank:
+                for new in self._newer.get(old, ()):
+                    rank[new] = min(max(rank[new], rank[old] + 1), len(rank))
+            if rank == before:
+                break
+        return rank
 
     def _versions_near(self, uri: str) -> list[str]:
         near = list(self._alternates.get(uri, ()))
-        near += [edge.cause for edge in self._causes.get(uri, ()) if edge.kind in _SAME]
-        near += [edge.effect for edge in self._effects.get(uri, ()) if edge.kind in _SAME]
-        near += [old for new, old in self._revisions if new == uri]
-        near += [new for new, old in self._revisions if old == uri]
-        return near
+        near += [edge.cause for edge in self._causes.get(uri, ()) if edge.kind in SAME]
+        near += [edge.effect for edge in self._effects.get(uri, ()) if edge.kind in SAME]
+        return [*near, *self._older.get(uri, ()), *self._newer.get(uri, ())]
 
     def who(self, name: str) -> Answer:
         """Who is responsible: agents credited with a thing or with what made it, and on whose
@@ -350,9 +360,13 @@ class Lineage:
         return uri == agent or any(agent in self._on_behalf_of(each) for each in credited)
 
 
-_SAME = ("specializationOf", "mentionOf")
 _MADE = ("wasGeneratedBy", "wasDerivedFrom")
 _CREDITED = ("wasAttributedTo", "wasAssociatedWith")
+
+
+def is_revision(statement: Statement) -> bool:
+    """Whether it says that one thing is a later version of another."""
+    return statement.kind == "wasDerivedFrom" and REVISION in _types(statement)
 
 
 def _is_thing(argument: str) -> bool:

@@ -81,7 +81,7 @@ class Frontier:
     def __post_init__(self) -> None:
         if self.size < 0 or len(self.hashes) != self.size.bit_count():
             raise ProofFault("merkle.frontier", f"{len(self.hashes)} hashes, size {self.size}")
-        _check_lengths(self.hashes)
+        check_lengths(self.hashes)
 
     def append(self, leaf_hashes: Sequence[bytes]) -> None:
         """Add leaves at the right, at the price of one hash a leaf."""
@@ -130,12 +130,12 @@ def inclusion_path(index: int, size: int, hash_at: HashAt) -> tuple[bytes, ...]:
     path = []
     start, stop = 0, size
     while stop - start > 1:
-        middle = start + _split(stop - start)
+        middle = start + split(stop - start)
         if index < middle:
-            path.append(_range_root(middle, stop, hash_at))
+            path.append(range_root(middle, stop, hash_at))
             stop = middle
         else:
-            path.append(_range_root(start, middle, hash_at))
+            path.append(range_root(start, middle, hash_at))
             start = middle
     return tuple(reversed(path))
 
@@ -151,30 +151,30 @@ def consistency_path(old_size: int, new_size: int, hash_at: HashAt) -> tuple[byt
     path = []
     start, stop = 0, new_size
     while stop != old_size:
-        middle = start + _split(stop - start)
+        middle = start + split(stop - start)
         if old_size <= middle:
-            path.append(_range_root(middle, stop, hash_at))
+            path.append(range_root(middle, stop, hash_at))
             stop = middle
         else:
-            path.append(_range_root(start, middle, hash_at))
+            path.append(range_root(start, middle, hash_at))
             start = middle
     # Whoever checks knows the whole old tree's root, but not that of its last subtree.
     if start > 0:
-        path.append(_range_root(start, stop, hash_at))
+        path.append(range_root(start, stop, hash_at))
     return tuple(reversed(path))
 
 
 def root_at(size: int, hash_at: HashAt) -> bytes:
     """The root of a log's first `size` leaves, from its complete subtrees."""
-    return _range_root(0, size, hash_at) if size else EMPTY_ROOT
+    return range_root(0, size, hash_at) if size else EMPTY_ROOT
 
 
-def _split(count: int) -> int:
+def split(count: int) -> int:
     """The largest power of two smaller than count, which is at least 2 (RFC 9162, 2.1.1)."""
     return 1 << ((count - 1).bit_length() - 1)
 
 
-def _range_root(start: int, stop: int, hash_at: HashAt) -> bytes:
+def range_root(start: int, stop: int, hash_at: HashAt) -> bytes:
     """The root over leaves start to stop, a range that the RFC's splits lead to."""
     subtrees = []
     while start < stop:
@@ -193,7 +193,7 @@ def check_inclusion(
     (leaf 0 has the same one in trees of 5 to 8 leaves), so take size and root from one signed
     checkpoint.  Reasons: merkle.length, merkle.index, merkle.path, merkle.root.
     """
-    _check_lengths((leaf, root, *path))
+    check_lengths((leaf, root, *path))
     if not 0 <= index < size:
         raise ProofFault("merkle.index", f"no leaf {index} in a tree of {size}")
     position, last = index, size - 1
@@ -223,7 +223,7 @@ def check_consistency(
     of zero always fails: whoever starts from the empty tree has nothing to check and must know it.
     Reasons: merkle.length, merkle.size, merkle.path, merkle.root.
     """
-    _check_lengths((old_root, new_root, *path))
+    check_lengths((old_root, new_root, *path))
     if not 0 < old_size <= new_size:
         raise ProofFault("merkle.size", f"nothing leads from size {old_size} to {new_size}")
     if (old_size == new_size) != (not path):
@@ -255,7 +255,7 @@ def check_consistency(
         raise ProofFault("merkle.root", "the path leads to other roots")
 
 
-def _check_lengths(hashes: Iterable[bytes]) -> None:
+def check_lengths(hashes: Iterable[bytes]) -> None:
     for value in hashes:
         if len(value) != HASH_BYTES:
             raise ProofFault("merkle.length", f"a hash has {len(value)} bytes")

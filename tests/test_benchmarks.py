@@ -42,3 +42,13 @@ def test_what_the_tree_costs_is_measured_for_each_kind() -> None:
     found = json.loads(done.output)
     assert list(found) == ["records", "records beside payments", "payments"]
     assert 0 < found["records"] < found["payments"]
+
+
+def test_bundles_are_small_however_their_statements_were_recorded() -> None:
+    done = CliRunner().invoke(benchmarks, ["bundle", "--statements", "40", "--json"])
+
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    assert list(found) == ["imported", "scattered", "one by one"]
+    assert {figures["statements"] for figures in found.values()} == {40}
+    assert all(figures["bytes"] / 40 < 1_000 for figures in found.values())

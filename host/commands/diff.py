@@ -7,9 +7,9 @@ import json
 import click
 
 from host.commands.options import Target, network_options
-from host.commands.provenance_export import read_statements
 from host.lineage import edge_document
-from ledger.lineage import Edge, Lineage
+from host.questions import read_sayings
+from ledger.lineage import Edge
 
 
 @click.command("diff", epilog="Example: python node.py diff ex:run1 ex:run2 --network mynet")
@@ -23,7 +23,7 @@ def command(first: str, second: str, target: Target, as_json: bool) -> int:
     Lines with - are of FIRST alone, those with + of SECOND alone.  Exit code 0 whether or not there
     are any.
     """
-    lineage = Lineage(read_statements(target, hidden=as_json))
+    lineage = read_sayings(target, hidden=as_json).lineage()
     found = lineage.difference(first, second)
     names = {uri: node.name for uri, node in lineage.nodes.items()}
     if as_json:

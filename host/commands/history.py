@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
 from host.commands.options import Target, network_options
-from host.commands.provenance_export import read_statements
 from host.lineage import node_document
-from ledger.lineage import Lineage
+from host.questions import bundle_option, read_sayings, write_bundle
+from ledger.lineage_question import HISTORY, Question
 
 
 @click.command("history", epilog="Example: python node.py history ex:report --network mynet")
 @click.argument("entity")
+@bundle_option
 @network_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(entity: str, target: Target, as_json: bool) -> int:
+def command(entity: str, bundle: Path | None, target: Target, as_json: bool) -> int:
     """List the versions of ENTITY, earlier ones first: revisions, specializations, alternates."""
-    versions = Lineage(read_statements(target, hidden=as_json)).history(entity)
+    sayings = read_sayings(target, hidden=as_json)
+    lineage = sayings.lineage()
+    start, versions = lineage.find(entity), lineage.history(entity)
     if as_json:
         click.echo(json.dumps({"nodes": [node_document(node) for node in versions], "edges": []}))
+    else:
+        for node in versions:
+            mark = "*" if node is start else " "
+            click.echo(f"{mark} {node.name}{f'  {node.label!r}' if node.label else ''}")
+    if bundle is None:
         return 0
-    for node in versions:
-        mark = "*" if entity in (node.name, node.uri) else " "
-        click.echo(f"{mark} {node.name}{f'  {node.label!r}' if node.label else ''}")
-    return 0
+    question = Question(HISTORY, (start.uri,))
+    return write_bundle(target, sayings, question, bundle, hidden=as_json)

@@ -33,7 +33,7 @@ COMMANDS = {
     "receipt": "Write a transaction's receipt to a file.",
     "evidence": "Collect what nodes hold against validators in a file.",
     "fork": "Fork a simulated ledger on purpose, and write the evidence.",
-    "verify": "Check a receipt, a state proof, or evidence, without any node.",
+    "verify": "Check a receipt, a bundle, a state proof, or evidence, without any node.",
     "audit": "Re-hash and re-verify everything in a stopped home.",
     "keys": "Make and show member keys.",
     "sim": "Run the same replicas in virtual time, with faults drawn from a seed.",

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from host.commands.options import Target
-from host.commands.provenance_export import read_statements
 from host.importers.prov_document import read_document, statements_of, to_provn_line
+from host.questions import read_sayings
 from ledger.constraints import Violation, check_statements
 from ledger.errors import UserError
 
@@ -43,7 +43,7 @@ def command(file: Path | None, folder: Path | None, urls: tuple[str, ...], as_js
     if file is not None:
         statements = statements_of(read_document(file))
     else:
-        statements = read_statements(Target(folder, urls, None), hidden=as_json)
+        statements = read_sayings(Target(folder, urls, None), hidden=as_json).statements()
     violations = check_statements(statements)
     if as_json:
         told = [_facts(violation) for violation in violations]

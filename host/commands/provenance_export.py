@@ -8,12 +8,10 @@ from collections import Counter
 from pathlib import Path
 
 import click
-import trio
 
 from host.commands.options import Target, network_options
 from host.importers.prov_document import WRITERS
-from host.ledger_statements import all_statements, distinct
-from host.progress import Bar
+from host.questions import read_sayings
 from ledger.applications.provenance import Statement
 from ledger.errors import UserError
 
@@ -53,7 +51,7 @@ def command(
     if as_json and output is None:
         raise UserError("--json says what was written to a file: give one with -o FILE")
     chosen = form or _form_of(output)
-    statements = read_statements(target, hidden=as_json or output is None)
+    statements = read_sayings(target, hidden=as_json or output is None).statements()
     if things:
         statements = [each for each in statements if _is_about(each, set(things))]
         if not statements:
@@ -74,25 +72,6 @@ def command(
     else:
         click.echo(f"{output}: {len(statements):,} statements as {chosen}")
     return 0
-
-
-def read_statements(target: Target, *, hidden: bool) -> list[Statement]:
-    """Every statement of a network's ledger, once.  Raises UnreachableError."""
-
-    async def read() -> list[Statement]:
-        async with target.client() as client:
-            height = await client.certified_height()
-            found: list[Statement] = []
-            with Bar("reading the ledger", height, hidden=hidden) as bar:
-                reached = 0
-                async for page in all_statements(client):
-                    found += [said.statement for said in page]
-                    if page:
-                        bar.advance(page[-1].height - reached)
-                        reached = page[-1].height
-            return distinct(found)
-
-    return trio.run(read)
 
 
 def _is_about(statement: Statement, wanted: set[str]) -> bool:

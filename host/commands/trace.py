@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from host.commands.options import Target, network_options
-from host.commands.provenance_export import read_statements
 from host.lineage import as_document, as_dot, as_tree, write_svg, write_text
-from ledger.lineage import Filter, Lineage
+from host.questions import bundle_option, read_sayings, write_bundle
+from ledger.lineage import Filter
+from ledger.lineage_question import DOWNSTREAM, UPSTREAM, Question
 
 INCOMPLETE = "one node's word, and of what was recorded alone: no answer shows that it is complete"
 
@@ -35,6 +36,7 @@ INCOMPLETE = "one node's word, and of what was recorded alone: no answer shows t
     "--dot", type=click.Path(path_type=Path, dir_okay=False), help="Write it for Graphviz."
 )
 @click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Draw it.")
+@bundle_option
 @network_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -49,15 +51,18 @@ def command(
     before: str,
     dot: Path | None,
     svg: Path | None,
+    bundle: Path | None,
     target: Target,
     as_json: bool,
 ) -> int:
     """Follow the statements of the ledger from ENTITY: upstream to what led to it, or downstream.
 
     ENTITY is an entity, activity or agent, by its qualified name or its URI.  In JSON the start is
-    not among the nodes.  Filters hide nodes; they do not stop the walk.
+    not among the nodes.  Filters hide nodes; they do not stop the walk, and a bundle proves the
+    whole of it.
     """
-    lineage = Lineage(read_statements(target, hidden=as_json))
+    sayings = read_sayings(target, hidden=as_json)
+    lineage = sayings.lineage()
     shown = Filter(types, role, lineage.find(agent).uri if agent else "", after, before)
     is_up = way == "upstream"
     answer = lineage.trace(entity, upstream=is_up, depth=depth, until=until, shown=shown)
@@ -67,9 +72,12 @@ def command(
         write_svg(answer, svg)
     if as_json:
         click.echo(json.dumps(as_document(answer, note=INCOMPLETE)))
+    else:
+        for line in as_tree(answer, upstream=is_up):
+            click.echo(line)
+        words = "led to it" if is_up else "came of it"
+        click.echo(f"{len(answer.nodes)} things {words}: {INCOMPLETE}")
+    if bundle is None:
         return 0
-    for line in as_tree(answer, upstream=is_up):
-        click.echo(line)
-    words = "led to it" if is_up else "came of it"
-    click.echo(f"{len(answer.nodes)} things {words}: {INCOMPLETE}")
-    return 0
+    question = Question(UPSTREAM if is_up else DOWNSTREAM, (answer.start.uri,), depth)
+    return write_bundle(target, sayings, question, bundle, hidden=as_json)

@@ -1,4 +1,4 @@
-"""`verify`: a receipt, a state proof or a file of evidence checked offline, trusting no node."""
+"""`verify`: a receipt, a bundle, a state proof or evidence checked offline, trusting no node."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from pathlib import Path
 
 import click
 
+from host.bundle_data import compare, named_contents
+from host.bundle_facts import Judged, bundle_facts, show_bundle
 from host.commands.submit import file_digest
 from host.home import read_genesis
 from host.state_facts import state_facts
+from ledger.bundle import BUNDLE_BYTES_MAX, BundleJudge, is_bundle
+from ledger.bundle import DOMAIN as BUNDLE_DOMAIN
 from ledger.certified import TreeHead
 from ledger.errors import Fault, UserError
 from ledger.evidence import DOMAIN, EVIDENCE_BYTES_MAX, Conviction, Equivocation, Judge, is_evidence
@@ -20,6 +24,11 @@ from ledger.limits import RECEIPT_BYTES_MAX
 from ledger.state_proof import is_state_proof
 
 LINE_MAX = 200
+LARGE = (
+    (is_evidence, EVIDENCE_BYTES_MAX + len(DOMAIN), "evidence"),
+    (is_bundle, BUNDLE_BYTES_MAX + len(BUNDLE_DOMAIN), "bundle"),
+)
+"""Kinds of file that may be larger than a receipt, and how large."""
 SHOWN_MAX = 20
 """Pieces of evidence told one by one to a person."""
 
@@ -38,21 +47,24 @@ SHOWN_MAX = 20
 )
 @click.option(
     "--data",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The file that the record must be about; of a receipt only.",
+    type=click.Path(path_type=Path),
+    help="The file that the record must be about; of a bundle, the file or folder that it names.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(file: Path, genesis_file: Path, data: Path | None, as_json: bool) -> int:
-    """Check FILE without any node: a receipt, a state proof, or evidence against validators.
+    """Check FILE without any node: a receipt, a bundle, a state proof, or evidence.
 
-    A receipt shows that a transaction is in the ledger.  A state proof shows a balance, or another
-    value of an application, or that there is none.  Evidence names the validators that signed
-    what no honest one signs.  Exit code 0 if it holds, 1 if not.
+    A receipt shows that a transaction is in the ledger.  A bundle shows it of every statement of an
+    answer about lineage, and with --data which files are those that it names.  A state proof shows
+    a balance, or another value of an application, or that there is none.  Evidence names the
+    validators that signed what no honest one signs.  Exit code 0 if all of it holds, 1 if not.
     """
     genesis = read_genesis(genesis_file)
     if genesis.scheme not in REAL_SCHEMES:
         raise UserError(f"{genesis_file}: signatures of the scheme {genesis.scheme} prove nothing")
     raw = _read(file)
+    if is_bundle(raw):
+        return _verify_bundle(genesis, raw, data, as_json=as_json)
     if data is not None and (is_evidence(raw) or is_state_proof(raw)):
         what = "evidence" if is_evidence(raw) else "a state proof"
         raise UserError(f"{file} is {what}, not a receipt: leave out --data")
@@ -60,10 +72,7 @@ def command(file: Path, genesis_file: Path, data: Path | None, as_json: bool) ->
     try:
         facts = _judge(genesis, raw, digest)
     except Fault as fault:
-        if as_json:
-            click.echo(json.dumps({"valid": False, "reason": fault.reason, "detail": fault.detail}))
-        click.echo(f"refused: {fault}", err=True)
-        return 1
+        return _refuse(fault, as_json=as_json)
     if as_json:
         click.echo(json.dumps({"valid": True, **facts}))
     elif is_evidence(raw):
@@ -81,16 +90,40 @@ def _shortened(value: object) -> object:
     return value if len(text) <= LINE_MAX else f"{text[:64]}... ({len(text)} characters)"
 
 
+def _refuse(fault: Fault, *, as_json: bool) -> int:
+    if as_json:
+        click.echo(json.dumps({"valid": False, "reason": fault.reason, "detail": fault.detail}))
+    click.echo(f"refused: {fault}", err=True)
+    return 1
+
+
+def _verify_bundle(genesis: Genesis, raw: bytes, data: Path | None, *, as_json: bool) -> int:
+    try:
+        verified = BundleJudge(genesis).check(raw)
+    except Fault as fault:
+        return _refuse(fault, as_json=as_json)
+    named = named_contents(verified.statements)
+    compared = compare(named, data, hidden=as_json) if data is not None else None
+    judged = Judged(verified, genesis, compared)
+    if as_json:
+        click.echo(json.dumps(bundle_facts(judged)))
+    else:
+        show_bundle(judged)
+    return 1 if judged.faults else 0
+
+
 def _read(file: Path) -> bytes:
     """The whole file, unless it is too large for what it says it is.  Raises UserError."""
     try:
         with file.open("rb") as source:
             raw = source.read(RECEIPT_BYTES_MAX + 1)
-            if is_evidence(raw):
-                raw += source.read(EVIDENCE_BYTES_MAX + len(DOMAIN) + 1 - len(raw))
-                if len(raw) > EVIDENCE_BYTES_MAX + len(DOMAIN):
-                    raise UserError(f"{file} is no evidence: it is too large")
-            elif len(raw) > RECEIPT_BYTES_MAX:
+            for is_kind, size, kind in LARGE:
+                if is_kind(raw):
+                    raw += source.read(size + 1 - len(raw))
+                    if len(raw) > size:
+                        raise UserError(f"{file} is no {kind}: it is too large")
+                    return raw
+            if len(raw) > RECEIPT_BYTES_MAX:
                 raise UserError(f"{file} is no receipt: it is too large")
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}") from None

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
 from host.commands.options import Target, network_options
-from host.commands.provenance_export import read_statements
 from host.lineage import as_document, as_tree
-from ledger.lineage import Lineage
+from host.questions import bundle_option, read_sayings, write_bundle
+from ledger.lineage_question import WHO, Question
 
 
 @click.command("who", epilog="Example: python node.py who ex:report --network mynet")
 @click.argument("entity")
+@bundle_option
 @network_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(entity: str, target: Target, as_json: bool) -> int:
+def command(entity: str, bundle: Path | None, target: Target, as_json: bool) -> int:
     """Show the agents that ENTITY is attributed to, who took part in what made it, and on whose
     behalf they acted.
 
     An attribution is what its sender says; whether the agent says so too, a receipt does not show.
     """
-    answer = Lineage(read_statements(target, hidden=as_json)).who(entity)
+    sayings = read_sayings(target, hidden=as_json)
+    answer = sayings.lineage().who(entity)
     if as_json:
         click.echo(json.dumps(as_document(answer)))
+    else:
+        for line in as_tree(answer, upstream=True):
+            click.echo(line)
+    if bundle is None:
         return 0
-    for line in as_tree(answer, upstream=True):
-        click.echo(line)
-    return 0
+    question = Question(WHO, (answer.start.uri,))
+    return write_bundle(target, sayings, question, bundle, hidden=as_json)

@@ -80,7 +80,7 @@ def content_statement(content: Content) -> Statement:
 
 def folder_source(folder: Path) -> Source:
     """Every file below a folder, links not followed.  Raises UserError."""
-    paths = list(_files_below(folder))
+    paths = list(files_below(folder))
     if not paths:
         raise UserError(f"{folder} holds no file")
 
@@ -96,7 +96,9 @@ def folder_source(folder: Path) -> Source:
     return Source("directory", title, parts, total=len(statements))
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, in order, links not followed.  Raises UserError."""
+
     def fail(error: OSError) -> None:
         raise UserError(f"cannot read {error.filename}: {error.strerror}") from None
 

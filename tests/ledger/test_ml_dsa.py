@@ -7,12 +7,14 @@ from hashlib import sha256
 
 import pytest
 
+from api import proofs
 from ledger import note, queries
 from ledger.audit import audit
 from ledger.certified import CheckpointCertificate, checkpoint_message, parse_certificate
 from ledger.checkpoint import body, cosigned_message
 from ledger.errors import DecodeFault, Fault, ProofFault
 from ledger.genesis import check_genesis, from_json, parse_genesis, to_json
+from ledger.joint_receipt import JointJudge, parse_joint_receipt
 from ledger.keys import MlDsa44, scheme_named, short_key
 from ledger.light import LightClient
 from ledger.transaction import parse_each, parse_transaction
@@ -175,6 +177,18 @@ def test_a_receipt_proves_and_no_changed_byte_of_it_does(store: Store) -> None:
         changed = raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :]
         with pytest.raises(Fault):
             LightClient(GENESIS).check_receipt(changed)
+
+
+def test_a_joint_receipt_proves_what_two_members_said(store: Store) -> None:
+    said = records(GENESIS, 1)
+    wanted = [(each.id, (0,)) for each in said]
+
+    raw = proofs.joint_receipt(store.store, GENESIS, wanted)
+
+    receipt = parse_joint_receipt(raw)
+    assert set(receipt.senders) == {each.sender for each in said}
+    checked = JointJudge(GENESIS).check(receipt)
+    assert {each.transaction for each in checked.operations} == {each.id for each in said}
 
 
 def test_the_store_passes_an_audit(store: Store) -> None:

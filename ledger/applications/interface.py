@@ -34,6 +34,8 @@ class Origin(NamedTuple):
     sender: bytes
     timestamp_ms: int
     """Of the block."""
+    roles: tuple[str, ...] = ()
+    """Of the sender, by the state as the block before left it."""
 
     def key(self) -> bytes:
         """Fourteen bytes in ledger order, unique per operation."""
@@ -67,6 +69,10 @@ class Application(ABC):
     def for_network(self, genesis: Genesis) -> Application:
         """The application as this network runs it; where members matter, one that knows them."""
         return self
+
+    def begin(self, state: State) -> None:
+        """Write what stands in the state before the first transaction, if anything does."""
+        return
 
     @abstractmethod
     def check(self, body: bytes) -> None:

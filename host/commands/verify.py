@@ -9,7 +9,7 @@ import click
 
 from host.commands.submit import file_digest
 from host.home import read_genesis
-from host.state_facts import state_facts
+from host.state_facts import shown, state_facts
 from ledger.certified import TreeHead
 from ledger.errors import Fault, UserError
 from ledger.evidence import DOMAIN, EVIDENCE_BYTES_MAX, Conviction, Equivocation, Judge, is_evidence
@@ -43,9 +43,9 @@ SHOWN_MAX = 20
 def command(file: Path, genesis_file: Path, data: Path | None, as_json: bool) -> int:
     """Check FILE without any node: a receipt, a state proof, or evidence against validators.
 
-    A receipt shows that a transaction is in the ledger.  A state proof shows a balance, or another
-    value of an application, or that there is none.  Evidence names the validators that signed
-    what no honest one signs.  Exit code 0 if it holds, 1 if not.
+    A receipt shows that a transaction is in the ledger.  A state proof shows a balance, a member,
+    or another value of an application, or that there is none.  Evidence names the validators that
+    signed what no honest one signs.  Exit code 0 if it holds, 1 if not.
     """
     genesis = read_genesis(genesis_file)
     if genesis.scheme != "ed25519":
@@ -68,8 +68,8 @@ def command(file: Path, genesis_file: Path, data: Path | None, as_json: bool) ->
         _show_evidence(facts)
     else:
         click.echo("valid")
-        for name, value in facts.items():
-            click.echo(f"  {name:<13}{value}")
+        for line in shown(facts):
+            click.echo(f"  {line}")
     return 0
 
 
@@ -94,7 +94,7 @@ def _judge(genesis: Genesis, raw: bytes, digest: bytes | None) -> dict[str, obje
     if is_evidence(raw):
         return _evidence_facts(genesis, Judge(genesis).check(raw))
     if is_state_proof(raw):
-        return state_facts(LightClient(genesis).check_state(raw))
+        return state_facts(genesis, LightClient(genesis).check_state(raw))
     verified = LightClient(genesis).check_receipt(raw)
     if digest is not None:
         verified.check_data(digest)

@@ -24,11 +24,13 @@ from typing import ClassVar
 
 from ledger.applications.identity_body import (
     ADMINISTRATOR,
+    KEY_BYTES,
     NAME,
     USES,
     VERSION,
     Act,
     Body,
+    make_act,
     parse_act,
     possession_message,
     proposal_id,
@@ -42,8 +44,11 @@ from ledger.applications.identity_state import (
     MemberRow,
     Proposal,
     Register,
+    parse_administrators,
+    parse_proposal,
 )
 from ledger.applications.interface import Application, Origin, State
+from ledger.did import key_facts, member_facts
 from ledger.encoding import encode
 from ledger.errors import Fault
 from ledger.genesis import ROLES, Genesis
@@ -194,6 +199,26 @@ class Identity(Application):
             if part in USES[act.act]:
                 described[part] = value.hex() if isinstance(value, bytes) else value
         return described
+
+    def describe_state(self, key: bytes, value: bytes | None) -> dict[str, object]:
+        if key[:1] == b"m":
+            return member_facts(self._network.network, key[1:].decode(errors="replace"), value)
+        if key[:1] == b"k" and len(key) == 1 + KEY_BYTES:
+            return key_facts(key[1:], value)
+        if key[:1] == b"p" and value is not None:
+            return {"proposal": key[1:].hex()} | self.proposal_facts(parse_proposal(value))
+        if key == ADMINISTRATORS:
+            return {"administrators": [each.hex() for each in parse_administrators(value)]}
+        return super().describe_state(key, value)
+
+    def proposal_facts(self, proposal: Proposal) -> dict[str, object]:
+        """A proposal for people: what it would change, and who has approved it."""
+        return {
+            "change": self.describe(make_act(proposal.change).body),
+            "approvals": [key.hex() for key in proposal.approvals],
+            "needed": self._network.approvals,
+            "proposed_at": proposal.height,
+        }
 
     @property
     def _network(self) -> Genesis:

@@ -86,6 +86,17 @@ class Application(ABC):
     def describe(self, body: bytes) -> dict[str, object]:
         """The body for people, as JSON-ready values.  Raises Fault where it is malformed."""
 
+    def describe_state(self, key: bytes, value: bytes | None) -> dict[str, object]:
+        """What a proved value says, for people; None is a proof that there is none."""
+        return plain_facts(key, value)
+
+
+def plain_facts(key: bytes, value: bytes | None) -> dict[str, object]:
+    """What a proved value says to whoever does not know the application."""
+    if value is None:
+        return {"key": key.hex(), "absent": "no value stands under this key"}
+    return {"key": key.hex(), "value": value.hex()}
+
 
 class StateReader:
     """Reads one application's state outside of an execution."""

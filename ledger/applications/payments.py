@@ -119,6 +119,13 @@ class Payments(Application):
             "amount": payment.amount,
         }
 
+    def describe_state(self, key: bytes, value: bytes | None) -> dict[str, object]:
+        if key[:1] == ACCOUNT and len(key) == 33:
+            return {"account": key[1:].hex(), "balance": balance_of(value)}
+        if key == TOTAL:
+            return {"total": balance_of(value)}
+        return super().describe_state(key, value)
+
 
 def _add(state: State, key: bytes, amount: int) -> None:
     _put(state, key, balance_of(state.get(key)) + amount)

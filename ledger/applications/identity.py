@@ -86,12 +86,12 @@ def require_member(register: Register, name: str) -> MemberRow:
 def require_enough_administrators(
     register: Register, before: MemberRow | None, after: MemberRow, threshold: int
 ) -> None:
-    """As many administrators stay as a change needs, and no more than there is room for."""
+    """Who goes leaves as many administrators as a change needs; who comes finds room."""
     was, becomes = before is not None and before.is_administrator, after.is_administrator
     count = len(register.administrators()) - was + becomes
-    if was and count < threshold:
+    if was and not becomes and count < threshold:
         raise Fault("identity.too-few", f"{threshold} administrators must stay")
-    if count > ADMINISTRATORS_MAX:
+    if becomes and count > ADMINISTRATORS_MAX:
         raise Fault("identity.too-many", f"at most {ADMINISTRATORS_MAX} administrators")
 
 

@@ -252,6 +252,8 @@ def test_enough_administrators_stay() -> None:
         assert network.send("ada", operation) == "identity.too-few"
     assert network.send("ben", REVOKE) == "identity.too-few"
     assert network.send("ben", rotate("ben", "ben 2")) == ""
+    few = Network(replace(GENESIS, approvals=9))
+    assert few.send("ben", rotate("ben", "ben 2", few.genesis)) == ""
 
 
 def test_there_is_room_for_so_many() -> None:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from api import describe, lineage_routes, openapi, requests, statements
+from api import describe, lineage_routes, members, openapi, requests, statements
 from api.limits import BLOCKS_A_PAGE, RECEIPTS_MAX, ROWS_A_PAGE, TRANSACTIONS_MAX, ApiLimits
 from api.lookup import Lookup
 from api.metrics import exposition
@@ -257,6 +257,21 @@ async def _state(api: Api, request: Request) -> Response:
     return Response(found, media_type=OCTETS, headers={"cache-control": "no-cache"})
 
 
+async def _members(api: Api, request: Request) -> Response:
+    offset, limit = query_number(request, "offset", 0), query_number(request, "limit", ROWS_A_PAGE)
+    found = await api.node.read(
+        lambda reader: members.members(reader, api.node.genesis, offset=offset, limit=limit)
+    )
+    return JSONResponse(found)
+
+
+async def _identifier(api: Api, request: Request) -> Response:
+    did = request.path_params["did"]
+    found = await api.node.read(lambda reader: members.resolve(reader, api.node.genesis, did))
+    error = found["didResolutionMetadata"].get("error")
+    return JSONResponse(found, {None: 200, "notFound": 404}.get(error, 400))
+
+
 async def _records(api: Api, request: Request) -> Response:
     digest = path_digest(request, "digest")
     offset, limit = query_number(request, "offset", 0), query_number(request, "limit", ROWS_A_PAGE)
@@ -339,6 +354,8 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v1/consistency", _consistency),
     ("GET", "/v1/evidence", _evidence),
     ("GET", "/v1/state/{application}/{key}", _state),
+    ("GET", "/v1/members", _members),
+    ("GET", "/v1/identifiers/{did}", _identifier),
     ("GET", "/v1/records/{digest}", _records),
     ("GET", "/v1/statements", _statements),
     ("GET", "/v1/provenance/statements", _all_statements),

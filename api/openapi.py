@@ -225,6 +225,28 @@ PATHS: dict[str, dict[str, Schema]] = {
             _parameter("key", "path", WORD, "The application's key, in hexadecimal."),
         )
     },
+    "/v1/members": {
+        "get": _operation(
+            "members",
+            "Members by name, those removed included, and the changes that wait for approval.",
+            {"200": _json("Where the network runs identity.", "Members"), **MISSING, **REFUSED},
+            OFFSET,
+            LIMIT,
+        )
+    },
+    "/v1/identifiers/{did}": {
+        "get": _operation(
+            "identifier",
+            "A member's DID document: a W3C DID resolution result.",
+            {
+                "200": _json("Resolved, perhaps deactivated.", "Resolution"),
+                "404": _json("No such member, or no identity in this network.", "NoMember"),
+                **REFUSED,
+                "400": _json("No identifier of this method.", "Resolution"),
+            },
+            _parameter("did", "path", WORD, "did:ledger:NETWORK:NAME."),
+        )
+    },
     "/v1/records/{digest}": {
         "get": _operation(
             "records",

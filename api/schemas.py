@@ -153,6 +153,27 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Consistency": record_of({"old": WHOLE, "new": WHOLE, "path": list_of(DIGEST)}),
     "Records": record_of({"digest": DIGEST, "total": WHOLE, "records": list_of(record_of(_place))}),
+    "Members": record_of(
+        {
+            "total": WHOLE,
+            "members": list_of(record_of({"member": WORD, "did": WORD, "roles": list_of(WORD)})),
+            "administrators": list_of(DIGEST),
+            "approvals": WHOLE,
+            "proposals": list_of(
+                record_of(
+                    {"id": DIGEST, "change": record_of({"act": WORD}), "approvals": list_of(DIGEST)}
+                )
+            ),
+        }
+    ),
+    "Resolution": record_of(
+        {
+            "didDocument": {"type": ["object", "null"]},
+            "didDocumentMetadata": {"type": "object"},
+            "didResolutionMetadata": {"type": "object"},
+        }
+    ),
+    "NoMember": record_of({}, error=WORD, didResolutionMetadata={"type": "object"}),
     "Statements": record_of(
         {"identifier": WORD, "total": WHOLE, "statements": list_of(record_of(_place))}
     ),

@@ -17,6 +17,7 @@ from ledger.errors import DecodeFault, Fault, ProofFault
 from ledger.execution import Execution, Executor, Head, parse_block_entry
 from ledger.genesis import Genesis
 from ledger.keys import Scheme
+from ledger.membership import Members
 from ledger.store import Reader
 from ledger.transaction import Transaction, parse_each
 
@@ -50,12 +51,13 @@ class AdmitTransactions(Job):
 
     def run(self, reader: Reader) -> Admitted:
         admissions, transactions = [], []
+        members = self.executor.members(reader)
         for parsed in parse_each(self.raws):
             if isinstance(parsed, Fault):
                 admissions.append(Admission(b"", parsed.reason, parsed.detail))
                 continue
             try:
-                self._check(reader, parsed)
+                self._check(reader, members, parsed)
                 transactions.append(parsed)
                 admissions.append(Admission(parsed.id))
             except Fault as fault:
@@ -65,10 +67,10 @@ class AdmitTransactions(Job):
                 admissions.append(Admission(parsed.id) if known else refusal)
         return Admitted(tuple(admissions), tuple(transactions))
 
-    def _check(self, reader: Reader, transaction: Transaction) -> None:
+    def _check(self, reader: Reader, members: Members, transaction: Transaction) -> None:
         if transaction.network != self.genesis.network:
             raise Fault("transaction.network", "it is signed for another network")
-        if not self.executor.may_submit(transaction.sender):
+        if not members.may_submit(transaction.sender):
             raise Fault("transaction.unknown-sender", transaction.sender.hex())
         if transaction.expiry <= self.height:
             raise Fault("transaction.expired", f"at height {transaction.expiry}")

@@ -1,7 +1,7 @@
 """A network's folder: what `init` writes, and how other commands find their way in it.
 
 DIR/genesis.json    what everyone agrees on
-DIR/member.key      one member with the role submitter
+DIR/member.key      a member with the role submitter; of several, the others are member1.key ...
 DIR/node0 ...       one home a node
 """
 
@@ -31,7 +31,7 @@ from host.home import (
     write_private,
 )
 from ledger import genesis as genesis_format
-from ledger.applications import ALL, DEFAULT
+from ledger.applications import ALL, DEFAULT, identity_body, payments
 from ledger.errors import Fault, UserError
 from ledger.genesis import EpochRecord, Genesis, Member, check_genesis
 from ledger.keys import REAL_SCHEMES, SEED_BYTES, scheme_named
@@ -62,7 +62,10 @@ class Plan:
     scheme: str = REAL_SCHEMES[0]
     """Signature scheme of validators and members."""
     applications: tuple[str, ...] = ()
-    """Applications beside the default ones; with payments the member may also issue."""
+    """Applications beside the default ones; with payments or identity the members administer."""
+    members: int = 1
+    approvals: int = 0
+    """How many administrators must approve a change of members; 0: none can be made."""
 
 
 def create_network(
@@ -75,13 +78,14 @@ def create_network(
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty; choose a new directory")
     seeds = [(secrets.token_bytes(32), secrets.token_bytes(32)) for _ in range(plan.validators)]
-    member_seed = secrets.token_bytes(SEED_BYTES)
-    genesis = _make_genesis(plan, seeds, member_seed)
+    member_seeds = [secrets.token_bytes(SEED_BYTES) for _ in range(plan.members)]
+    genesis = _make_genesis(plan, seeds, member_seeds)
     endpoints = _endpoints(plan)
     folder.mkdir(parents=True, exist_ok=True)
     text = genesis_format.to_json(genesis)
     (folder / GENESIS_FILE).write_text(text, encoding="utf-8")
-    write_private(folder / MEMBER_KEY_FILE, member_seed)
+    for member, seed in zip(genesis.members, member_seeds, strict=True):
+        write_private(folder / f"{member.name}.key", seed)
     names = [validator.name for validator in genesis.epoch.validators.members]
     for index, name in enumerate(names):
         home = folder / f"node{index}"
@@ -102,8 +106,12 @@ def create_network(
     return genesis
 
 
-def _make_genesis(plan: Plan, seeds: Sequence[tuple[bytes, bytes]], member_seed: bytes) -> Genesis:
+def _make_genesis(
+    plan: Plan, seeds: Sequence[tuple[bytes, bytes]], member_seeds: Sequence[bytes]
+) -> Genesis:
     scheme = scheme_named(plan.scheme)
+    if identity_body.NAME in plan.applications and plan.scheme != REAL_SCHEMES[0]:
+        raise UserError(f"identity knows keys of {REAL_SCHEMES[0]} alone, not of {plan.scheme}")
     validators = []
     for index, (consensus_seed, transport_seed) in enumerate(seeds):
         certificate = make_identity(transport_seed).certificate
@@ -132,14 +140,13 @@ def _make_genesis(plan: Plan, seeds: Sequence[tuple[bytes, bytes]], member_seed:
         first_height=1,
         previous_block=bytes(32),
     )
-    roles = ("submitter", "administrator") if "payments" in plan.applications else ("submitter",)
     genesis = Genesis(
         name=plan.name,
         epoch=epoch,
         limits=plan.limits,
         applications=_applications(plan),
-        members=(Member("member", scheme.signer(member_seed).public_key, roles),),
-        approvals=0,
+        members=_members(plan, member_seeds),
+        approvals=plan.approvals,
         policy=plan.policy,
         scheme=scheme.name,
         test_network=plan.test_network,
@@ -149,6 +156,22 @@ def _make_genesis(plan: Plan, seeds: Sequence[tuple[bytes, bytes]], member_seed:
     except Fault as fault:
         raise UserError(str(fault)) from None
     return genesis
+
+
+def _members(plan: Plan, seeds: Sequence[bytes]) -> tuple[Member, ...]:
+    """The members of the keys; raises UserError where their changes could never be approved."""
+    governs = identity_body.NAME in plan.applications
+    if plan.approvals and not governs:
+        raise UserError("--approvals is about changes of members: add --application identity")
+    if plan.approvals > len(seeds):
+        raise UserError(f"{plan.approvals} approvals of {len(seeds)} members: raise --members")
+    administers = governs or payments.NAME in plan.applications
+    roles = ("submitter", "administrator") if administers else ("submitter",)
+    scheme = scheme_named(plan.scheme)
+    return tuple(
+        Member(f"member{number or ''}", scheme.signer(seed).public_key, roles)
+        for number, seed in enumerate(seeds)
+    )
 
 
 def _applications(plan: Plan) -> tuple[tuple[str, int], ...]:

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from ledger.applications import payments
+from ledger import applications
+from ledger.applications.interface import plain_facts
+from ledger.genesis import Genesis
 from ledger.light import VerifiedState
 
+LINE_MAX = 200
 
-def state_facts(verified: VerifiedState) -> dict[str, object]:
-    """What the proof proves; of a balance, in the words of payments."""
-    key, value = verified.key, verified.value
-    facts: dict[str, object] = {"application": verified.application, "key": key.hex()}
-    if verified.application == payments.NAME and key[:1] == payments.ACCOUNT and len(key) == 33:
-        facts = {"account": key[1:].hex(), "balance": payments.balance_of(value)}
-    elif value is None:
-        facts["absent"] = "no value stands under this key"
-    else:
-        facts["value"] = value.hex()
+
+def state_facts(genesis: Genesis, verified: VerifiedState) -> dict[str, object]:
+    """What the proof proves, in the words of its application where this program has it."""
+    name, version = verified.application, dict(genesis.applications).get(verified.application)
+    facts = plain_facts(verified.key, verified.value)
+    for application in applications.ALL:
+        if (application.name, application.version) == (name, version):
+            facts = application.for_network(genesis).describe_state(verified.key, verified.value)
     validators = verified.log.epoch.validators
-    return facts | {
-        "height": verified.height,
-        "signed_by": f"{len(verified.log.signers)} of {validators.size} validators",
-        "rests_on": verified.log.fault_model,
-    }
+    return (
+        {"application": name}
+        | facts
+        | {
+            "height": verified.height,
+            "signed_by": f"{len(verified.log.signers)} of {validators.size} validators",
+            "rests_on": verified.log.fault_model,
+        }
+    )
+
+
+def shown(facts: dict[str, object]) -> list[str]:
+    """The facts in lines for people; nested documents are for programs."""
+    lines = []
+    for name, value in facts.items():
+        if not isinstance(value, dict):
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            if len(text) > LINE_MAX:
+                # Such as a key of ML-DSA-44.
+                text = f"{text[:64]}... ({len(text):,} characters)"
+            lines.append(f"{name:<12} {text}")
+    return lines

@@ -32,6 +32,7 @@ from ledger.encoding import encode, encoder
 from ledger.errors import Fault
 from ledger.genesis import Genesis
 from ledger.limits import INTEGER_MAX, REASON_CHARS_MAX, Limits
+from ledger.membership import Members, Membership
 from ledger.statement import Slot
 from ledger.store import Overlay, Reader, Write, sorted_writes
 from ledger.transaction import Transaction
@@ -195,15 +196,12 @@ class Executor:
         names = [each.name for each in self._applications.values() if each.authenticated]
         self._tree = authenticated.Keys(names, genesis.limits.run_ahead) if names else None
         self._prefixes = {name: layout.state_key(name, b"") for name in versions}
-        self._submitters = frozenset(
-            member.public_key for member in genesis.members if "submitter" in member.roles
-        )
-        self._open = genesis.policy == "open"
+        self._membership = Membership(genesis)
         self._nonces = NonceCache()
 
-    def may_submit(self, sender: bytes) -> bool:
-        """Whether the sender may submit at all."""
-        return self._open or sender in self._submitters
+    def members(self, reader: Reader) -> Members:
+        """The members as the last block that the reader holds left them."""
+        return self._membership.after(reader)
 
     def may_be_replayed(self, sender: bytes, nonce: int) -> bool:
         """Whether it is worth to look up this nonce: where false, no executed block has used it."""
@@ -227,7 +225,9 @@ class Executor:
         overlay = Overlay(reader)
         state = _TransactionState(overlay)
         pack = encoder()
-        height = header.height
+        height, members = header.height, self._membership.after(reader)
+        if height == 1:
+            self._begin(state)
         leaves = [BlockLeaf(header.raw).encode()]
         index: list[Write] = []
         counts = [0, 0, 0]
@@ -235,13 +235,13 @@ class Executor:
         for ordinal, batch in enumerate(batches):
             for place, transaction in enumerate(batch.transactions):
                 position += 1
-                if self._is_skipped(overlay, height, transaction):
+                if self._is_skipped(overlay, members, height, transaction):
                     counts[_SKIPPED] += 1
                     continue
                 sender, nonce = transaction.sender, transaction.nonce
                 self._nonces.add(sender, nonce)
                 overlay.writes[layout.nonce_key(sender, nonce)] = b""
-                reason = self._apply(state, header, position, transaction)
+                reason = self._apply(state, header, position, transaction, members)
                 result = _FAILED if reason else _APPLIED
                 counts[result] += 1
                 entry = (height, len(leaves), ordinal, place)
@@ -252,23 +252,38 @@ class Executor:
         self._expire_nonces(overlay, height)
         return self._finish(reader, overlay, head, header, leaves, index, counts)
 
-    def _is_skipped(self, state: Overlay, height: int, transaction: Transaction) -> bool:
+    def _begin(self, state: _TransactionState) -> None:
+        """What applications have in their state before the first transaction."""
+        for application in self._applications.values():
+            state.prefix = self._prefixes[application.name]
+            application.begin(state)
+        state.keep()
+
+    def _is_skipped(
+        self, state: Overlay, members: Members, height: int, transaction: Transaction
+    ) -> bool:
         expiry = transaction.expiry
         return (
             expiry < height
             or expiry > height + self._limits.replay_window
-            or not (self._open or transaction.sender in self._submitters)
+            or not members.may_submit(transaction.sender)
             or transaction.network != self._network
             or self._nonces.is_used(state, transaction.sender, transaction.nonce)
         )
 
     def _apply(
-        self, state: _TransactionState, header: BlockHeader, position: int, transaction: Transaction
+        self,
+        state: _TransactionState,
+        header: BlockHeader,
+        position: int,
+        transaction: Transaction,
+        members: Members,
     ) -> str:
         """The reason why the transaction fails, or an empty text once its writes are kept."""
         applications, prefixes = self._applications, self._prefixes
         height, time = header.height, header.timestamp_ms
         identity, sender = transaction.id, transaction.sender
+        roles = members.roles(sender)
         state.writes = {}
         try:
             for number, (_, name, version, body) in enumerate(transaction.operations):
@@ -276,7 +291,7 @@ class Executor:
                 if application is None:
                     return "operation.unknown-application"
                 state.prefix = prefixes[name]
-                origin = Origin(height, position, number, identity, sender, time)
+                origin = Origin(height, position, number, identity, sender, time, roles)
                 application.apply(state, origin, body)
         except Fault as fault:
             # An empty reason would read as applied.

@@ -54,7 +54,7 @@ def command(
             output.write_bytes(raw)
         except OSError as error:
             raise UserError(f"cannot write {output}: {error.strerror}") from None
-    facts = state_facts(verified)
+    facts = state_facts(target.genesis(), verified)
     if as_json:
         click.echo(json.dumps(facts))
     else:

@@ -56,7 +56,19 @@ from storage.home import default_engine
     "applications",
     multiple=True,
     metavar="NAME",
-    help="An application beside provenance and records: payments.",
+    help="An application beside provenance and records: identity, payments.",
+)
+@click.option(
+    "--members",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Members, each with a key of its own: member.key, member1.key, ...",
+)
+@click.option(
+    "--approvals",
+    type=click.IntRange(0),
+    help="Administrators who must approve a change of members; with identity, 1 unless given.",
 )
 @click.option("--test-network", is_flag=True, help="Allow what a real network refuses.")
 @click.option(
@@ -73,14 +85,16 @@ def command(
     hosts: tuple[str, ...],
     parameters: tuple[str, ...],
     applications: tuple[str, ...],
+    members: int,
+    approvals: int | None,
     test_network: bool,
     open_policy: bool,
     as_json: bool,
 ) -> None:
     """Write DIR/genesis.json, one home per validator (DIR/node0, ...) and DIR/member.key.
 
-    The member may submit transactions, and issue where there are payments.  Ports are taken below
-    the ephemeral range.
+    Members may submit transactions; where there are payments or identity they are administrators,
+    who issue amounts and approve changes of members.  Ports are taken below the ephemeral range.
     """
     chosen = engine or default_engine()
     plan = Plan(
@@ -93,6 +107,8 @@ def command(
         test_network=test_network,
         scheme=scheme,
         applications=applications,
+        members=members,
+        approvals=int("identity" in applications) if approvals is None else approvals,
         policy="open" if open_policy else "members",
     )
     with Bar("making homes", validators, hidden=as_json) as bar:

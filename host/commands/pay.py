@@ -46,8 +46,10 @@ def command(
         raise click.UsageError("say to whom: AMOUNT ACCOUNT")
     if account is not None and act == "redeem":
         raise click.UsageError("only the own account is redeemed: leave out ACCOUNT")
-    own = short_key(target.signer(key).public_key)
-    receiver = own if account is None else account_of(account)
+    if account is not None:
+        receiver = account_of(account)
+    else:
+        receiver = short_key(target.signer(key).public_key)
     operation = make_payment(Act(act or "transfer"), receiver, amount)
 
     async def submit() -> Outcome:

@@ -11,7 +11,7 @@ from host.bundle_data import compare, named_contents
 from host.bundle_facts import Judged, bundle_facts, show_bundle
 from host.commands.submit import file_digest
 from host.home import read_genesis
-from host.state_facts import state_facts
+from host.state_facts import shown, state_facts
 from ledger.bundle import BUNDLE_BYTES_MAX, BundleJudge, is_bundle
 from ledger.bundle import DOMAIN as BUNDLE_DOMAIN
 from ledger.certified import TreeHead
@@ -23,7 +23,6 @@ from ledger.light import LightClient, Verified
 from ledger.limits import RECEIPT_BYTES_MAX
 from ledger.state_proof import is_state_proof
 
-LINE_MAX = 200
 LARGE = (
     (is_evidence, EVIDENCE_BYTES_MAX + len(DOMAIN), "evidence"),
     (is_bundle, BUNDLE_BYTES_MAX + len(BUNDLE_DOMAIN), "bundle"),
@@ -56,8 +55,8 @@ def command(file: Path, genesis_file: Path, data: Path | None, as_json: bool) ->
 
     A receipt shows that a transaction is in the ledger.  A bundle shows it of every statement of an
     answer about lineage, and with --data which files are those that it names.  A state proof shows
-    a balance, or another value of an application, or that there is none.  Evidence names the
-    validators that signed what no honest one signs.  Exit code 0 if all of it holds, 1 if not.
+    a balance, a member, or another value of an application, or that there is none.  Evidence names
+    the validators that signed what no honest one signs.  Exit code 0 if all of it holds, 1 if not.
     """
     genesis = read_genesis(genesis_file)
     if genesis.scheme not in REAL_SCHEMES:
@@ -79,15 +78,9 @@ def command(file: Path, genesis_file: Path, data: Path | None, as_json: bool) ->
         _show_evidence(facts)
     else:
         click.echo("valid")
-        for name, value in facts.items():
-            click.echo(f"  {name:<13}{_shortened(value)}")
+        for line in shown(facts):
+            click.echo(f"  {line}")
     return 0
-
-
-def _shortened(value: object) -> object:
-    """What is too long for a line, such as a key of ML-DSA-44, by its beginning."""
-    text = str(value)
-    return value if len(text) <= LINE_MAX else f"{text[:64]}... ({len(text)} characters)"
 
 
 def _refuse(fault: Fault, *, as_json: bool) -> int:
@@ -135,7 +128,7 @@ def _judge(genesis: Genesis, raw: bytes, digest: bytes | None) -> dict[str, obje
     if is_evidence(raw):
         return _evidence_facts(genesis, Judge(genesis).check(raw))
     if is_state_proof(raw):
-        return state_facts(LightClient(genesis).check_state(raw))
+        return state_facts(genesis, LightClient(genesis).check_state(raw))
     verified = LightClient(genesis).check_receipt(raw)
     if digest is not None:
         verified.check_data(digest)

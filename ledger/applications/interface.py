@@ -34,6 +34,8 @@ class Origin(NamedTuple):
     sender: bytes
     timestamp_ms: int
     """Of the block."""
+    roles: tuple[str, ...] = ()
+    """Of the sender, by the state as the block before left it."""
 
     def key(self) -> bytes:
         """Fourteen bytes in ledger order, unique per operation."""
@@ -68,6 +70,10 @@ class Application(ABC):
         """The application as this network runs it; where members matter, one that knows them."""
         return self
 
+    def begin(self, state: State) -> None:
+        """Write what stands in the state before the first transaction, if anything does."""
+        return
+
     @abstractmethod
     def check(self, body: bytes) -> None:
         """Raise Fault for a body that can never be applied; asked at the door, before it costs."""
@@ -79,6 +85,17 @@ class Application(ABC):
     @abstractmethod
     def describe(self, body: bytes) -> dict[str, object]:
         """The body for people, as JSON-ready values.  Raises Fault where it is malformed."""
+
+    def describe_state(self, key: bytes, value: bytes | None) -> dict[str, object]:
+        """What a proved value says, for people; None is a proof that there is none."""
+        return plain_facts(key, value)
+
+
+def plain_facts(key: bytes, value: bytes | None) -> dict[str, object]:
+    """What a proved value says to whoever does not know the application."""
+    if value is None:
+        return {"key": key.hex(), "absent": "no value stands under this key"}
+    return {"key": key.hex(), "value": value.hex()}
 
 
 class StateReader:

@@ -30,6 +30,8 @@ def test_a_network_of_ml_dsa_keys_does_what_others_do(tmp_path: Path) -> None:
     receipt.write_bytes(raw)
     assert call("verify", receipt, "--genesis", genesis).code == 1
     assert call("audit", network / "node0").check().out.startswith("valid\n")
+    refused = call("init", tmp_path / "other", *words, "--application", "identity")
+    assert (refused.code, refused.error_line().count("identity knows keys of ed25519")) == (2, 1)
     shown = call("keys", "show", network / "member.key", "--scheme", "ml-dsa-44", "--json")
     assert len(shown.check().document["public_key"]) == 2 * 1_312
     assert len(shown.document["account"]) == 64

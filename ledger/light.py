@@ -73,6 +73,8 @@ class Verified:
     """Of its leaf in the log."""
     operation: OperationProof | None
     """The operation shown, if one is."""
+    operations: int
+    """How many the transaction has."""
     log: CertifiedLog
     """The certified log that it is in."""
 
@@ -252,6 +254,7 @@ class LightClient:
             reason=leaf.reason,
             index=receipt.index,
             operation=shown,
+            operations=count,
             log=log,
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,10 @@ class ChainOracle(Watcher):
         self._network = genesis.network
         self._origin = genesis.origin
         self._window = genesis.limits.replay_window
-        self._senders = {m.public_key for m in genesis.members if "submitter" in m.roles}
+        senders = frozenset(m.public_key for m in genesis.members if "submitter" in m.roles)
+        self.submitters: Callable[[int], frozenset[bytes]] = lambda _: senders
+        """Who may have submitted what a block of a height holds; where members change, whoever
+        knows them puts another function here."""
         self._epoch = genesis.epoch.id
         keys = [validator.consensus_key for validator in genesis.epoch.validators.members]
         self._keys = {_note_key_id(genesis.origin, key): key for key in keys}
@@ -162,6 +165,7 @@ class ChainOracle(Watcher):
     ) -> Iterable[tuple[str, str]]:
         """What is wrong with the transactions of a block (P6, P7)."""
         stored = [_unpack(leaf) for leaf in leaves[1:-1]]
+        senders = self.submitters(height)
         for leaf in stored:
             _, network, sender, nonce, expiry, _, _ = _unpack(leaf[6])
             identity, pair = _digest(leaf[6]), (sender, nonce)
@@ -173,14 +177,14 @@ class ChainOracle(Watcher):
                 )
             self.used.setdefault(pair, identity)
             self.executed.setdefault(identity, height)
-            if network != self._network or sender not in self._senders:
+            if network != self._network or sender not in senders:
                 yield "P6", "a transaction of no member of this network"
             if not height <= expiry <= height + self._window:
                 yield "P6", f"a transaction outside its life: it expires at {expiry}"
             if not _is_signed(sender, b"ledger transaction\x00" + leaf[6], leaf[7]):
                 yield "P6", "a transaction with a wrong signature"
-            # Whether a payment may fail is judged by `sim.payments_oracle`.
-            if (leaf[4], leaf[5]) != (0, "") and not leaf[5].startswith("payment."):
+            # Whether a payment or a change of members may fail is judged by oracles of their own.
+            if (leaf[4], leaf[5]) != (0, "") and not leaf[5].startswith(("payment.", "identity.")):
                 yield "P6", f"a sound record failed: {leaf[5]}"
         if [leaf[6] for leaf in stored] != list(self._due(height, header[9], reader)):
             yield "P6", "its transactions are not those that its batches call for"
@@ -188,6 +192,7 @@ class ChainOracle(Watcher):
     def _due(self, height: int, payload: Any, reader: Reader) -> Iterable[bytes]:
         """Headers of the transactions that a block with these batches must hold, in order."""
         seen: set[tuple[bytes, int]] = set()
+        senders = self.submitters(height)
         for digest in payload:
             stored = reader.get(layout.BATCH + digest)
             if stored is None or _digest(stored[64:]) != digest:
@@ -201,7 +206,7 @@ class ChainOracle(Watcher):
                 earlier = self.executed[self.used[pair]] if pair in self.used else height
                 is_fresh = earlier == height and pair not in seen
                 is_alive = height <= expiry <= height + self._window
-                if is_fresh and is_alive and sender in self._senders and network == self._network:
+                if is_fresh and is_alive and sender in senders and network == self._network:
                     seen.add(pair)
                     yield header
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import replace
 
 from consensus.interface import Consensus
-from ledger.applications import payments, records
+from ledger.applications import identity_body, payments, records
 from ledger.genesis import EpochRecord, Genesis, Member
 from ledger.keys import Signer, scheme_named
 from ledger.limits import Limits
@@ -46,6 +46,7 @@ def make_network(
         epoch=epoch,
         limits=replace(Limits(), **dict(scenario.limits)),
         applications=(
+            *([(identity_body.NAME, identity_body.VERSION)] if scenario.load.identity else []),
             *([(payments.NAME, payments.VERSION)] if scenario.load.payments else []),
             (records.NAME, records.VERSION),
         ),
@@ -53,7 +54,7 @@ def make_network(
             Member(f"m{number}", key.public_key, _roles(scenario, number))
             for number, key in enumerate(members)
         ),
-        approvals=0,
+        approvals=min(2, len(members)) if scenario.load.identity else 0,
         policy="members",
         scheme=scheme_name,
         test_network=True,
@@ -62,5 +63,6 @@ def make_network(
 
 
 def _roles(scenario: Scenario, number: int) -> tuple[str, ...]:
-    may_issue = scenario.load.payments > 0 and number == 0
-    return ("submitter", "administrator") if may_issue else ("submitter",)
+    load = scenario.load
+    administers = load.identity > 0 or (load.payments > 0 and number == 0)
+    return ("submitter", "administrator") if administers else ("submitter",)

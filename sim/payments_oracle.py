@@ -46,7 +46,7 @@ class PaymentsOracle(Watcher):
     def _judge(self, node: int, height: int, raw: bytes, reader: Reader) -> None:
         if height == len(self.after):
             self._replay(node, height, raw, reader)
-        if height >= len(self.after) or _executed(reader) != height:
+        if height >= len(self.after) or executed_height(reader) != height:
             # Blocks out of order are another oracle's; of several in one write the last one counts.
             return
         held = {
@@ -63,7 +63,7 @@ class PaymentsOracle(Watcher):
 
     def _replay(self, node: int, height: int, raw: bytes, reader: Reader) -> None:
         _, leaves = _unpack(raw)
-        operations = dict(_operations(_unpack(_unpack(leaves[0])[2])[9], reader))
+        operations = dict(operations_of(_unpack(_unpack(leaves[0])[2])[9], reader))
         balances, total = dict(self.after[-1]), self.issued[-1]
         for leaf in map(_unpack, leaves[1:-1]):
             trial, amount = dict(balances), total
@@ -109,7 +109,7 @@ class PaymentsOracle(Watcher):
         self._findings.add("P20", f"node {node} after block {height}: {sentence}", node)
 
 
-def _operations(payload: Any, reader: Reader) -> Iterator[tuple[bytes, Any]]:
+def operations_of(payload: Any, reader: Reader) -> Iterator[tuple[bytes, Any]]:
     """(header, operations) of every transaction of the batches; the first of a header counts."""
     seen = set()
     for digest in payload:
@@ -123,7 +123,7 @@ def _operations(payload: Any, reader: Reader) -> Iterator[tuple[bytes, Any]]:
                 yield header, operations
 
 
-def _executed(reader: Reader) -> int:
+def executed_height(reader: Reader) -> int:
     """The height that a store calls executed."""
     raw = reader.get(layout.EXECUTED)
     return int(_unpack(raw)[0]) if raw is not None else 0

@@ -27,6 +27,7 @@ from sim.chain_oracle import ChainOracle, certified_height
 from sim.culprits import EvidenceOracle, ForkWatcher, check_named
 from sim.faults import replay_command
 from sim.founding import SCHEME, make_network
+from sim.identity_oracle import IdentityOracle
 from sim.inspector import SharedInspector
 from sim.liveness import Patience, core, declared_bound_ms, excuse
 from sim.network import IN_FLIGHT_MAX
@@ -143,6 +144,9 @@ class Run:
         self.findings = Findings(lambda: self.world.agenda.now_ms)
         self.chain = ChainOracle(self.genesis, self.findings)
         self.payments = PaymentsOracle(self.genesis, self.findings)
+        self.identity = IdentityOracle(self.genesis, self.findings)
+        if scenario.load.identity:
+            self.chain.submitters = self.identity.submitters
         self.clients = Clients(
             self.genesis,
             members,
@@ -183,7 +187,10 @@ class Run:
         """Who looks on at an honest node."""
         if not self.is_beyond:
             paid = (self.payments,) if self.scenario.load.payments else ()
-            return (self.chain, self.votes, self._health, self.evidence, self.clients, *paid)
+            # First, since the chain's oracle asks it who the members are.
+            governed = (self.identity,) if self.scenario.load.identity else ()
+            others = (self.votes, self._health, self.evidence, self.clients, *paid)
+            return (*governed, self.chain, *others)
         # Each has a past of its own, and keeps its promises in that.
         own = [ChainOracle(self.genesis, self.findings)] if self._scheme == SCHEME else []
         return (*own, self.votes, self.evidence, self.forks)

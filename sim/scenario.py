@@ -93,6 +93,10 @@ class Load:
     payments: int = 0
     """Per thousand: instead of a record it is a payment between members, of which the first may
     issue; many are of more than there is.  The network runs payments where this is not 0."""
+    identity: int = 0
+    """Per thousand: instead of a record it is about a change of members, beside some goes one of a
+    guest, who may be a member or not.  The network runs identity where this is not 0, and two of
+    its members must approve a change."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from ledger.limits import INTEGER_MAX, TRANSACTION_BYTES_MAX
 from ledger.store import Reader
 from ledger.transaction import Operation, make_transaction
 from sim.agenda import MS, Agenda
+from sim.guests import NONCES_FROM as GUESTS_NONCES
+from sim.guests import Guests
 from sim.node import Node
 from sim.oracles import Findings
 from sim.scenario import Load
@@ -77,12 +79,14 @@ class Clients(Watcher):
     _requests: dict[int, tuple[bytes, bool]] = field(default_factory=dict)
     """Unanswered request -> (its transaction, whether a node may take it)."""
     _read_height: int = 0
-
+    guests: Guests = field(init=False)
+    """Who come and go, in a load with identity."""
     _more: Random = field(init=False)
     """Chance of its own for what was added later, so that each seed kept what it had before."""
 
     def __post_init__(self) -> None:
         self._more = Random(self.genesis.network)
+        self.guests = Guests(self.genesis, self._more)
 
     def begin(self, nodes: list[Node]) -> None:
         """Plan every wish."""
@@ -129,6 +133,9 @@ class Clients(Watcher):
         if draw.randrange(1000) < load.unsound:
             unsound = self._unsound(signer, number)
             self._hand(draw.randrange(len(self._nodes)), unsound, is_sound=False)
+        for guest in range(2 if load.identity else 0):
+            raw = self.guests.something(GUESTS_NONCES + 2 * number + guest, self._expiry())
+            self._hand(self._more.randrange(len(self._nodes)), raw)
         if self._more.randrange(1000) < load.split:
             self._hand(self._more.randrange(len(self._nodes)), _with_wrong_signature(first_raw))
         self.agenda.after(wish.patience_ms * MS, self._insist, signer, number, first)
@@ -163,9 +170,19 @@ class Clients(Watcher):
     def _signed(
         self, signer: Signer, nonce: int, content: bytes, *, expiry: int, network: bytes = b""
     ) -> bytes:
-        operation = self._payment(signer) or make_record("note", content=content)
+        operation = (
+            self._payment(signer) or self._change(signer) or make_record("note", content=content)
+        )
         network = network or self.genesis.network
-        return make_transaction(signer, network, [operation], nonce=nonce, expiry=expiry).raw
+        made = make_transaction(signer, network, [operation], nonce=nonce, expiry=expiry)
+        self.guests.signed(made)
+        return made.raw
+
+    def _change(self, signer: Signer) -> Operation | None:
+        """What an administrator wants of the members, in a load with identity; else None."""
+        if not self.load.identity or self._more.randrange(1000) >= self.load.identity:
+            return None
+        return self.guests.change(signer.public_key)
 
     def _payment(self, signer: Signer) -> Operation | None:
         """What this member pays, or tries to, in a load with payments; else None."""
@@ -224,6 +241,8 @@ class Clients(Watcher):
                 _, _, sender, nonce, _, _, _ = _unpack(header)
                 self.acknowledged[hashlib.sha256(header).digest()] = above
                 wish = self.wishes.get((sender, nonce))
+                if wish is None and (sender, nonce) in self.guests.handed:
+                    continue
                 if wish is None:
                     self.findings.add("P6", f"block {above} holds a transaction that nobody sound "
                                       f"has made, nonce {nonce}", node)  # fmt: skip

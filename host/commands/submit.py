@@ -14,6 +14,7 @@ import msgpack
 import trio
 
 from api.client import Outcome
+from host import salting
 from host.commands.options import Target, network_options
 from ledger.applications.records import make_record
 from ledger.errors import Fault, UnreachableError, UserError
@@ -27,10 +28,12 @@ from ledger.transaction import Operation, grouped
 @click.argument("source", required=False, type=click.Choice(["-"]))
 @click.option(
     "--record",
-    "record",
+    "records",
+    multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Record this file's name and SHA-256; the file itself stays where it is.",
+    help="Record this file's name and SHA-256; the file itself stays where it is.  May be given "
+    "more than once.",
 )
 @click.option(
     "--operations",
@@ -38,6 +41,11 @@ from ledger.transaction import Operation, grouped
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Operations as JSON or msgpack; - reads them from standard input.",
+)
+@click.option(
+    "--salted",
+    is_flag=True,
+    help="Salt each operation, so that one can be shown without the others.",
 )
 @click.option(
     "--key",
@@ -57,8 +65,9 @@ from ledger.transaction import Operation, grouped
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     source: str | None,
-    record: Path | None,
+    records: tuple[Path, ...],
     operations: Path | None,
+    salted: bool,
     key: Path | None,
     timeout_s: float,
     target: Target,
@@ -67,12 +76,13 @@ def command(
     """Submit, wait until it is confirmed, and print the transaction's id.
 
     Operations are a list of {"application", "version", "body"} with a body in base64, or for
-    records {"application": "records", "name", "digest"|"content"}.
+    records {"application": "records", "name", "digest"|"content"}.  All go into one transaction
+    where there is room; docs/disclosure.md shows how to prove one without showing the others.
     """
-    if sum(chosen is not None for chosen in (source, record, operations)) != 1:
+    if sum(map(bool, (source, records, operations))) != 1:
         raise UserError("say what to submit: --record FILE, --operations FILE, or -")
-    if record is not None:
-        found = [_record_of(record)]
+    if records:
+        found = [_record_of(path) for path in records]
     else:
         raw = (
             sys.stdin.buffer.read()
@@ -80,6 +90,10 @@ def command(
             else (_read(operations))
         )
         found = parse_operations(raw)
+    if salted:
+        found = salting.salted(found)
+    else:
+        _warn(found, [path.stat().st_size for path in records])
     parts = list(grouped(found))
     ended: list[Outcome] = []
 
@@ -123,6 +137,19 @@ def say(outcome: Outcome, *, as_json: bool) -> None:
         click.echo(outcome.id.hex())
     else:
         click.echo(f"error: {outcome.id.hex()} {outcome.status}: {outcome.reason}", err=True)
+
+
+def _warn(operations: list[Operation], sizes: list[int]) -> None:
+    """Say so where receipts of single operations would give others away.
+
+    `sizes` are those of recorded files: the digest of a short one is as easily guessed as the file.
+    """
+    if len(operations) < 2:
+        return
+    guessable = sum(map(salting.is_guessable, operations))
+    guessable += sum(size < salting.GUESSABLE_BYTES for size in sizes)
+    if guessable:
+        click.echo(salting.warning(guessable, len(operations)), err=True)
 
 
 def _read(path: Path) -> bytes:

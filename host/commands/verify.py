@@ -149,6 +149,9 @@ def _receipt_facts(verified: Verified, *, with_data: bool) -> dict[str, object]:
     }
     if verified.application:
         facts["application"] = verified.application
+    if verified.operation is not None and verified.operations > 1:
+        salt = "salted" if verified.operation.operation[0] else "not salted"
+        facts["operation"] = f"{verified.operation.index} of {verified.operations}, {salt}"
     if with_data:
         facts["data"] = "the record is of this file"
     return facts

@@ -70,6 +70,7 @@ def test_a_receipt_proves_its_transaction_with_the_genesis_alone() -> None:
         reason="",
         index=6,
         operation=prove_operation(PAYMENT, 0),
+        operations=len(OPERATIONS),
         log=verified.log,
     )
     assert verified.log.head.size == STORE.head.size

@@ -1,0 +1,236 @@
+"""P21: no change of members without its approvals, no transaction of a key that is gone, and every
+identity operation ends as its rules say.
+
+Written apart from the application, like all oracles: it takes the stored blocks and batches apart
+by hand, keeps members in plain rows, and compares every key of every node's state after every
+block.  Who may submit a block's transactions it tells `sim.chain_oracle`, which judges that (P6).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+
+from ledger import layout
+from ledger.genesis import Genesis
+from ledger.store import Reader, Write
+from sim.oracles import Findings
+from sim.payments_oracle import executed_height, operations_of
+from sim.watcher import Watcher
+
+_STATE = b"\x10identity\x00"
+_ROLES = ("submitter", "auditor", "administrator")
+_ROTATED, _REVOKED, _REPLACED, _REMOVED = 2, 3, 4, 5
+_USE = {"replace": _REPLACED, "remove": _REMOVED}
+
+
+@dataclass
+class Rows:
+    """Members as the rules lead to them."""
+
+    members: dict[str, list[Any]] = field(default_factory=dict)
+    """Name -> [key, roles, changes, height, timestamp]."""
+    keys: dict[bytes, list[Any]] = field(default_factory=dict)
+    """Key -> [name, use, from, to]."""
+    proposals: dict[bytes, list[Any]] = field(default_factory=dict)
+    """Id -> [body, [approving key], height]."""
+
+    def administrators(self) -> list[bytes]:
+        rows = self.members.values()
+        return sorted(row[0] for row in rows if row[0] and "administrator" in row[1])
+
+    def submitters(self) -> frozenset[bytes]:
+        rows = self.members.values()
+        return frozenset(row[0] for row in rows if row[0] and "submitter" in row[1])
+
+    def state(self) -> dict[bytes, bytes]:
+        """Every key and value that a store must hold."""
+        made = {b"m" + name.encode(): _pack(row) for name, row in self.members.items()}
+        made |= {b"k" + key: _pack(row) for key, row in self.keys.items()}
+        made |= {b"p" + identity: _pack(row) for identity, row in self.proposals.items()}
+        return made | {b"administrators": _pack(self.administrators())}
+
+
+class IdentityOracle(Watcher):
+    """Replays the changes of each block once, and judges every node that stores it."""
+
+    def __init__(self, genesis: Genesis, findings: Findings) -> None:
+        self._findings = findings
+        self._network, self._threshold = genesis.network, genesis.approvals
+        self._validators = [v.consensus_key for v in genesis.epoch.validators.members]
+        founders = Rows()
+        for member in genesis.members:
+            roles = [role for role in _ROLES if role in member.roles]
+            founders.members[member.name] = [member.public_key, roles, 0, 0, 0]
+            founders.keys[member.public_key] = [member.name, 1, 0, 0]
+        self.after = [founders]
+        """Members after each height."""
+        self.made = 0
+        """Changes that had their approvals."""
+        self.rotated = 0
+        self.refused = 0
+
+    def submitters(self, height: int) -> frozenset[bytes]:
+        """Whose transactions the block of this height may hold."""
+        return self.after[min(height, len(self.after)) - 1].submitters()
+
+    def written(self, node: int, writes: list[Write], reader: Reader) -> None:
+        for key, value in writes:
+            if key[:1] == layout.BLOCK and value is not None:
+                self._judge(node, int.from_bytes(key[1:], "big"), value, reader)
+
+    def _judge(self, node: int, height: int, raw: bytes, reader: Reader) -> None:
+        if height == len(self.after):
+            self._replay(node, height, raw, reader)
+        if height >= len(self.after) or executed_height(reader) != height:
+            return
+        held = {k[len(_STATE) :]: v for k, v in reader.scan(_STATE, _STATE + b"\xff" * 200)}
+        if held != self.after[height].state():
+            self._complain(node, height, "its members are not those that the changes lead to")
+
+    def _replay(self, node: int, height: int, raw: bytes, reader: Reader) -> None:
+        _, leaves = _unpack(raw)
+        header = _unpack(_unpack(leaves[0])[2])
+        operations = dict(operations_of(header[9], reader))
+        rows, submitters = deepcopy(self.after[-1]), self.submitters(height)
+        for leaf in map(_unpack, leaves[1:-1]):
+            sender, identity = _unpack(leaf[6])[2], hashlib.sha256(leaf[6]).digest()
+            if sender not in submitters:
+                self._complain(node, height, "it holds a transaction of a key that is no member's")
+            trial, reason, is_about = deepcopy(rows), "", False
+            for number, (_, name, _, body) in enumerate(operations.get(leaf[6], ())):
+                if name == "identity" and not reason:
+                    is_about = True
+                    place = hashlib.sha256(identity + number.to_bytes(2, "big")).digest()
+                    reason = self._act(trial, sender, body, place, height, header[8])
+            if is_about and leaf[5] != reason:
+                self._complain(node, height, f"a change ended with {leaf[5] or 'success'!r}, not "
+                               f"{reason or 'success'!r}")  # fmt: skip
+            self.refused += bool(reason)
+            if not reason:
+                rows = trial
+        self.after.append(rows)
+
+    def _act(
+        self, rows: Rows, sender: bytes, body: bytes, place: bytes, height: int, time: int
+    ) -> str:
+        """Why an operation fails, or nothing; changes the rows."""
+        act, _, key, _, proposal, possession = _unpack(body)
+        if act in ("rotate", "revoke"):
+            return self._own(rows, sender, act, key, possession, (height, time))
+        if not self._threshold:
+            return "identity.fixed"
+        if sender not in rows.administrators():
+            return "identity.authority"
+        if act not in ("approve", "withdraw"):
+            reason = self._impossible(rows, body)
+            if reason:
+                return reason
+            rows.proposals[place] = [body, [sender], height]
+            return self._settle(rows, place, height, time)
+        if proposal not in rows.proposals:
+            return "identity.no-proposal"
+        approvals = rows.proposals[proposal][1]
+        if act == "withdraw":
+            if sender not in approvals:
+                return "identity.not-approved"
+            approvals.remove(sender)
+            if not approvals:
+                del rows.proposals[proposal]
+            return ""
+        if sender in approvals:
+            return "identity.approved"
+        approvals.append(sender)
+        return self._settle(rows, proposal, height, time)
+
+    def _settle(self, rows: Rows, place: bytes, height: int, time: int) -> str:
+        body, approvals, _ = rows.proposals[place]
+        administrators = rows.administrators()
+        if len([key for key in approvals if key in administrators]) < self._threshold:
+            return ""
+        reason = self._impossible(rows, body)
+        if reason:
+            return reason
+        del rows.proposals[place]
+        self.made += 1
+        act, name, key, roles, _, _ = _unpack(body)
+        if act == "add":
+            rows.members[name] = [key, roles, 0, height, time]
+            rows.keys[key] = [name, 1, height, 0]
+            return ""
+        if act in _USE:
+            _take_key(rows, name, _USE[act], height)
+            rows.members[name][0] = key
+            if key:
+                rows.keys[key] = [name, 1, height, 0]
+        if act in ("roles", "remove"):
+            rows.members[name][1] = roles
+        _touch(rows, name, height, time)
+        return ""
+
+    def _impossible(self, rows: Rows, body: bytes) -> str:
+        act, name, key, roles, _, _ = _unpack(body)
+        before = rows.members.get(name)
+        if act == "add":
+            if before is not None:
+                return "identity.name-used"
+        elif before is None or not before[1]:
+            return "identity.unknown"
+        if key and (key in rows.keys or key in self._validators):
+            return "identity.key-used"
+        was = before is not None and bool(before[0]) and "administrator" in before[1]
+        stays = act == "replace" or (act == "roles" and "administrator" in roles)
+        if was and not stays and len(rows.administrators()) - 1 < self._threshold:
+            return "identity.too-few"
+        return ""
+
+    def _own(
+        self, rows: Rows, sender: bytes, act: str, key: bytes, possession: bytes, now: Any
+    ) -> str:
+        name, use = rows.keys[sender][:2]
+        if use != 1:
+            return "identity.key-gone"
+        is_last = len(rows.administrators()) - 1 < self._threshold
+        if act == "revoke" and is_last and "administrator" in rows.members[name][1]:
+            return "identity.too-few"
+        if act == "rotate":
+            if key in rows.keys or key in self._validators:
+                return "identity.key-used"
+            message = b"ledger key possession\x00" + self._network + sender + key
+            if hashlib.blake2b(message, key=key, digest_size=64).digest() != possession:
+                return "identity.possession"
+            self.rotated += 1
+        height, time = now
+        _take_key(rows, name, _ROTATED if act == "rotate" else _REVOKED, height)
+        rows.members[name][0] = key
+        if key:
+            rows.keys[key] = [name, 1, height, 0]
+        _touch(rows, name, height, time)
+        return ""
+
+    def _complain(self, node: int, height: int, sentence: str) -> None:
+        self._findings.add("P21", f"node {node} after block {height}: {sentence}", node)
+
+
+def _take_key(rows: Rows, name: str, use: int, height: int) -> None:
+    key = rows.members[name][0]
+    if key:
+        rows.keys[key][1], rows.keys[key][3] = use, height
+
+
+def _touch(rows: Rows, name: str, height: int, time: int) -> None:
+    row = rows.members[name]
+    row[2], row[3], row[4] = row[2] + 1, height, time
+
+
+def _pack(value: Any) -> bytes:
+    packed: bytes = msgpack.packb(value)
+    return packed
+
+
+def _unpack(data: bytes) -> Any:
+    return msgpack.unpackb(data, raw=False)

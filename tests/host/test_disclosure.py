@@ -1,0 +1,76 @@
+"""One operation is shown and nothing of the others: the commands of docs/disclosure.md."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shlex
+from pathlib import Path
+
+from host.salting import is_guessable, salted
+from ledger.applications.records import make_record
+from ledger.receipt import parse_receipt
+from tests.host.program import ROOT, call, running_cluster
+
+DOCUMENT = (ROOT / "docs" / "disclosure.md").read_text(encoding="utf-8")
+(BLOCK,) = re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL)
+STEPS = [words[2:] for line in BLOCK.splitlines() if (words := shlex.split(line, comments=True))]
+FILES = ("mynet", "offer.txt", "price.txt", "offer.receipt")
+
+
+def test_the_commands_of_the_document_work(tmp_path: Path) -> None:
+    submit, receipt, verify = STEPS
+    network, offer, price = (tmp_path / name for name in FILES[:3])
+    offer.write_text("we offer a bridge, to be built within the year")
+    price.write_text("4711")
+    known = {name: str(tmp_path / name) for name in FILES}
+    known |= {"mynet/genesis.json": str(network / "genesis.json")}
+    call("init", network, "--validators", "1", "--protocol", "solo").check()
+    with running_cluster(network):
+        done = call(*(known.get(word, word) for word in submit)).check()
+        assert not done.err
+        known["ID"] = done.out.strip()
+        call(*(known.get(word, word) for word in receipt)).check()
+        bare = [known.get(word, word) for word in submit if word != "--salted"]
+        assert "1 of 2 operations could be guessed" in call(*bare).check().err
+        alone = call("submit", "--network", network, "--record", price).check()
+        assert not alone.err
+        shown = call("get", "--network", network, known["ID"], "--json").check().document
+        digests = [row["sha256"] for row in shown["operations"]]
+
+        operations = tmp_path / "operations.json"
+        rows = [{"application": "records", "name": n, "content": "QQ=="} for n in ("a", "b", "c")]
+        operations.write_text(json.dumps(rows))
+        many = ("submit", "--network", network, "--operations", operations)
+        assert "3 of 3 operations could be guessed" in call(*many).check().err
+        assert not call(*many, "--salted").check().err
+
+    raw = Path(known["offer.receipt"]).read_bytes()
+    extra = base64.b64decode(raw.split(b"\n")[1].removeprefix(b"extra "))
+    assert bytes.fromhex(digests[0]) in extra
+    for part in (bytes.fromhex(digests[1]), b"price.txt"):
+        assert part not in extra
+        assert part not in raw
+    told = call(*(known.get(word, word) for word in verify)).check().out
+    assert "operation    0 of 2, salted" in told
+    shown_alone = parse_receipt(raw).operation
+    assert shown_alone is not None
+    assert [len(shown_alone.operation[0]), len(shown_alone.path)] == [16, 1]
+
+
+def test_salts_differ_and_one_that_is_there_stays() -> None:
+    own = make_record("own", content=b"x")
+    operations = salted([own, own, own])
+    operations = [*operations, *salted(operations)]
+
+    assert len({operation.salt for operation in operations}) == 3
+    assert all(len(operation.salt) == 16 for operation in operations)
+    assert operations[:3] == operations[3:]
+
+
+def test_what_is_one_of_few_can_be_guessed() -> None:
+    assert is_guessable(make_record("grade", content=b"A"))
+    assert is_guessable(make_record("", content=b"0" * 1_000))
+    assert not is_guessable(salted([make_record("grade", content=b"A")])[0])
+    assert not is_guessable(make_record("", digest=bytes(range(100, 132))))

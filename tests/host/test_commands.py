@@ -15,17 +15,19 @@ import msgpack
 import psutil
 import pytest
 
-from host.commands import main, provenance
+from host.commands import identity, main, provenance
 from host.home import read_genesis
 from ledger.errors import Fault
 from ledger.light import LightClient
 from tests.host.program import LIMIT_S, Process, call, run, running_cluster
 
 PRIVATE = stat.S_IRUSR | stat.S_IWUSR
+GROUPS = ("keys", "provenance", "identity")
 ALL_COMMANDS = [
     *main.COMMANDS,
     "keys new",
     "keys show",
+    *(f"identity {name}" for name in identity.command.commands),
     *(f"provenance {name}" for name in provenance.COMMANDS),
 ]
 
@@ -75,8 +77,9 @@ def test_every_command_has_help_with_an_example(
     # What stands in a group and at the top is one command, and shows its short name.
     entry = provenance.COMMANDS.get(name.removeprefix("provenance "))
     shown = entry[1] if isinstance(entry, tuple) else name
-    assert f"Example: python node.py {shown} " in said or name == "keys"
-    assert "--json" in said or name in ("keys", "provenance")
+    assert f"Example: python node.py {shown} " in said or name in GROUPS
+    # A DID resolution result is JSON in any case.
+    assert "--json" in said or name in (*GROUPS, "identity resolve")
 
 
 def test_the_list_of_commands_is_the_folder_of_commands() -> None:
@@ -84,8 +87,9 @@ def test_the_list_of_commands_is_the_folder_of_commands() -> None:
     shared = {"__init__", "lazy", "main", "options", "sim_plugins"}
     stems = {path.stem for path in folder.glob("*.py")} - shared
     of_provenance = {stem for stem in stems if stem.startswith("provenance_")}
+    of_identity = {"identity_acts", "identity_show"}
 
-    assert stems - of_provenance == set(main.COMMANDS)
+    assert stems - of_provenance - of_identity == set(main.COMMANDS)
     assert of_provenance == {
         f"provenance_{name}"
         for name, entry in provenance.COMMANDS.items()

@@ -166,11 +166,19 @@ def _check_replicas(scenario: Scenario) -> None:
     topology_named(scenario.topology, scenario.nodes, scenario.seed)
     for name, _ in scenario.limits:
         _check(name in Limits.__dataclass_fields__, f"limits.{name}", "there is no such limit")
+    for validator in scenario.twins:
+        _check(0 <= validator < scenario.nodes, "twins", f"there is no validator {validator}")
+    for validator, attack in scenario.attacks:
+        _check(0 <= validator < scenario.nodes, "attacks", f"there is no validator {validator}")
+        attackers_named(attack)
+    for place, (_, seen) in enumerate(scenario.sides):
+        _check(len(seen) == scenario.nodes, f"sides[{place}]", f"expected {scenario.nodes} sides")
+    stations = range(scenario.nodes + len(scenario.twins))
     for place, incident in enumerate(scenario.incidents):
         where = f"incidents[{place}]"
         _check(incident.kind in INCIDENTS, f"{where}.kind", f"known are {', '.join(INCIDENTS)}")
         for node in incident.nodes:
-            _check(0 <= node < scenario.nodes, f"{where}.nodes", f"there is no node {node}")
+            _check(node in stations, f"{where}.nodes", f"there is no node {node}")
         _check_times(where, incident.at_ms, incident.until_ms)
 
 

@@ -38,7 +38,9 @@ REPLICAS = "replicas"
 NODES_MAX = 100
 AnyScenario = PluginScenario | Scenario
 _HEAD = ("mode", "protocol", "expect", "sound")
-_RATES = ("loss", "duplicate", "replay", "split", "withhold", "mutate", "bad")
+_RATES = (
+    "loss", "duplicate", "replay", "split", "late", "withhold", "mutate", "bad", "splice", "hoard",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def check_scenario(scenario: AnyScenario, protocol: type[Consensus]) -> None:
 def _check_plugins(scenario: PluginScenario) -> None:
     for name in _RATES:
         _check(0 <= getattr(scenario, name) <= 1_000, name, "expected 0 to 1000 per thousand")
-    for name in ("interval_ms", "payload_max"):
+    for name in ("interval_ms", "late_ms", "payload_max"):
         _check(getattr(scenario, name) > 0, name, "expected 1 or more")
     for name in ("payloads", "exchange_ms", "delay_us", "jitter_us", "slow_us", "sync_us"):
         _check(getattr(scenario, name) >= 0, name, "expected 0 or more")
@@ -141,6 +143,9 @@ def _check_plugins(scenario: PluginScenario) -> None:
         words = ("now", "before", "after", "amid")
         _check(crash.boundary in words, f"{where}.boundary", f"known are {', '.join(words)}")
         _check_times(where, crash.at_ms, crash.until_ms)
+    for place, stumble in enumerate(scenario.stumbles):
+        where = f"stumbles[{place}]"
+        _check(stumble.seat in seats, f"{where}.seat", f"there is no seat {stumble.seat}")
     for place, pause in enumerate(scenario.pauses):
         where = f"pauses[{place}]"
         _check(pause.seat in seats, f"{where}.seat", f"there is no seat {pause.seat}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ledger.errors import UserError
-from sim.plugin_scenario import Clock, Crash, Pause, PluginScenario, Round
+from sim.plugin_scenario import Clock, Crash, Pause, PluginScenario, Round, Stumble
 from sim.relay import topology_named
 from sim.scenario import Scenario
 from sim.scenario_file import AnyScenario
@@ -23,9 +23,10 @@ RUNS_MAX = 400
 SEEDS_TRIED = 4
 """Seeds with which a candidate may show that it still breaks the property."""
 _RATES = (
-    "loss", "duplicate", "replay", "split", "withhold", "mutate", "bad", "slow_us", "reorder",
+    "loss", "duplicate", "replay", "split", "late", "withhold", "mutate", "bad", "splice", "hoard",
+    "slow_us", "reorder",
 )  # fmt: skip
-_ITEMS = ("crashes", "pauses", "partitions", "clocks", "attacks", "incidents", "limits")
+_ITEMS = ("crashes", "stumbles", "pauses", "partitions", "clocks", "attacks", "incidents", "limits")
 """Tuples of faults that do not depend on one another."""
 Judge = Callable[[AnyScenario], bool]
 """Whether a run of the scenario breaks the property."""
@@ -178,6 +179,8 @@ def _simpler_rounds(scenario: PluginScenario, one: Round) -> Iterator[Round]:
         yield replace(one, leader=None)
     for kinds in _subsets(one.kinds):
         yield replace(one, kinds=kinds)
+    for deaf in _subsets(one.deaf):
+        yield replace(one, deaf=deaf)
 
 
 def _fewer_rounds(scenario: AnyScenario) -> Iterator[AnyScenario]:
@@ -319,7 +322,8 @@ def without_seat(scenario: PluginScenario, seat: int) -> PluginScenario:
         if is_validator and leader is not None:
             leader = None if leader == seat else leader - (leader > seat)
         kinds = tuple((kind, groups(each)) for kind, each in one.kinds)
-        return Round(leader, groups(one.groups), kinds)
+        deaf = tuple((kind, _moved(each, seat)) for kind, each in one.deaf)
+        return Round(leader, groups(one.groups), kinds, deaf)
 
     twins, attacks = list(scenario.twins), scenario.attacks
     if is_validator:
@@ -329,6 +333,7 @@ def without_seat(scenario: PluginScenario, seat: int) -> PluginScenario:
     else:
         del twins[seat - scenario.nodes]
     crashes: tuple[Crash, ...] = _moved_items(scenario.crashes, seat)
+    stumbles: tuple[Stumble, ...] = _moved_items(scenario.stumbles, seat)
     pauses: tuple[Pause, ...] = _moved_items(scenario.pauses, seat)
     clocks: tuple[Clock, ...] = _moved_items(scenario.clocks, seat)
     return replace(
@@ -337,6 +342,7 @@ def without_seat(scenario: PluginScenario, seat: int) -> PluginScenario:
         twins=tuple(twins),
         attacks=attacks,
         crashes=crashes,
+        stumbles=stumbles,
         pauses=pauses,
         clocks=clocks,
         partitions=tuple(replace(one, groups=groups(one.groups)) for one in scenario.partitions),

@@ -1,10 +1,10 @@
 """Plots: scenarios of bare plugins in which every round has its leader, its hearers and its liars.
 
-A *plot* is a few rounds long.  For each kind of message there is a mood that the whole plot keeps:
-everyone hears it, only one seat does, the network is split, nobody does, or anything of these
-(Groce et al., "Swarm Testing", ISSTA 2012, for the reason why moods differ so much).  Behind the
-last round the network heals.  Byzantine seats run twice, say what the adversary puts together
-(`sim/plugin_adversary.py`), and may fall silent in the end.
+A *plot* is a few *acts* long, and an act a few rounds.  For each kind of message there is a mood
+that the whole act keeps: everyone hears it, only one seat does, the network is split, nobody does,
+or anything of these (Groce et al., "Swarm Testing", ISSTA 2012, for the reason why moods differ so
+much).  Behind the last round the network heals.  Byzantine seats run twice, say what the adversary
+puts together (`sim/plugin_adversary.py`), and may fall silent in the end.
 
 `altered` changes a plot a little, which is what a search that learns needs (`sim/guided.py`).
 """
@@ -34,6 +34,8 @@ MOODS: tuple[tuple[str, ...], ...] = (
 )
 """How a kind of message tends to be heard."""
 BARE_MOODS: tuple[tuple[str, ...], ...] = (("nobody",), ("nobody",), ("all",), ("few", "nobody"))
+CALM = 0.4
+"""The share of acts in which everyone hears everything, but for a seat that is cut off."""
 DIVISORS = (20, 40, 40)
 RATES = (0, 300, 700)
 
@@ -43,11 +45,13 @@ def draw_plot(protocol: type[Consensus], seed: int, *, nodes: int = 4) -> Plugin
     draw = Random(f"plot {seed}")
     twins = tuple(sorted(draw.sample(range(nodes), (nodes - 1) // 3)))
     seats = nodes + len(twins)
-    kinds = [BARE, *(kind.KIND for kind in protocol.MESSAGES)]
-    moods = {kind: draw.choice(BARE_MOODS if kind == BARE else MOODS) for kind in kinds}
-    exile = draw.choice((None, None, draw.randrange(seats)))
-    count = draw.choice((2, 3, 3, 4, 5, 7, 10))
-    rounds = tuple(_draw_round(draw, nodes, twins, moods, exile) for _ in range(count))
+    kinds = [kind.KIND for kind in protocol.MESSAGES]
+    count = draw.choice((2, 3, 3, 4, 5, 6, 8, 10))
+    bare = draw.choice(BARE_MOODS)
+    rounds: list[Round] = []
+    while len(rounds) < count:
+        rounds += _draw_act(draw, nodes, twins, kinds, bare)
+    del rounds[count:]
     slow = draw.random() < 0.1
     parameters = _parameters(protocol, draw.choice(DIVISORS))
     round_ms = draw.choice((1, 2, 4)) * _timeout_ms(parameters)
@@ -65,7 +69,7 @@ def draw_plot(protocol: type[Consensus], seed: int, *, nodes: int = 4) -> Plugin
         sync_us=50,
         duplicate=draw.choice((0, 0, 200)),
         replay=draw.choice((0, 0, 200)),
-        rounds=rounds,
+        rounds=tuple(rounds),
         round_ms=round_ms,
         heals=True,
         late=draw.choice((0, 0, 200, 700)),
@@ -75,7 +79,7 @@ def draw_plot(protocol: type[Consensus], seed: int, *, nodes: int = 4) -> Plugin
         splice=draw.choice(RATES),
         hoard=draw.choice((0, 0, 20, 100)),
         hush=draw.random() < 0.5,
-        stumbles=_draw_stumbles(draw, seats, count, kinds[1:]),
+        stumbles=_draw_stumbles(draw, seats, count, kinds),
         crashes=_draw_dead(draw, nodes, twins),
         stable_ms=2 * round_ms * count,
     )
@@ -95,23 +99,29 @@ def _timeout_ms(parameters: tuple[tuple[str, int], ...]) -> int:
     )
 
 
-def _draw_round(
+def _draw_act(
     draw: Random,
     nodes: int,
     twins: Sequence[int],
-    moods: dict[int, tuple[str, ...]],
-    exile: int | None,
-) -> Round:
+    kinds: Sequence[int],
+    bare: tuple[str, ...],
+) -> list[Round]:
+    """One to four rounds with the same moods, in which perhaps the same seat is cut off."""
     seats = nodes + len(twins)
-    lonely = exile if draw.random() < 0.8 else None
-    leader = draw.choice([*range(nodes), *(2 * list(twins))])
-    kinds, deaf = [], []
-    for kind, mood in moods.items():
-        groups, ears = _draw_shape(draw, seats, draw.choice(mood), lonely)
-        kinds.append((kind, groups))
-        if ears:
-            deaf.append((kind, ears))
-    return Round(leader, (tuple(range(seats)),), tuple(kinds), tuple(deaf))
+    is_calm = draw.random() < CALM
+    moods = {BARE: bare} | {kind: MOODS[0] if is_calm else draw.choice(MOODS) for kind in kinds}
+    exile = draw.choice((None, draw.randrange(seats)))
+    rounds = []
+    for _ in range(draw.choice((1, 1, 1, 2, 3, 4))):
+        leader = draw.choice([*range(nodes), *(2 * list(twins))])
+        heard, deaf = [], []
+        for kind, mood in moods.items():
+            groups, ears = _draw_shape(draw, seats, draw.choice(mood), exile)
+            heard.append((kind, groups))
+            if ears:
+                deaf.append((kind, ears))
+        rounds.append(Round(leader, (tuple(range(seats)),), tuple(heard), tuple(deaf)))
+    return rounds
 
 
 def _draw_shape(

@@ -22,7 +22,7 @@ from sim.plugin_drawing import draw_duel, draw_scenario, draw_twins, hasty
 from sim.plugin_plots import draw_plot
 from sim.plugins import PluginScenario, run
 from tests.consensus import jolteon_twins
-from tests.zoo import forgeries, hostile, replicas, rounds, saved, storage_mutants
+from tests.zoo import forgeries, hostile, replicas, rounds, saved, small_scope, storage_mutants
 from tests.zoo.model import PROPERTIES, SURVIVED, Mutant, Verdict, numbers
 
 Broken = Callable[[type[Consensus]], tuple[str, ...]]
@@ -221,6 +221,11 @@ def attempt_hypothesis(mutant: Mutant, number: int) -> tuple[Verdict, int]:
     return (found[0] if found else SURVIVED), tried
 
 
+def attempt_small(mutant: Mutant, number: int) -> tuple[Verdict, int]:
+    """Few transactions, and one or two things that go wrong."""
+    return hostile.attempt(mutant, number, draw=small_scope.draw_plan, name="small")
+
+
 TWINS_DRAWN = scenario_strategy("twins", "", draw_pure_twins)
 STRATEGIES = (
     Strategy(
@@ -273,6 +278,13 @@ STRATEGIES = (
         "whole replicas among power cuts, packets that some do not hear, and a liar",
         replicas.fits,
         hostile.attempt,
+        weight=4.0,
+    ),
+    Strategy(
+        "small",
+        "whole replicas in calm weather, and one or two things that go wrong",
+        replicas.fits,
+        attempt_small,
         weight=4.0,
     ),
     Strategy(

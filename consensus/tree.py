@@ -76,8 +76,13 @@ class Tree:
         return self._line(tip)[0]
 
     def has_payload(self, tip: bytes) -> bool:
-        """Whether something is to be ordered on the way to tip, or parts of the way are unknown."""
+        """Whether something is to be ordered on the way to tip, or parts of the way are unknown.
+
+        Nothing is where a value on it was found invalid: no honest validator votes for it.
+        """
         line, below = self._line(tip)
+        if any(self._verdicts.get(value.digest) is False for value in line):
+            return False
         return below != self._root.value or any(value.payload for value in line)
 
     def to_fetch(self, tip: bytes) -> bytes | None:

@@ -63,6 +63,9 @@ class ChainOracle(Watcher):
         self.used: dict[tuple[bytes, int], bytes] = {}
         """(sender, nonce) -> transaction id."""
         self.leaf_hashes: list[bytes] = []
+        self.may_fail: tuple[str, ...] = ("payment.", "identity.")
+        """Beginnings of the reasons for which a transaction may fail: clients' records are all
+        sound, and whether others may fail is judged by oracles of their own."""
         self._findings = findings
         self._network = genesis.network
         self._origin = genesis.origin
@@ -183,8 +186,7 @@ class ChainOracle(Watcher):
                 yield "P6", f"a transaction outside its life: it expires at {expiry}"
             if not _is_signed(sender, b"ledger transaction\x00" + leaf[6], leaf[7]):
                 yield "P6", "a transaction with a wrong signature"
-            # Whether a payment or a change of members may fail is judged by oracles of their own.
-            if (leaf[4], leaf[5]) != (0, "") and not leaf[5].startswith(("payment.", "identity.")):
+            if (leaf[4], leaf[5]) != (0, "") and not leaf[5].startswith(self.may_fail):
                 yield "P6", f"a sound record failed: {leaf[5]}"
         if [leaf[6] for leaf in stored] != list(self._due(height, header[9], reader)):
             yield "P6", "its transactions are not those that its batches call for"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
@@ -10,7 +11,6 @@ from math import log
 from random import Random
 
 from consensus.byzantine import attacked
-from consensus.byzantine.mutating import mutated
 from consensus.interface import AnyCertificate, Context, Message, Signed
 from ledger import encoding
 from ledger.errors import Fault
@@ -51,7 +51,7 @@ def _everybody(nodes: int, rule: QuorumRule) -> tuple[tuple[Signer, ...], Valida
     return signers, ValidatorSet(members, rule)
 
 
-class PluginNetwork:
+class PluginNetwork(ABC):
     """Who hears what of whom, and when."""
 
     def __init__(self, scenario: PluginScenario, recorder: PluginRecorder | None = None) -> None:
@@ -99,6 +99,16 @@ class PluginNetwork:
         self._stable_us = scenario.stable_ms * MS
         self._has_weather = bool(scenario.loss or scenario.duplicate or scenario.replay)
         self._rifts: dict[tuple[str, Slot], Rift] = {}
+        self._began_us: dict[int, int] = {}
+        """When the first message of a planned round was sent."""
+
+    @abstractmethod
+    def _lie(self, seat: Seat, to: int | None, packet: Signed) -> Signed:
+        """What a Byzantine seat says instead of a message of its own."""
+
+    @abstractmethod
+    def _look_at(self, seat: Seat, packet: Packet) -> None:
+        """A packet has left a seat."""
 
     def _connected(self, one: Seat, other: Seat) -> bool:
         """Whether what one says reaches the other."""
@@ -147,12 +157,16 @@ class PluginNetwork:
             if self.scenario.codec:
                 self._check_codec(packet.message)
             is_own = packet.sender == seat.validator
-            if seat.is_byzantine and is_own and self._happens(self.scenario.mutate):
-                packet = self._mutated(packet)
+            if seat.is_byzantine and is_own:
+                packet = self._lie(seat, to, packet)
         elif not isinstance(packet, bytes):
             self.oracles.sent(seat.validator, (packet,))
+        self._carry_to_all(seat, to, packet)
+        self._look_at(seat, packet)
+
+    def _carry_to_all(self, seat: Seat, to: int | None, packet: Packet) -> None:
         if self.recorder is not None:
-            self.recorder.said(index, packet)
+            self.recorder.said(seat.index, packet)
         hears = self._who_hears(seat, packet)
         is_calm = hears is None and self._is_calm()
         for receiver in self.seats:
@@ -178,6 +192,9 @@ class PluginNetwork:
             return
         if (hears is not None and not hears[receiver.index]) or not self._connected(seat, receiver):
             self._lose(seat, receiver, packet, CUT)
+            if hears is not None and self._happens(self.scenario.late):
+                late_us = int(self.draw.expovariate(1 / self.scenario.late_ms) * MS)
+                self.agenda.after(late_us, receiver.deliver, seat.validator, packet)
             return
         if self._is_stable():
             self._arrive(seat, receiver, packet)
@@ -230,18 +247,20 @@ class PluginNetwork:
             hears = tuple(sides[index] == mine and index not in deaf for index in seats)
         else:
             hears = (True,) * len(seats)
-        groups = self._groups(slot, kind)
-        if groups is None:
-            return hears
-        return tuple(hears[index] and _together(seat.index, index, groups) for index in seats)
-
-    def _groups(self, slot: Slot, kind: int) -> Groups | None:
-        """Who hears whom by plan, in this slot and for this kind of message."""
         number = sum(slot) - 1
-        if not 0 <= number < len(self.scenario.rounds):
-            return None
-        planned = self.scenario.rounds[number]
-        return next((groups for each, groups in planned.kinds if each == kind), planned.groups)
+        if not 0 <= number < len(scenario.rounds):
+            return hears
+        planned = scenario.rounds[number]
+        if scenario.round_ms:
+            began_us = self._began_us.setdefault(number, self.agenda.now_us)
+            if self.agenda.now_us - began_us >= scenario.round_ms * MS:
+                return hears
+        groups = next((groups for each, groups in planned.kinds if each == kind), planned.groups)
+        deaf = next((deaf for each, deaf in planned.deaf if each == kind), ())
+        return tuple(
+            hears[index] and index not in deaf and _together(seat.index, index, groups)
+            for index in seats
+        )
 
     def _rift(self, phase: str, slot: Slot) -> Rift:
         """(side of every seat, seats that hear nobody) in a phase; every other has its slot's."""
@@ -259,10 +278,6 @@ class PluginNetwork:
                     rift = (tuple(int(index in second) for index in seats), ())
             self._rifts[phase, slot] = rift
         return rift
-
-    def _mutated(self, packet: Signed) -> Signed:
-        message = mutated(packet.message, self.draw, [value.digest for value in self.oracles.log])
-        return self.sign(packet.sender, message)
 
     def sign(self, validator: int, message: Message) -> Signed:
         """A message signed with this validator's key, past every guard."""

@@ -86,7 +86,19 @@ class Round:
     """Validator; None: whom the protocol says."""
     groups: Groups
     kinds: tuple[tuple[int, Groups], ...] = ()
-    """(kind of message, groups that hold for it instead)."""
+    """(kind of message, groups that hold for it instead); 0 stands for bare certificates."""
+    deaf: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    """(kind of message, seats that do not hear it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stumble:
+    """A seat starts again right behind its first message of a kind in a round."""
+
+    seat: int
+    round: int
+    """Number of the round, as in `rounds`."""
+    kind: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +141,30 @@ class PluginScenario:
     """Phases of a slot in which the seats are split into two groups, drawn for each anew."""
     rounds: tuple[Round, ...] = ()
     """Of the first slots: who leads, and until the network is stable, who hears whom."""
+    round_ms: int = 0
+    """How long who hears whom is planned in a round, from its first message on; 0: to the end."""
+    heals: bool = False
+    """Whether the network is stable already once all honest seats speak of rounds behind those, or
+    everything is decided."""
+    late: int = 0
+    """Messages which a round keeps from a seat that reach it all the same, some time later."""
+    late_ms: int = 50
+    """Mean of how much later."""
     withhold: int = 0
     """Exchanges of decisions and checkpoints that fail."""
     mutate: int = 0
     """Messages of Byzantine seats that are changed in one field and signed again."""
     bad: int = 0
     """Payloads of Byzantine seats that are invalid."""
+    splice: int = 0
+    """Messages of Byzantine seats that are put together anew of what was said before."""
+    hoard: int = 0
+    """Messages of anybody upon which the adversary shows somebody a certificate that it can make,
+    or hands over a value as decided."""
+    hush: bool = False
+    """Whether Byzantine seats fall silent once the network is stable."""
     crashes: tuple[Crash, ...] = ()
+    stumbles: tuple[Stumble, ...] = ()
     pauses: tuple[Pause, ...] = ()
     partitions: tuple[Partition, ...] = ()
     clocks: tuple[Clock, ...] = ()

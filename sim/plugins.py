@@ -19,9 +19,10 @@ from collections.abc import Callable
 from consensus.interface import Message, Signed
 from sim.plugin_drawing import draw_attack, draw_duel, draw_scenario, draw_twins, hasty
 from sim.plugin_memory import items_kept
-from sim.plugin_network import EPOCH, NETWORK, Allow, PluginNetwork
+from sim.plugin_network import EPOCH, NETWORK, Allow
 from sim.plugin_node import Seat
 from sim.plugin_oracles import KEPT_AT_REST_MAX, KEPT_MAX
+from sim.plugin_plans import PluginPlans
 from sim.plugin_scenario import (
     MS,
     Clock,
@@ -32,6 +33,7 @@ from sim.plugin_scenario import (
     PluginScenario,
     PluginViolation,
     Round,
+    Stumble,
 )
 from sim.record_plugins import PluginRecorder
 from sim.trace import Trace
@@ -49,6 +51,7 @@ __all__ = [
     "PluginWorld",
     "Round",
     "Script",
+    "Stumble",
     "draw_attack",
     "draw_duel",
     "draw_scenario",
@@ -74,7 +77,7 @@ def run(scenario: PluginScenario, recorder: PluginRecorder | None = None) -> Plu
     return PluginWorld(scenario, recorder).run()
 
 
-class PluginWorld(PluginNetwork):
+class PluginWorld(PluginPlans):
     """Seats on their network, and the clients; what replicas tell one another beside."""
 
     def __init__(self, scenario: PluginScenario, recorder: PluginRecorder | None = None) -> None:
@@ -107,6 +110,8 @@ class PluginWorld(PluginNetwork):
         for pause in scenario.pauses:
             at(pause.at_ms * MS, self.seats[pause.seat].pause)
             at(pause.until_ms * MS, self.seats[pause.seat].resume)
+        if scenario.hush:
+            at(scenario.stable_ms * MS, self._on_stable)
         for clock in scenario.clocks:
             at(clock.at_ms * MS, self.seats[clock.seat].set_clock, clock.step_ms, clock.rate)
         time_us = 0
@@ -137,8 +142,11 @@ class PluginWorld(PluginNetwork):
                 if self.events > events:
                     self._judge_memory(KEPT_MAX)
                 events = self.events
-            if self._finished_ms is not None and agenda.now_ms >= scenario.stable_ms:
-                self._end_attacks()
+            if self._finished_ms is not None:
+                if scenario.heals:
+                    self._become_stable()
+                if self._is_stable():
+                    self._end_attacks()
             if agenda.now_ms >= due_ms and self._finished_ms is None and is_live:
                 self._not_live()
         if is_live and not self.oracles.violations:
@@ -167,8 +175,9 @@ class PluginWorld(PluginNetwork):
             self.oracles.kept(seat.validator, count, len(seat.timers), most=most)
 
     def _end_attacks(self) -> None:
+        are_one = self.adversary is not None or self.scenario.heals
         for seat in self.seats:
-            if seat.is_attacker:
+            if seat.is_attacker or (are_one and seat.is_byzantine):
                 seat.crash()
 
     def report(self) -> PluginReport:

@@ -38,7 +38,9 @@ REPLICAS = "replicas"
 NODES_MAX = 100
 AnyScenario = PluginScenario | Scenario
 _HEAD = ("mode", "protocol", "expect", "sound")
-_RATES = ("loss", "duplicate", "replay", "split", "withhold", "mutate", "bad")
+_RATES = (
+    "loss", "duplicate", "replay", "split", "late", "withhold", "mutate", "bad", "splice", "hoard",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def check_scenario(scenario: AnyScenario, protocol: type[Consensus]) -> None:
 def _check_plugins(scenario: PluginScenario) -> None:
     for name in _RATES:
         _check(0 <= getattr(scenario, name) <= 1_000, name, "expected 0 to 1000 per thousand")
-    for name in ("interval_ms", "payload_max"):
+    for name in ("interval_ms", "late_ms", "payload_max"):
         _check(getattr(scenario, name) > 0, name, "expected 1 or more")
     for name in ("payloads", "exchange_ms", "delay_us", "jitter_us", "slow_us", "sync_us"):
         _check(getattr(scenario, name) >= 0, name, "expected 0 or more")
@@ -141,6 +143,9 @@ def _check_plugins(scenario: PluginScenario) -> None:
         words = ("now", "before", "after", "amid")
         _check(crash.boundary in words, f"{where}.boundary", f"known are {', '.join(words)}")
         _check_times(where, crash.at_ms, crash.until_ms)
+    for place, stumble in enumerate(scenario.stumbles):
+        where = f"stumbles[{place}]"
+        _check(stumble.seat in seats, f"{where}.seat", f"there is no seat {stumble.seat}")
     for place, pause in enumerate(scenario.pauses):
         where = f"pauses[{place}]"
         _check(pause.seat in seats, f"{where}.seat", f"there is no seat {pause.seat}")
@@ -166,11 +171,19 @@ def _check_replicas(scenario: Scenario) -> None:
     topology_named(scenario.topology, scenario.nodes, scenario.seed)
     for name, _ in scenario.limits:
         _check(name in Limits.__dataclass_fields__, f"limits.{name}", "there is no such limit")
+    for validator in scenario.twins:
+        _check(0 <= validator < scenario.nodes, "twins", f"there is no validator {validator}")
+    for validator, attack in scenario.attacks:
+        _check(0 <= validator < scenario.nodes, "attacks", f"there is no validator {validator}")
+        attackers_named(attack)
+    for place, (_, seen) in enumerate(scenario.sides):
+        _check(len(seen) == scenario.nodes, f"sides[{place}]", f"expected {scenario.nodes} sides")
+    stations = range(scenario.nodes + len(scenario.twins))
     for place, incident in enumerate(scenario.incidents):
         where = f"incidents[{place}]"
         _check(incident.kind in INCIDENTS, f"{where}.kind", f"known are {', '.join(INCIDENTS)}")
         for node in incident.nodes:
-            _check(0 <= node < scenario.nodes, f"{where}.nodes", f"there is no node {node}")
+            _check(node in stations, f"{where}.nodes", f"there is no node {node}")
         _check_times(where, incident.at_ms, incident.until_ms)
 
 

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sim.plugin_scenario import Clock, Crash, Pause, PluginScenario, Round
-from sim.scenario import Incident, Scenario
+from ledger.errors import UserError
+from sim.plugin_scenario import Clock, Crash, Pause, PluginScenario, Round, Stumble
+from sim.relay import topology_named
+from sim.scenario import Scenario
 from sim.scenario_file import AnyScenario
 
 RUNS_MAX = 400
@@ -21,9 +23,10 @@ RUNS_MAX = 400
 SEEDS_TRIED = 4
 """Seeds with which a candidate may show that it still breaks the property."""
 _RATES = (
-    "loss", "duplicate", "replay", "split", "withhold", "mutate", "bad", "slow_us", "reorder",
+    "loss", "duplicate", "replay", "split", "late", "withhold", "mutate", "bad", "splice", "hoard",
+    "slow_us", "reorder",
 )  # fmt: skip
-_ITEMS = ("crashes", "pauses", "partitions", "clocks", "attacks", "incidents", "limits")
+_ITEMS = ("crashes", "stumbles", "pauses", "partitions", "clocks", "attacks", "incidents", "limits")
 """Tuples of faults that do not depend on one another."""
 Judge = Callable[[AnyScenario], bool]
 """Whether a run of the scenario breaks the property."""
@@ -54,10 +57,11 @@ class Shrunk:
 def size_of(scenario: AnyScenario) -> Size:
     """The size of a scenario."""
     faults = sum(len(getattr(scenario, name, ())) for name in _ITEMS if name != "limits")
+    faults += len(scenario.twins)
     if isinstance(scenario, Scenario):
         faults += sum(getattr(scenario.weather, name, 0) > 0 for name in _RATES)
         return Size(faults, scenario.load.transactions, scenario.nodes, scenario.stable_ms)
-    faults += len(scenario.twins) + sum(getattr(scenario, name, 0) > 0 for name in _RATES)
+    faults += sum(getattr(scenario, name, 0) > 0 for name in _RATES)
     faults += sum(not _is_calm(scenario, one) for one in scenario.rounds)
     return Size(faults, scenario.payloads, scenario.nodes, scenario.stable_ms)
 
@@ -129,6 +133,8 @@ def _fewer_faults(scenario: Any) -> Iterator[AnyScenario]:
             yield replace(scenario, weather=scenario.calm)
         for weather in _without_rates(scenario.weather):
             yield replace(scenario, weather=weather)
+        for place in range(len(scenario.twins) - 1, -1, -1):
+            yield without_station(scenario, scenario.nodes + place)
         return
     for seat in range(len(scenario.seats) - 1, scenario.nodes - 1, -1):
         yield without_seat(scenario, seat)
@@ -173,6 +179,8 @@ def _simpler_rounds(scenario: PluginScenario, one: Round) -> Iterator[Round]:
         yield replace(one, leader=None)
     for kinds in _subsets(one.kinds):
         yield replace(one, kinds=kinds)
+    for deaf in _subsets(one.deaf):
+        yield replace(one, deaf=deaf)
 
 
 def _fewer_rounds(scenario: AnyScenario) -> Iterator[AnyScenario]:
@@ -218,10 +226,21 @@ def _fewer_nodes(scenario: AnyScenario) -> Iterator[AnyScenario]:
     for index in range(scenario.nodes - 1, -1, -1):
         if scenario.nodes == 1:
             return
-        if isinstance(scenario, Scenario):
-            yield _without_node(scenario, index)
-        elif index not in scenario.twins:
+        if index in scenario.twins:
+            continue
+        if isinstance(scenario, PluginScenario):
             yield without_seat(scenario, index)
+        elif _has_links(smaller := without_station(scenario, index)):
+            yield smaller
+
+
+def _has_links(scenario: Scenario) -> bool:
+    """Whether its nodes still make a network of the topology that is named."""
+    try:
+        topology_named(scenario.topology, scenario.nodes, scenario.seed)
+    except UserError:
+        return False
+    return True
 
 
 def _earlier_ends(scenario: Any) -> Iterator[AnyScenario]:
@@ -249,16 +268,43 @@ def _ending(item: Any, until_ms: int) -> Any:
 # --- with one node less ---------------------------------------------------------------------------
 
 
-def _without_node(scenario: Scenario, index: int) -> Scenario:
-    def moved(incident: Incident) -> Incident:
-        return replace(incident, nodes=_moved(incident.nodes, index))
+def without_station(scenario: Scenario, station: int) -> Scenario:
+    """The scenario of whole replicas without a station and what befalls it; later ones move up.
 
+    Station i < n is validator i, which is gone then.  Its twin must be gone before.
+    """
+    is_validator = station < scenario.nodes
+    twins, attacks, sides = list(scenario.twins), scenario.attacks, scenario.sides
+    if is_validator:
+        assert station not in twins, station
+        twins = [twin - (twin > station) for twin in twins]
+        attacks = tuple((one - (one > station), name) for one, name in attacks if one != station)
+        sides = tuple((ms, (*seen[:station], *seen[station + 1 :])) for ms, seen in sides)
+    else:
+        del twins[station - scenario.nodes]
     incidents = tuple(
-        moved(incident)
+        replace(incident, nodes=_moved(incident.nodes, station))
         for incident in scenario.incidents
-        if not incident.nodes or moved(incident).nodes
+        if not incident.nodes or _moved(incident.nodes, station)
     )
-    return replace(scenario, nodes=scenario.nodes - 1, incidents=incidents)
+    return replace(
+        scenario,
+        nodes=scenario.nodes - is_validator,
+        incidents=incidents,
+        topology=_topology_without(scenario.topology, station),
+        attacks=attacks,
+        twins=tuple(twins),
+        sides=sides if twins else (),
+    )
+
+
+def _topology_without(topology: str, node: int) -> str:
+    """The same links but those of a node, where the topology names each."""
+    pairs = [pair.split("-") for pair in topology.split()]
+    if not all(end.isdigit() for pair in pairs for end in pair):
+        return topology
+    left = (_moved(tuple(map(int, pair)), node) for pair in pairs)
+    return " ".join(f"{ends[0]}-{ends[1]}" for ends in left if len(ends) == 2)
 
 
 def without_seat(scenario: PluginScenario, seat: int) -> PluginScenario:
@@ -276,7 +322,8 @@ def without_seat(scenario: PluginScenario, seat: int) -> PluginScenario:
         if is_validator and leader is not None:
             leader = None if leader == seat else leader - (leader > seat)
         kinds = tuple((kind, groups(each)) for kind, each in one.kinds)
-        return Round(leader, groups(one.groups), kinds)
+        deaf = tuple((kind, _moved(each, seat)) for kind, each in one.deaf)
+        return Round(leader, groups(one.groups), kinds, deaf)
 
     twins, attacks = list(scenario.twins), scenario.attacks
     if is_validator:
@@ -286,6 +333,7 @@ def without_seat(scenario: PluginScenario, seat: int) -> PluginScenario:
     else:
         del twins[seat - scenario.nodes]
     crashes: tuple[Crash, ...] = _moved_items(scenario.crashes, seat)
+    stumbles: tuple[Stumble, ...] = _moved_items(scenario.stumbles, seat)
     pauses: tuple[Pause, ...] = _moved_items(scenario.pauses, seat)
     clocks: tuple[Clock, ...] = _moved_items(scenario.clocks, seat)
     return replace(
@@ -294,6 +342,7 @@ def without_seat(scenario: PluginScenario, seat: int) -> PluginScenario:
         twins=tuple(twins),
         attacks=attacks,
         crashes=crashes,
+        stumbles=stumbles,
         pauses=pauses,
         clocks=clocks,
         partitions=tuple(replace(one, groups=groups(one.groups)) for one in scenario.partitions),

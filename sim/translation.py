@@ -53,7 +53,19 @@ def whole_replicas(scenario: PluginScenario, name: str) -> Scenario:
 def _check_known(scenario: PluginScenario) -> None:
     unknown = [
         word
-        for word in ("rounds", "clocks", "split", "withhold", "mutate", "bad")
+        for word in (
+            "rounds",
+            "stumbles",
+            "clocks",
+            "split",
+            "late",
+            "withhold",
+            "mutate",
+            "bad",
+            "splice",
+            "hoard",
+            "hush",
+        )
         if getattr(scenario, word)
     ]
     if any(len(partition.groups) != 2 for partition in scenario.partitions):

@@ -134,3 +134,13 @@ def test_an_unknown_way_may_hold_a_payload() -> None:
     assert not tree.has_payload(empty[-1].digest)
     assert tree.has_payload(full.digest)
     assert tree.has_payload(value_at(5, value_at(4), ()).digest)
+
+
+def test_nothing_is_to_be_ordered_on_a_way_that_nobody_votes_for() -> None:
+    b1, b2 = chain_of(1, 2)
+    tree = tree_of([b1, b2])
+
+    tree.judge(b1.digest, valid=False)
+
+    assert not tree.has_payload(b1.digest)
+    assert not tree.has_payload(b2.digest)

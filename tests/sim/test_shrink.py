@@ -15,7 +15,7 @@ from sim.plugins import Crash, Partition, Pause, PluginScenario
 from sim.scenario import Incident, Scenario
 from sim.scenario_file import AnyScenario, check_scenario
 from sim.search import Hunt, draw, play
-from sim.shrink import Size, shrink, size_of, without_seat
+from sim.shrink import Size, shrink, size_of, without_seat, without_station
 from tests.consensus.mutants_tendermint import QuorumOfTwoThirds
 
 BUSY = PluginScenario(
@@ -124,6 +124,66 @@ def test_whole_replicas_are_made_small_in_the_same_way() -> None:
     assert (shrunk.nodes, shrunk.load.transactions, shrunk.load.members) == (1, 1, 1)
     assert shrunk.weather == shrunk.calm
     assert shrunk.limits == ()
+
+
+WHOLE = Scenario(
+    seed=1,
+    protocol="jolteon",
+    nodes=5,
+    incidents=(Incident("crash", 5, 90, (2, 6)), Incident("pause", 10, 40, (3,))),
+    attacks=((0, "silent"), (4, "delaying")),
+    twins=(1, 4),
+    sides=((0, (0, 1, 0, 1, 0)), (50, (1, 1, 0, 0, 1))),
+    stable_ms=100,
+)
+
+
+def test_a_station_less_moves_up_the_others() -> None:
+    less = without_station(WHOLE, 3)
+
+    assert (less.nodes, less.twins) == (4, (1, 3))
+    assert less.attacks == ((0, "silent"), (3, "delaying"))
+    assert less.incidents == (Incident("crash", 5, 90, (2, 5)),)
+    assert less.sides == ((0, (0, 1, 0, 0)), (50, (1, 1, 0, 1)))
+    assert without_station(WHOLE, 0).attacks == ((3, "delaying"),)
+
+
+def test_a_twin_less_leaves_its_validator() -> None:
+    less = without_station(WHOLE, 5)
+
+    assert (less.nodes, less.twins, less.sides) == (5, (4,), WHOLE.sides)
+    assert less.attacks == WHOLE.attacks
+    assert less.incidents[0].nodes == (2, 5)
+    assert without_station(less, 5).sides == ()
+
+
+def test_the_links_of_a_node_less_go_with_it_or_it_stays() -> None:
+    links = "0-1 1-2 2-3 3-4"
+    lined = replace(WHOLE, incidents=(), twins=(), sides=(), topology=links)
+
+    def is_broken(one: AnyScenario) -> bool:
+        """As long as both ends of the line attack: no node between them can go."""
+        check_scenario(one, Jolteon)
+        assert isinstance(one, Scenario)
+        return len(one.attacks) == 2
+
+    assert without_station(lined, 2).topology == "0-1 2-3"
+    assert without_station(lined, 0).topology == "0-1 1-2 2-3"
+    assert shrink(lined, is_broken, runs_max=1_000).scenario.nodes == 5
+
+
+def test_twins_of_whole_replicas_go_away_where_they_do_not_matter() -> None:
+    def is_broken(one: AnyScenario) -> bool:
+        assert isinstance(one, Scenario)
+        check_scenario(one, Jolteon)
+        return any(name == "delaying" for _, name in one.attacks)
+
+    shrunk = shrink(WHOLE, is_broken, runs_max=1_000).scenario
+
+    assert isinstance(shrunk, Scenario)
+    assert (shrunk.nodes, shrunk.twins, shrunk.attacks) == (1, (), ((0, "delaying"),))
+    assert size_of(WHOLE).faults == 6
+    assert size_of(shrunk).faults == 1
 
 
 def test_a_mutants_scenario_becomes_small_and_stays_its_own() -> None:

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
-from typing import Any
+
+import msgpack
 
 from consensus.dissemination import CREATOR_BATCHES_MAX
 from consensus.inspector import Inspector, decode_message
 from consensus.interface import Consensus, Message, Now
-from consensus.io import Channel, FrameArrived, HostEvent, SendFrame, Step
+from consensus.io import Channel, FrameArrived, HostEvent, Report, SendFrame, Step
 from consensus.packets import (
     BatchPacket,
     Blocks,
@@ -35,24 +36,20 @@ from consensus.packets import (
     WantBlocks,
     YouSaid,
     decode_packet,
-    encode_packet,
 )
 from consensus.replica import Replica
 from ledger import layout
-from ledger.batch import make_batch, parse_batch
-from ledger.certificate import Certificate, TimeoutCertificate
-from ledger.certified import checkpoint_message
-from ledger.encoding import encode
 from ledger.errors import Fault
 from ledger.keys import scheme_named
-from ledger.statement import Statement
+from ledger.statement import Slot
 from ledger.store import Reader, Write
-from ledger.value import Value
 from sim.agenda import MS
+from sim.clock import EPOCH_MS
 from sim.run import SCHEME
 from sim.scenario import Incident, Load, Pace, Scenario, Weather
 from sim.watcher import Machine, Watcher
 from tests.sim.protocols import plugin
+from tests.zoo.liar import TRICKS, Liar
 from tests.zoo.model import SURVIVED, Mutant, Verdict
 from tests.zoo.replicas import HOMES, MutatedRun, patching
 
@@ -80,6 +77,9 @@ KINDS: tuple[tuple[type[Packet], ...], ...] = (
 STABLE_MS = (800, 1_500, 3_000)
 BOUND_MS = 25_000
 QUIET_MS = 4_000
+_ROBBERIES = {"lost-disk", "old-disk"}
+HEARD_MS = 100
+"""Within so long everyone has heard what was said, in calm weather."""
 AHEAD_SLACK = 4
 """Decisions of others may come while one does not vote any more."""
 
@@ -253,6 +253,30 @@ class HostileRun(MutatedRun):
             self._send = self.world.network.send
             self.world.network.send = self._filtered  # type: ignore[method-assign]
 
+        if "odd-transactions" in plan.tricks:
+            self.chain.may_fail = ("",)
+        incidents = [incident.kind for incident in plan.scenario.incidents]
+        self.is_clock_right = not {"clock", "drift"} & set(incidents)
+        """Whether all clocks show the right time."""
+        self.drift_ms = self.genesis.limits.clock_drift_ms
+        self.all_hear = bool(_ROBBERIES & set(incidents)) and not (
+            plan.deaf or plan.cuts or set(incidents) - _ROBBERIES
+        )
+        """Whether somebody is robbed, and whatever is said before is heard by all and kept."""
+
+    def can_read(self, event: FrameArrived) -> bool:
+        """Whether a frame is what the strict decoder reads."""
+        try:
+            self.plain.packet(event.channel, event.payload)
+        except Fault:
+            return False
+        return True
+
+    def message_of(self, packet: SignedPacket) -> Message:
+        """What a packet of the protocol says."""
+        kinds: dict[int, type[Message]] = {kind.KIND: kind for kind in self._protocol.MESSAGES}
+        return decode_message(kinds, packet.kind, packet.body)
+
     def _filtered(self, source: int, peer: int | None, channel: Channel, payload: bytes) -> None:
         receivers = [peer] if peer is not None else [n for n in range(NODES) if n != source]
         now_ms = self.world.agenda.now_ms
@@ -303,14 +327,30 @@ class HostileRun(MutatedRun):
     def _open(self, index: int, reader: Reader) -> Machine:
         machine = super()._open(index, reader)
         if index != self._plan.liar:
-            return machine
+            return Strict(machine, self, index) if self._plan.liar is not None else machine
         return Liar(machine, self, index, self._plan.tricks)
 
+    @property
+    def protocol(self) -> type[Consensus]:
+        """What the liar's plugin speaks."""
+        return self._protocol
 
-def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
+    @property
+    def draw(self) -> Random:
+        """The liar's chance."""
+        return self._draw
+
+
+Drawn = Callable[[int, str, Mutant], Plan]
+"""The plan of (number, protocol, mutant)."""
+
+
+def attempt(
+    mutant: Mutant, number: int, *, draw: Drawn = draw_plan, name: str = "hostile"
+) -> tuple[Verdict, int]:
     """One drawn network."""
     home = mutant.plugin.name if mutant.plugin else HOMES[number % len(HOMES)]
-    plan = draw_plan(number, home, mutant)
+    plan = draw(number, home, mutant)
     protocol = plugin(home)
 
     def broken(kind: type[Replica], protocol: type[Consensus]) -> tuple[str, ...]:
@@ -322,20 +362,85 @@ def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
     found = tuple(name for name in found if name in mutant.expected)
     if not found:
         return SURVIVED, 1
-    return Verdict(found, broken(Replica, mutant.base or protocol), f"hostile {number}"), 1
+    return Verdict(found, broken(Replica, mutant.base or protocol), f"{name} {number}"), 1
+
+
+class Strict:
+    """Looks whether an honest replica takes a frame that is not the one encoding of it (P15)."""
+
+    def __init__(self, machine: Machine, run: HostileRun, index: int) -> None:
+        self._machine = machine
+        self._run = run
+        self._index = index
+
+    def step(self, now: Now, event: HostEvent) -> Step:
+        step = self._machine.step(now, event)
+        if isinstance(event, FrameArrived) and not self._run.can_read(event):
+            refused = any(isinstance(one, Report) and one.name == "refused" for one in step.outputs)
+            if not refused and step.outputs:
+                self._run.findings.add("P15", "a second encoding was taken", self._index)
+        return step
 
 
 class Onlooker(Watcher):
-    """Cuts the power, and looks at the certificates that honest nodes pass on (P4)."""
+    """Cuts the power, and judges more than every run does.
+
+    P3: no block has a time that nobody's clock has shown.  P4: honest nodes pass on right
+    certificates only.  P6: a block in which every transaction fails changes no application's state.
+    P14: a validator without its disk contradicts nothing that all others heard.
+    """
 
     def __init__(self, run: HostileRun) -> None:
         self._run = run
+        self._said: dict[tuple[int, str, Slot], tuple[int, bytes]] = {}
+        self._known: dict[tuple[int, str, Slot], bytes] = {}
+        """What a robbed node had said in time for everyone to hear it."""
+
+    def robbed(self, node: int) -> None:
+        now_ms = self._run.world.agenda.now_ms
+        for key, (time_ms, value) in self._said.items():
+            if key[0] == node and time_ms + HEARD_MS < now_ms:
+                self._known.setdefault(key, value)
 
     def written(self, node: int, writes: list[Write], reader: Reader) -> None:
         self._run.wrote(node, writes)
+        self._judge_failures(node, writes)
+        if self._run.is_clock_right:
+            for key, value in writes:
+                if key[:1] == layout.HEADER and value is not None:
+                    self._judge_time(node, msgpack.unpackb(value, raw=False)[8])
+
+    def _judge_failures(self, node: int, writes: list[Write]) -> None:
+        blocks = [value for key, value in writes if key[:1] == layout.BLOCK and value is not None]
+        leaves = [msgpack.unpackb(leaf, raw=False)
+                  for block in blocks for leaf in msgpack.unpackb(block)[1][1:-1]]  # fmt: skip
+        has_changed = any(key[:1] == layout.STATE for key, _ in writes)
+        if has_changed and leaves and all(leaf[4] for leaf in leaves):
+            self._run.findings.add("P6", "what failed has left something behind", node)
+
+    def _judge_time(self, node: int, timestamp_ms: int) -> None:
+        latest_ms = EPOCH_MS + self._run.world.agenda.now_ms + self._run.drift_ms
+        if timestamp_ms > latest_ms:
+            late_ms = timestamp_ms - latest_ms
+            self._run.findings.add("P3", f"a block is {late_ms} ms ahead of every clock", node)
+
+    def _judge_words(self, node: int, output: SendFrame) -> None:
+        _, packet = decode_packet(output.channel, output.payload)
+        if not isinstance(packet, SignedPacket) or packet.sender != node:
+            return
+        phase, slot, value = self._run.message_of(packet).statement()
+        now_ms = self._run.world.agenda.now_ms
+        self._said.setdefault((node, phase, slot), (now_ms, value))
+        known = self._known.get((node, phase, slot), value)
+        if known != value:
+            self._run.findings.add("P14", f"node {node} said two values in {phase} {slot}", node)
 
     def sent(self, node: int, output: SendFrame) -> None:
-        if node in self._run.liars or output.payload[2] not in _PROVING:
+        if node in self._run.liars:
+            return
+        if self._run.all_hear and output.payload[2] == SignedPacket.KIND:
+            self._judge_words(node, output)
+        if output.payload[2] not in _PROVING:
             return
         _, packet = decode_packet(output.channel, output.payload)
         assert isinstance(packet, CertificatePacket | DecisionPacket)
@@ -352,228 +457,3 @@ class Onlooker(Watcher):
 
 
 _PROVING = (CertificatePacket.KIND, DecisionPacket.KIND)
-
-
-# --- the liar -------------------------------------------------------------------------------------
-
-
-class Liar:
-    """An honest replica what leaves which is changed, or joined by something else."""
-
-    def __init__(self, machine: Machine, run: HostileRun, me: int, tricks: tuple[str, ...]) -> None:
-        self._machine = machine
-        self.me = me
-        self.genesis = run.genesis
-        self.signers = run.signers
-        self.protocol = run._protocol
-        self.draw = run._draw
-        self._tricks = [TRICKS[name] for name in tricks]
-        self._kinds: dict[int, type[Message]] = {m.KIND: m for m in self.protocol.MESSAGES}
-        self.old_batches: list[bytes] = []
-        """Digests of batches that were seen, oldest first."""
-        self.old_raws: list[bytes] = []
-        """The batches themselves."""
-
-    def step(self, now: Now, event: HostEvent) -> Step:
-        if isinstance(event, FrameArrived) and event.payload[2:3] == bytes([BatchPacket.KIND]):
-            self._see(event.payload)
-        step = self._machine.step(now, event)
-        outputs: list[Any] = []
-        for output in step.outputs:
-            outputs += self._lie(output) if isinstance(output, SendFrame) else [output]
-        step.outputs = outputs
-        return step
-
-    def _see(self, payload: bytes) -> None:
-        try:
-            _, packet = decode_packet(Channel.DISSEMINATION, payload)
-            batch = parse_batch(packet.batch, self.genesis.limits)  # type: ignore[union-attr]
-        except Fault:
-            return
-        self.old_batches.append(batch.digest)
-        self.old_raws.append(batch.raw)
-
-    def _lie(self, output: SendFrame) -> list[SendFrame]:
-        if self.draw.random() < 0.5:
-            return [output]
-        _, packet = decode_packet(output.channel, output.payload)
-        for trick in self._tricks:
-            said = trick(self, packet)
-            if said is not None:
-                return [self.frame(output, each) for each in said]
-        return [output]
-
-    def frame(self, output: SendFrame, packet: Packet | bytes) -> SendFrame:
-        """A packet, or any bytes, to whom the honest one went."""
-        if isinstance(packet, bytes):
-            return replace(output, payload=packet)
-        payload = encode_packet(packet, self.genesis.epoch.number)
-        return SendFrame(output.peer, packet.CHANNEL, payload)
-
-    def message(self, packet: SignedPacket) -> Message:
-        """What a packet says."""
-        return decode_message(self._kinds, packet.kind, packet.body)
-
-    def sign(
-        self, message: Message, *, by: int | None = None, network: bytes = b"", epoch: bytes = b""
-    ) -> SignedPacket:
-        """A message as a validator signs it, perhaps one of a network or epoch with the same
-        validators."""
-        who = self.me if by is None else by
-        statement = Statement(
-            network or self.genesis.network, epoch or self.genesis.epoch.id, *message.statement()
-        )
-        signature = self.signers[who].sign(statement.signed_bytes())
-        return SignedPacket(who, message.KIND, encode(message.row()), signature)
-
-
-Trick = Callable[[Liar, Packet], list[Packet | bytes] | None]
-"""What goes out instead of a packet; None where the trick is about others."""
-
-
-def _other_log(liar: Liar, packet: Packet) -> list[Packet | bytes] | None:
-    """Signs a log that nobody has, or signs wrongly."""
-    if not isinstance(packet, CheckpointSignature):
-        return None
-    root, size = liar.draw.randbytes(32), packet.size + liar.draw.choice((0, 0, 1))
-    text = checkpoint_message(bytes(32), liar.genesis.origin, size, root)
-    right = liar.signers[liar.me].sign(text)
-    signature = liar.draw.choice((right, bytes(64)))
-    return [replace(packet, size=size, root=root, signature=signature)]
-
-
-def _claims(liar: Liar, packet: Packet) -> list[Packet | bytes] | None:
-    """Claims heights that nobody has, and gives nothing of them."""
-    if isinstance(packet, Status):
-        more = liar.draw.choice((1, 3, 50))
-        return [replace(packet, certified=packet.certified + more, decided=packet.decided + more)]
-    return [] if isinstance(packet, Blocks) else None
-
-
-def _other_range(liar: Liar, packet: Packet) -> list[Packet | bytes] | None:
-    """Gives blocks whose batches or leaves are changed."""
-    if not isinstance(packet, Blocks):
-        return None
-    place = liar.draw.randrange(len(packet.blocks))
-    block = bytearray(packet.blocks[place])
-    block[liar.draw.randrange(len(block))] ^= 1 << liar.draw.randrange(8)
-    blocks = (*packet.blocks[:place], bytes(block), *packet.blocks[place + 1 :])
-    return [replace(packet, blocks=blocks)]
-
-
-def _padded(liar: Liar, packet: Packet) -> list[Packet | bytes] | None:
-    """Makes a certificate of its own signature alone, as often as a quorum has signers."""
-    if not isinstance(packet, SignedPacket):
-        return None
-    phase, slot, value = liar.message(packet).statement()
-    value = liar.draw.choice((value, b"", liar.draw.randbytes(32)))
-    statement = Statement(liar.genesis.network, liar.genesis.epoch.id, phase, slot, value)
-    signature = liar.signers[liar.me].sign(statement.signed_bytes())
-    count = liar.genesis.epoch.validators.quorum
-    padded: tuple[Certificate | TimeoutCertificate, ...] = (
-        Certificate(phase, slot, value, ((liar.me, signature),) * count),
-        TimeoutCertificate(phase, slot, ((liar.me, value, signature),) * count),
-    )
-    return [packet, CertificatePacket.of(liar.draw.choice(padded))]
-
-
-def _elsewhere(liar: Liar, packet: Packet) -> list[Packet | bytes] | None:
-    """Brings what all validators said in another network or an earlier epoch."""
-    if not isinstance(packet, SignedPacket):
-        return None
-    message = liar.message(packet)
-    fields = getattr(type(message), "__dataclass_fields__", {})
-    if "value" in fields and isinstance(getattr(message, "value", None), bytes):
-        message = replace(message, value=liar.draw.choice((message.value, b"")))  # type: ignore
-    other = liar.draw.choice(({"network": b"\x01" * 32}, {"epoch": b"\x01" * 32}))
-    validators = range(liar.genesis.epoch.validators.size)
-    return [packet, *(liar.sign(message, by=who, **other) for who in validators)]
-
-
-def _bad_value(liar: Liar, packet: Packet) -> list[Packet | bytes] | None:
-    """Proposes what no honest validator may vote for, or not yet, or what is merely odd."""
-    if not isinstance(packet, SignedPacket) or packet.sender != liar.me:
-        return None
-    message: Any = liar.message(packet)
-    value = getattr(message, "value", None)
-    if not isinstance(value, Value) or value.proposer != liar.me:
-        return None
-    draw = liar.draw
-    old = tuple(liar.old_batches[:1])
-    changed = draw.choice(
-        (
-            {"payload": (*value.payload, draw.randbytes(32))},
-            {"payload": (*value.payload, *value.payload)},
-            {"payload": (*old, *(one for one in value.payload if one not in old))},
-            {"timestamp_ms": value.timestamp_ms + draw.choice((1_500, 8_000, 60_000))},
-            {"timestamp_ms": max(1, value.timestamp_ms - draw.choice((1_000, 10_000_000)))},
-            {"payload": ()},
-        )
-    )
-    fields = {name: getattr(value, name) for name in _VALUE_FIELDS} | changed
-    return [liar.sign(replace(message, value=Value(**fields)))]
-
-
-_VALUE_FIELDS = ("epoch", "parent", "slot", "proposer", "timestamp_ms", "payload", "extra")
-
-
-def _damaged(liar: Liar, packet: Packet) -> list[Packet | bytes] | None:
-    """Changes, cuts or adds bytes."""
-    payload = bytearray(encode_packet(packet, liar.genesis.epoch.number))
-    place = liar.draw.randrange(len(payload))
-    payload[place] ^= 1 << liar.draw.randrange(8)
-    whole = bytes(payload)
-    return [liar.draw.choice((whole, whole[:place], whole + b"\x00", b""))]
-
-
-def _lies_about_you(liar: Liar, packet: Packet) -> list[Packet | bytes] | None:
-    """Tells whoever starts that it has said what it never signed."""
-    if not isinstance(packet, YouSaid):
-        return None
-    phase = packet.statements[0][0] if packet.statements else "vote"
-    said = (phase, (1_000_000,), liar.draw.randbytes(32), bytes(64))
-    return [replace(packet, statements=(said,))]
-
-
-def _hides_all(liar: Liar, packet: Packet) -> list[Packet | bytes] | None:
-    """Tells whoever starts that it has said nothing."""
-    return (
-        [replace(packet, statements=(), checkpoint=None)] if isinstance(packet, YouSaid) else None
-    )
-
-
-def _odd_batch(liar: Liar, packet: Packet) -> list[Packet | bytes] | None:
-    """Makes batches of what is old, comes twice or is made at another height, and many of them."""
-    if not isinstance(packet, BatchPacket):
-        return None
-    batch = parse_batch(packet.batch, liar.genesis.limits)
-    made: list[Packet | bytes] = [packet]
-    held = [parse_batch(raw, liar.genesis.limits) for raw in liar.old_raws] or [batch]
-    for _ in range(liar.draw.choice((1, 3, 3, 200))):
-        batch = liar.draw.choice(held)
-        other = make_batch(
-            network=liar.genesis.network,
-            epoch=liar.genesis.epoch.id,
-            creator=liar.me,
-            sequence=1_000_000 + liar.draw.randrange(1_000_000),
-            height=max(0, batch.height + liar.draw.choice((-5, -1, 0, 0, 1, 300))),
-            transactions=batch.transactions * liar.draw.choice((1, 1, 2)),
-        )
-        signature = liar.signers[liar.me].sign(other.statement().signed_bytes())
-        made.append(BatchPacket(other.raw, signature))
-    return made
-
-
-TRICKS: dict[str, Trick] = {
-    "other-log": _other_log,
-    "claims": _claims,
-    "other-range": _other_range,
-    "padded": _padded,
-    "elsewhere": _elsewhere,
-    "bad-value": _bad_value,
-    "damaged": _damaged,
-    "lies-about-you": _lies_about_you,
-    "hides-all": _hides_all,
-    "odd-batch": _odd_batch,
-}
-"""What a liar may be at, by name."""

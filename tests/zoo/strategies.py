@@ -17,16 +17,20 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from consensus.interface import Consensus
+from sim.guided import Episode, brief, play_and_look
 from sim.plugin_drawing import draw_duel, draw_scenario, draw_twins, hasty
+from sim.plugin_plots import draw_plot
 from sim.plugins import PluginScenario, run
 from tests.consensus import jolteon_twins
-from tests.zoo import forgeries, hostile, replicas, rounds, saved, storage_mutants
+from tests.zoo import forgeries, hostile, replicas, rounds, saved, small_scope, storage_mutants
 from tests.zoo.model import PROPERTIES, SURVIVED, Mutant, Verdict, numbers
 
 Broken = Callable[[type[Consensus]], tuple[str, ...]]
 """One scenario, for any protocol: the properties that it broke."""
 DUEL_MS = 500
 BRIEF_MS = 1_000
+FORK_MS = 300
+"""After a plot has healed: a fork is there by then."""
 BOUND_MS = 20_000
 QUIET_MS = 10_000
 EXAMPLES = 20
@@ -117,6 +121,43 @@ def draw_mutation(protocol: type[Consensus], number: int) -> PluginScenario:
     )
 
 
+def attempt_plot(mutant: Mutant, number: int) -> tuple[Verdict, int]:
+    """Acts and rounds with an adversary that hoards and splices."""
+    assert mutant.plugin is not None
+    return judge(mutant, _plotting(mutant, draw_plot(mutant.plugin, number)), f"plots {number}"), 1
+
+
+def attempt_guided(mutant: Mutant, number: int) -> tuple[Verdict, int]:
+    """The same in an episode that learns."""
+    assert mutant.plugin is not None
+    episode = Episode(mutant.plugin, number)
+    tried = 0
+    for plot in episode.plots():
+        tried += 1
+        report, cell = play_and_look(_shortened(mutant, plot))
+        if set(numbers(report.violations)) & set(mutant.expected):
+            replay = f"guided {number}, plot {tried}"
+            return judge(mutant, _plotting(mutant, plot), replay), tried
+        episode.learn(plot, cell)
+    return SURVIVED, tried
+
+
+def _shortened(mutant: Mutant, plot: PluginScenario) -> PluginScenario:
+    """What is played of a plot: to the end only where it is about liveness."""
+    if PROPERTIES["liveness"] in mutant.expected:
+        return replace(plot, bound_ms=BOUND_MS, quiet_ms=QUIET_MS)
+    return brief(plot, bound_ms=FORK_MS)
+
+
+def _plotting(mutant: Mutant, plot: PluginScenario) -> Broken:
+    def broken(protocol: type[Consensus]) -> tuple[str, ...]:
+        whole = replace(plot, protocol=protocol, bound_ms=BOUND_MS, quiet_ms=QUIET_MS)
+        played = _shortened(mutant, whole) if protocol is mutant.plugin else whole
+        return numbers(run(played).violations)
+
+    return broken
+
+
 def attempt_twins(mutant: Mutant, number: int) -> tuple[Verdict, int]:
     """Bano's schedules: for Jolteon every other time with scheduled leaders."""
     if mutant.protocol == "jolteon" and number % 2:
@@ -180,6 +221,11 @@ def attempt_hypothesis(mutant: Mutant, number: int) -> tuple[Verdict, int]:
     return (found[0] if found else SURVIVED), tried
 
 
+def attempt_small(mutant: Mutant, number: int) -> tuple[Verdict, int]:
+    """Few transactions, and one or two things that go wrong."""
+    return hostile.attempt(mutant, number, draw=small_scope.draw_plan, name="small")
+
+
 TWINS_DRAWN = scenario_strategy("twins", "", draw_pure_twins)
 STRATEGIES = (
     Strategy(
@@ -200,6 +246,20 @@ STRATEGIES = (
         attempt_swarm,
         weight=4.0,
     ),
+    Strategy(
+        "plots",
+        "rounds with moods, and an adversary that hoards certificates and splices messages",
+        _is_plugin,
+        attempt_plot,
+        weight=4.0,
+    ),
+    Strategy(
+        "guided",
+        "plots that led somewhere new, changed a little (Gulcan et al. 2025)",
+        _is_plugin,
+        attempt_guided,
+        weight=2.0,
+    ),
     scenario_strategy("random", "all faults of the simulator at drawn rates", draw_random),
     Strategy(
         "hypothesis",
@@ -218,6 +278,13 @@ STRATEGIES = (
         "whole replicas among power cuts, packets that some do not hear, and a liar",
         replicas.fits,
         hostile.attempt,
+        weight=4.0,
+    ),
+    Strategy(
+        "small",
+        "whole replicas in calm weather, and one or two things that go wrong",
+        replicas.fits,
+        attempt_small,
         weight=4.0,
     ),
     Strategy(

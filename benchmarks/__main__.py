@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
+from benchmarks.harness import command as harness
 from benchmarks.hashes import hashes
 from benchmarks.ingest import ingest
 from benchmarks.plugins import plugins
@@ -11,6 +14,7 @@ from benchmarks.simulation import simulation
 from benchmarks.stages import stages
 from benchmarks.state import state
 from benchmarks.throughput import throughput
+from host.commands.main import run
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,6 +22,8 @@ def benchmarks() -> None:
     """Measure the ledger on this machine, beside what the machine itself can do."""
 
 
+benchmarks.add_command(harness.command)
+benchmarks.add_command(harness.suites)
 benchmarks.add_command(hashes)
 benchmarks.add_command(ingest)
 benchmarks.add_command(plugins)
@@ -27,4 +33,4 @@ benchmarks.add_command(state)
 benchmarks.add_command(throughput)
 
 if __name__ == "__main__":
-    benchmarks()
+    sys.exit(run(command=benchmarks, name="python -m benchmarks"))

@@ -1,0 +1,248 @@
+"""One trial: a network of its own, its rates one after another, its faults, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from api.client import LedgerClient
+from benchmarks.harness.drive import Clients, Driven, start_clients
+from benchmarks.harness.samples import Measurement
+from benchmarks.harness.suite import Trial
+from benchmarks.harness.verdict import Verdict, judge
+from benchmarks.harness.watch import SAMPLE_S, Gauge, Watch, all_counters, grown
+from consensus.registry import protocol_named
+from host.cluster import Cluster, open_cluster
+from host.network import MEMBER_KEY_FILE, Plan, create_network
+from ledger.errors import UnreachableError
+from ledger.genesis import Genesis
+from storage.home import default_engine
+
+LINKED_S = 30.0
+LEVEL_S = 60.0
+"""For all nodes to have everything after the last load."""
+POLL_S = 0.05
+INTERVAL_S = 0.01
+"""How often a client posts what is due."""
+RESEND_S = 4.0
+"""What is unconfirmed for so long is sent to another node."""
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Arena:
+    """A running network under test, and those who watch it."""
+
+    trial: Trial
+    folder: Path
+    genesis: Genesis
+    cluster: Cluster
+    client: LedgerClient
+    watch: Watch
+    gauge: Gauge
+
+    @property
+    def pids(self) -> list[int | None]:
+        """The processes of the nodes that run."""
+        return [
+            node.process.pid if node.is_running and node.process is not None else None
+            for node in self.cluster.nodes
+        ]
+
+    async def level(self) -> bool:
+        """Wait until all nodes stand at one height with nothing left to do; whether they do."""
+        with trio.move_on_after(LEVEL_S):
+            while True:
+                found = [status for status in await self.client.statuses() if status is not None]
+                heights = {s[key] for s in found for key in ("decided", "executed", "certified")}
+                idle = not any(status["pending"] for status in found)
+                if len(found) == len(self.cluster.nodes) and len(heights) <= 1 and idle:
+                    return True
+                await trio.sleep(POLL_S)
+        return False
+
+
+@asynccontextmanager
+async def open_arena(trial: Trial, workspace: Path) -> AsyncIterator[Arena]:
+    """A new network, linked and watched; its processes are gone when the block is left."""
+    folder = workspace / trial.name
+    genesis = await trio.to_thread.run_sync(create_network, folder, plan_of(trial))
+    async with open_cluster(folder) as cluster:
+        await cluster.start()
+        watch, gauge = Watch(cluster.urls), Gauge.of(trial.validators)
+        async with LedgerClient(cluster.urls, genesis) as client, trio.open_nursery() as nursery:
+            arena = Arena(trial, folder, genesis, cluster, client, watch, gauge)
+            with trio.move_on_after(LINKED_S) as late:
+                await _linked(arena)
+            if late.cancelled_caught:
+                raise UnreachableError(f"{trial.name}: the nodes did not link in {LINKED_S:g} s")
+            for node in range(trial.validators):
+                nursery.start_soon(watch.follow, node)
+            nursery.start_soon(_sample, arena)
+            yield arena
+            nursery.cancel_scope.cancel()
+
+
+def plan_of(trial: Trial) -> Plan:
+    """The network that a trial needs."""
+    one = trial.experiment
+    protocol = protocol_named(trial.protocol)
+    parameters = tuple(pair for pair in one.parameters if pair[0] in protocol.PARAMETERS)
+    is_test = bool(trial.scenario.byzantine) or one.policy == "open"
+    return Plan(
+        name="benchmark",
+        validators=trial.validators,
+        protocol=protocol,
+        engine=one.storage or default_engine(),
+        hosts=(),
+        parameters=parameters,
+        test_network=is_test,
+        policy=one.policy,
+    )
+
+
+async def _linked(arena: Arena) -> None:
+    while True:
+        found = await arena.client.statuses()
+        peers = [peer for status in found if status is not None for peer in status["peers"]]
+        size = arena.trial.validators
+        if len(peers) == size * (size - 1) and all(peer["connected"] for peer in peers):
+            return
+        await trio.sleep(POLL_S)
+
+
+async def _sample(arena: Arena) -> None:
+    while True:
+        arena.gauge.look(arena.pids)
+        await trio.sleep(SAMPLE_S)
+
+
+async def run_trial(
+    trial: Trial, workspace: Path, keep: Callable[[Measurement], None], say: Say
+) -> Verdict:
+    """Do all of one trial, handing over each measurement; what the stores say afterwards."""
+    lost: list[str] = []
+    async with open_arena(trial, workspace) as arena:
+        for rate in trial.experiment.rates_per_s:
+            measured = await measure(arena, rate)
+            keep(measured)
+            if not await arena.level():
+                say(f"{trial.name}: the nodes are not level after {LEVEL_S:g} s")
+            lost += lost_rows(measured, arena.watch)
+        await arena.cluster.stop()
+    return await judge(arena.folder, trial.experiment.audits, arena.watch.forks, len(lost))
+
+
+def lost_rows(measured: Measurement, watch: Watch) -> list[str]:
+    """Transactions that a client saw confirmed at a height which some node never showed."""
+    complete = {h for h, times in watch.seen.items() if all(time is not None for time in times)}
+    return [
+        f"height {row.height}"
+        for row in measured.rows
+        if row.status in ("confirmed", "failed") and row.height not in complete
+    ]
+
+
+async def measure(arena: Arena, rate: float) -> Measurement:
+    """Offer one rate and see what becomes of it.  Raises UnreachableError, NoData."""
+    trial, one = arena.trial, arena.trial.experiment
+    name = f"{trial.name}-{rate:g}"
+    duration = one.warmup_s + one.measure_s
+    clients = await start_clients(jobs(arena, rate, duration, name))
+    events: list[tuple[float, str]] = []
+    try:
+        await clients.ready()
+        before = await all_counters(arena.cluster.urls)
+        arena.gauge.look(arena.pids)
+        cpu_s = sum(arena.gauge.cpu_s)
+        driven, events = await _drive(arena, clients)
+    finally:
+        clients.kill()
+    arena.gauge.look(arena.pids)
+    after = await all_counters(arena.cluster.urls)
+    scenario = trial.scenario
+    return Measurement(
+        name=name,
+        labels=labels_of(trial),
+        rate_per_s=rate,
+        warmup_s=one.warmup_s,
+        duration_s=duration,
+        recovery_s=one.recovery_s,
+        quorum=arena.genesis.epoch.validators.quorum,
+        fault_s=scenario.fault_s,
+        heal_s=scenario.heal_s,
+        rows=driven.rows,
+        blocks=blocks_since(arena.watch, driven),
+        events=tuple(events),
+        costs=grown(before, after),
+        cpu_s=sum(arena.gauge.cpu_s) - cpu_s,
+        peak_mib=max(arena.gauge.peak_mib),
+        late_s=driven.late_s,
+        client_cpu_s=driven.cpu_s,
+    )
+
+
+async def _drive(arena: Arena, clients: Clients) -> tuple[Driven, list[tuple[float, str]]]:
+    events: list[tuple[float, str]] = []
+    start = await clients.begin()
+    driven = await clients.results(start)
+    return driven, events
+
+
+def jobs(arena: Arena, rate: float, duration_s: float, name: str) -> list[dict[str, Any]]:
+    """What each client is told."""
+    one = arena.trial.experiment
+    height = max((arena.watch.top(node) for node in range(arena.trial.validators)), default=0)
+    return [
+        {
+            "client": number,
+            "seed": f"{arena.trial.seed} {name}",
+            "urls": arena.cluster.urls,
+            "genesis": str(arena.folder / "genesis.json"),
+            "key": str(arena.folder / MEMBER_KEY_FILE),
+            "arrival": one.arrival,
+            "rate_per_s": rate / one.clients,
+            "duration_s": duration_s,
+            "records": one.records,
+            "payload_bytes": arena.trial.payload_bytes,
+            "interval_s": INTERVAL_S,
+            "resend_s": RESEND_S,
+            "settle_s": one.settle_s,
+            "height": height,
+            "rows": str(arena.folder.parent / f"{name}.client{number}.csv"),
+        }
+        for number in range(one.clients)
+    ]
+
+
+def labels_of(trial: Trial) -> dict[str, Any]:
+    """What tells this trial's rows from others'."""
+    return {
+        "experiment": trial.experiment.name,
+        "protocol": trial.protocol,
+        "validators": trial.validators,
+        "link": trial.link,
+        "payload_bytes": trial.payload_bytes,
+        "records": trial.experiment.records,
+        "scenario": trial.scenario.name,
+        "repetition": trial.repetition,
+        "seed": trial.seed,
+    }
+
+
+def blocks_since(watch: Watch, driven: Driven) -> dict[int, tuple[float | None, ...]]:
+    """The blocks of a measurement, with times counted from its start."""
+    used = {row.height for row in driven.rows if row.height}
+    if not used:
+        return {}
+    first, last = min(used), max(used)
+    return {
+        height: tuple(None if time is None else time - driven.start for time in times)
+        for height, times in sorted(watch.seen.items())
+        if first <= height <= last
+    }

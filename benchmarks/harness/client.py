@@ -245,7 +245,8 @@ class Lane:
 
     def due_of_schedule(self, now: float, count: int = BATCH_MAX) -> list[Item]:
         """Take what is due of the own schedule."""
-        interval, found = self.client.interval_s, []
+        interval = self.client.interval_s
+        found: list[Item] = []
         with self._lock:
             while self.scheduled and len(found) < count:
                 if (int(self.scheduled[0].due_s / interval) + 1) * interval > now:

@@ -53,7 +53,7 @@ class Clients:
     def __init__(self, processes: list[trio.Process], files: list[Path]) -> None:
         self._processes = processes
         self._files = files
-        self._lines = [_Lines(process) for process in processes]
+        self._lines = [Lines(process) for process in processes]
 
     @property
     def pids(self) -> list[int]:
@@ -135,7 +135,7 @@ def read_rows(file: Path) -> list[Row]:
     return rows
 
 
-class _Lines:
+class Lines:
     """The lines that a process prints."""
 
     def __init__(self, process: trio.Process) -> None:

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,7 +49,9 @@ def clean(folder: Path) -> int:
     found = [process for process in psutil.process_iter() if _belongs(process, folder)]
     for process in found:
         process.kill()
-    psutil.wait_procs(found, timeout=GONE_S)
+    deadline = time.monotonic() + GONE_S
+    while not all(map(_is_gone, found)) and time.monotonic() < deadline:
+        time.sleep(0.01)
     shutil.rmtree(folder, ignore_errors=True)
     return len(found)
 
@@ -58,6 +61,14 @@ def _belongs(process: psutil.Process, folder: Path) -> bool:
         return process.pid != os.getpid() and process.environ().get(VARIABLE) == str(folder)
     except (psutil.Error, OSError):
         return False  # another user's, or gone
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    """Whether it does nothing any more; that its parent has not asked is not our business."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ RAW = "raw"
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What was seen while one rate was offered to one network; times count from the load's begin."""
+    """What was seen while one rate was offered to one network; times count from its begin."""
 
     name: str
     """Of its files."""
@@ -205,12 +205,12 @@ def _faults(one: Measurement, done: list[tuple[float, float]]) -> Figures:
         return {}
     fault, stop = one.fault_s, one.duration_s
     times = [moment for moment, _ in done]
-    base_per_s = metrics.throughput(times, one.warmup_s, fault)
     before = [moment - due for moment, due in done if one.warmup_s <= due and moment < fault]
     after = [moment - due for moment, due in done if fault <= due < stop]
     if not before:
         raise NoData(f"{one.name}: nothing was confirmed between the warm-up and the fault")
     normal = metrics.latency(before)
+    base_per_s = metrics.throughput(times, one.warmup_s, fault)
     late = [(moment, moment - due) for moment, due in done]
     sustained = metrics.sustained_recovery(
         late,

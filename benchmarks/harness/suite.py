@@ -280,13 +280,17 @@ def _check(suite: Suite) -> None:
             attackers_named(scenario.byzantine)
         for event in scenario.events:
             _check_event(where, event)
-    known = {NO_FAULT, *(scenario.name for scenario in suite.scenarios)}
+    known = {scenario.name: scenario for scenario in suite.scenarios}
+    known.setdefault(NO_FAULT, Scenario(NO_FAULT))
     for one in suite.experiments:
         where = f"experiment {one.name}"
         for protocol in protocols_of(one):
             protocol_named(protocol)
         for name in one.scenarios:
             _that(name in known, where, f"there is no scenario {name!r}")
+            fault_s = known[name].fault_s
+            fits = fault_s is None or one.warmup_s < fault_s < one.warmup_s + one.measure_s
+            _that(fits, where, f"{name!r} begins outside of what is measured")
         for link in one.links:
             _that(link in LINKS, where, f"links are {', '.join(LINKS)}")
         _that(one.arrival in ("poisson", "constant"), where, "arrival is poisson or constant")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ import trio
 
 from api.client import LedgerClient
 from benchmarks.harness.drive import Clients, Driven, start_clients
+from benchmarks.harness.injector import Injector
 from benchmarks.harness.samples import Measurement
 from benchmarks.harness.suite import Trial
 from benchmarks.harness.verdict import Verdict, judge
 from benchmarks.harness.watch import SAMPLE_S, Gauge, Watch, all_counters, grown
+from benchmarks.harness.wires import Wires, open_wires
 from consensus.registry import protocol_named
 from host.cluster import Cluster, open_cluster
 from host.network import MEMBER_KEY_FILE, Plan, create_network
@@ -45,6 +47,7 @@ class Arena:
     client: LedgerClient
     watch: Watch
     gauge: Gauge
+    wires: Wires | None
 
     @property
     def pids(self) -> list[int | None]:
@@ -72,11 +75,19 @@ async def open_arena(trial: Trial, workspace: Path) -> AsyncIterator[Arena]:
     """A new network, linked and watched; its processes are gone when the block is left."""
     folder = workspace / trial.name
     genesis = await trio.to_thread.run_sync(create_network, folder, plan_of(trial))
-    async with open_cluster(folder) as cluster:
+    async with AsyncExitStack() as stack:
+        wires = None
+        if trial.link != "loopback" or trial.scenario.needs_proxies:
+            wires = await stack.enter_async_context(open_wires(folder, trial.link, trial.seed))
+        cluster = await stack.enter_async_context(open_cluster(folder))
+        if trial.scenario.byzantine:
+            words = ("--byzantine", trial.scenario.byzantine, "--byzantine-seed", str(trial.seed))
+            for liar in cluster.nodes[: trial.faults]:
+                liar.options = words
         await cluster.start()
         watch, gauge = Watch(cluster.urls), Gauge.of(trial.validators)
         async with LedgerClient(cluster.urls, genesis) as client, trio.open_nursery() as nursery:
-            arena = Arena(trial, folder, genesis, cluster, client, watch, gauge)
+            arena = Arena(trial, folder, genesis, cluster, client, watch, gauge, wires)
             with trio.move_on_after(LINKED_S) as late:
                 await _linked(arena)
             if late.cancelled_caught:
@@ -157,14 +168,14 @@ async def measure(arena: Arena, rate: float) -> Measurement:
     events: list[tuple[float, str]] = []
     try:
         await clients.ready()
-        before = await all_counters(arena.cluster.urls)
+        before = await _counted(arena)
         arena.gauge.look(arena.pids)
         cpu_s = sum(arena.gauge.cpu_s)
         driven, events = await _drive(arena, clients)
     finally:
         clients.kill()
     arena.gauge.look(arena.pids)
-    after = await all_counters(arena.cluster.urls)
+    after = await _counted(arena)
     scenario = trial.scenario
     return Measurement(
         name=name,
@@ -187,11 +198,22 @@ async def measure(arena: Arena, rate: float) -> Measurement:
     )
 
 
+async def _counted(arena: Arena) -> list[dict[str, float]]:
+    """The nodes' counters, and the proxy's as one more."""
+    found = await all_counters(arena.cluster.urls)
+    if arena.wires is not None:
+        found.append({"proxied_bytes": await arena.wires.relayed_bytes()})
+    return found
+
+
 async def _drive(arena: Arena, clients: Clients) -> tuple[Driven, list[tuple[float, str]]]:
-    events: list[tuple[float, str]] = []
     start = await clients.begin()
-    driven = await clients.results(start)
-    return driven, events
+    injector = Injector(arena.cluster, arena.client, arena.wires, arena.trial.faults, start)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(injector.run, arena.trial.scenario)
+        driven = await clients.results(start)
+    await injector.heal()
+    return driven, injector.log
 
 
 def jobs(arena: Arena, rate: float, duration_s: float, name: str) -> list[dict[str, Any]]:

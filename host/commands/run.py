@@ -12,9 +12,11 @@ from pathlib import Path
 import click
 import trio
 
+from consensus.byzantine import ATTACKS, attackers_named
 from consensus.io import Report
+from consensus.recovery import Setup
 from host.home import CONFIG_FILE, Home, read_home
-from host.serve import serve
+from host.serve import serve, setup_of
 from host.signals import one_error, until_stopped, watch_parent
 from ledger.errors import UnreachableError, UserError
 
@@ -27,12 +29,30 @@ LOUD = frozenset({"link refused", "refused", "refused to vote", "accused", "drop
 @click.option("--json", "as_json", is_flag=True, help="Print facts as JSON lines.")
 @click.option("--verbose", is_flag=True, help="Print the facts of every block, too.")
 @click.option("--parent", type=int, default=None, hidden=True)
-def command(home: Path, as_json: bool, verbose: bool, parent: int | None) -> None:
+@click.option(
+    "--byzantine",
+    default="",
+    metavar="NAME",
+    help="Attack instead of following the protocol; on test networks alone.  One of "
+    f"{', '.join(ATTACKS)}, or several joined by +.",
+)
+@click.option("--byzantine-seed", type=click.IntRange(0), default=1, show_default=True)
+def command(
+    home: Path,
+    as_json: bool,
+    verbose: bool,
+    parent: int | None,
+    byzantine: str,
+    byzantine_seed: int,
+) -> None:
     """Run the node whose home is HOME until Ctrl-C or SIGTERM."""
+    if byzantine:
+        attackers_named(byzantine)
     if not (home / CONFIG_FILE).is_file():
         raise UserError(f"{home} is no home of a node; `init DIR` makes one (DIR/node0, ...)")
     with refusing_to_start():
         loaded = read_home(home)
+        setup = setup_of(loaded, attack=byzantine, attack_seed=byzantine_seed)
 
     def say(fact: str, /, **fields: object) -> None:
         if as_json:
@@ -48,10 +68,11 @@ def command(home: Path, as_json: bool, verbose: bool, parent: int | None) -> Non
 
     def ready() -> None:
         config = loaded.config
-        say("ready", name=config.name, api=f"http://{config.api}", links=str(config.listen))
+        liar = {"byzantine": byzantine} if byzantine else {}
+        say("ready", name=config.name, api=f"http://{config.api}", links=str(config.listen), **liar)
 
     with refusing_to_start(), one_error():
-        trio.run(until_stopped, partial(_run, loaded, report, ready, parent))
+        trio.run(until_stopped, partial(_run, loaded, setup, report, ready, parent))
     say("stopped")
 
 
@@ -66,6 +87,7 @@ def refusing_to_start() -> Iterator[None]:
 
 async def _run(
     home: Home,
+    setup: Setup,
     report: Callable[[Report], None],
     ready: Callable[[], None],
     parent: int | None,
@@ -73,7 +95,7 @@ async def _run(
     async with trio.open_nursery() as nursery:
         if parent is not None:
             nursery.start_soon(watch_parent, parent, nursery.cancel_scope)
-        await serve(home, report, ready=ready)
+        await serve(home, report, ready=ready, setup=setup)
 
 
 def _plain(value: object) -> object:

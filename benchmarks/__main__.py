@@ -10,6 +10,7 @@ from benchmarks.harness import command as harness
 from benchmarks.hashes import hashes
 from benchmarks.ingest import ingest
 from benchmarks.plugins import plugins
+from benchmarks.report import command as report
 from benchmarks.simulation import simulation
 from benchmarks.stages import stages
 from benchmarks.state import state
@@ -24,6 +25,7 @@ def benchmarks() -> None:
 
 benchmarks.add_command(harness.command)
 benchmarks.add_command(harness.suites)
+benchmarks.add_command(report.command)
 benchmarks.add_command(hashes)
 benchmarks.add_command(ingest)
 benchmarks.add_command(plugins)

@@ -19,6 +19,7 @@ from benchmarks.harness.samples import Measurement
 from benchmarks.harness.suite import Trial, read_suite, ready_suites, suite_text, trials
 from benchmarks.harness.trial import run_trial
 from benchmarks.metrics import NoData
+from benchmarks.report.command import draw
 from host.progress import Bar
 from host.signals import one_error, until_stopped
 from ledger.errors import UnreachableError
@@ -53,6 +54,8 @@ def command(suite: str, out: Path | None, as_json: bool, no_ceilings: bool) -> i
     with one_error(), workspace() as place, Bar(chosen.name, len(planned), hidden=as_json) as bar:
         trio.run(until_stopped, partial(_run_all, planned, place, results, shown, bar))
     results.finish(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    if results.rows:
+        say(f"report: {draw([folder], folder)[0]}")
     if results.errors or results.unsound:
         click.echo(f"{results.unsound} unsound, {results.errors} without data", err=True)
     return 1 if results.errors or results.unsound else 0

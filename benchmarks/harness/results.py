@@ -42,6 +42,7 @@ class Results:
         (folder / RAW).mkdir(parents=True)
         self.folder = folder
         self.record = record
+        self.rows = 0
         self.errors = 0
         self.unsound = 0
         (folder / "suite.toml").write_text(record["suite_text"], encoding="utf-8")
@@ -61,6 +62,7 @@ class Results:
 
     def add(self, row: Row) -> None:
         """Store the figures of a measurement."""
+        self.rows += 1
         self._append(RESULTS, row)
 
     def judge(self, trial: str, verdict: Verdict) -> None:

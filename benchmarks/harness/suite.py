@@ -33,8 +33,8 @@ from sim.toml_text import parse_toml, read_fields
 
 SUITES = Path(__file__).resolve().parents[1] / "suites"
 NO_FAULT = "none"
-ALL = "all"
-"""In place of a list of protocols: every one that is installed and spreads the work."""
+ALL, BFT = "all", "bft"
+"""In place of a list of protocols: every one that is installed and survives a crash, or a liar."""
 KINDS = {
     "kill": "SIGKILL; started again at the end",
     "pause": "SIGSTOP, SIGCONT at the end",
@@ -264,9 +264,12 @@ def trials(suite: Suite) -> Iterator[Trial]:
 
 def protocols_of(experiment: Experiment) -> list[str]:
     """The protocols by name, "all" spelled out."""
-    if experiment.protocols != (ALL,):
+    if experiment.protocols not in ((ALL,), (BFT,)):
         return list(experiment.protocols)
-    return [name for name in protocol_names() if name != "solo"]
+    found = [name for name in protocol_names() if name != "solo"]
+    if experiment.protocols == (ALL,):
+        return found
+    return [name for name in found if protocol_named(name).fault_model == "byzantine"]
 
 
 def _check(suite: Suite) -> None:

@@ -112,7 +112,7 @@ def _label(group: Group, varying: Sequence[str]) -> str:
 
 def varying(groups: Sequence[Group]) -> list[str]:
     """The labels beside the protocol in which the measurements differ."""
-    names = ("validators", "link", "payload_bytes", "run")
+    names = ("scenario", "validators", "link", "payload_bytes", "run")
     return [name for name in names if len({group.labels[name] for group in groups}) > 1]
 
 
@@ -192,8 +192,11 @@ def timelines(name: str, found: Sequence[Measurement]) -> Plot | None:
     for axes, one in zip(rows[:, 0], found, strict=True):
         _timeline(axes, one)
     rows[-1, 0].set_xlabel("seconds after the load began")
-    figure.supylabel("confirmed at a quorum (transactions/s, over the last second)", fontsize=9)
-    caption = "Throughput over time; the fault lasts from the first mark to the second."
+    figure.supylabel("transactions/s", fontsize=9)
+    caption = (
+        "Confirmed at a quorum, over the last second; the fault lasts from the first mark to the "
+        "second, and the dashed line is what was offered."
+    )
     return _drawn(figure, f"time-{name}", caption)
 
 

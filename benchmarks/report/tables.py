@@ -14,6 +14,7 @@ LABELS = (
     "rate_per_s", "length", "depth",
 )  # fmt: skip
 """What tells rows apart; everything else that differs is repetition."""
+NAMED = ("experiment", "protocol", "scenario", "link", "payload_bytes", "rate_per_s")
 REGRESSION = 0.10
 """Worse by more than this share is marked."""
 Row = dict[str, Any]
@@ -67,6 +68,16 @@ class Change:
     @property
     def ratio(self) -> float:
         return self.after / self.before - 1
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        labels, figure = self.group.labels, self.figure
+        told = [str(labels[name]) for name in NAMED if labels[name] not in (None, "", "none")]
+        return (
+            f"{figure.title} of {', '.join(told)} went from {self.before:,.1f} to "
+            f"{self.after:,.1f} {figure.unit}".rstrip()
+        )
 
 
 COMPARED = (

@@ -41,8 +41,13 @@ def named(group: Group, names: Sequence[str]) -> str:
     words = [str(group.labels["protocol"])]
     for name in names:
         value = group.labels[name]
-        words.append({"validators": f"{value} validators", "link": f"{value} links"}.get(
-            name, f"{value} B" if name == "payload_bytes" else str(value)))  # fmt: skip
+        known = {
+            "validators": f"{value} validators",
+            "link": f"{value} links",
+            "payload_bytes": f"{value} B",
+            "scenario": "no fault" if value == "none" else str(value),
+        }
+        words.append(known.get(name, str(value)))
     return " with ".join([words[0], ", ".join(words[1:])]) if words[1:] else words[0]
 
 
@@ -86,7 +91,7 @@ def _keeps_up(group: Group) -> bool:
 
 def fault_findings(groups: Sequence[Group]) -> list[Finding]:
     """What each scenario cost each network."""
-    names = varying(groups)
+    names = [name for name in varying(groups) if name != "scenario"]
     found = []
     for group in groups:
         who = f"{group.labels['scenario']}: {named(group, names)}"
@@ -158,9 +163,7 @@ def change_findings(changes: Sequence[Change]) -> list[Finding]:
         return [Finding(f"Beside the baseline no figure of {len(changes)} is over 10 % worse.")]
     return [
         Finding(
-            f"Regression: {change.figure.title} of {change.group.labels['experiment']}, "
-            f"{named(change.group, ['scenario'])}, went from {change.before:,.1f} to "
-            f"{change.after:,.1f} {change.figure.unit}"
+            f"Regression: {change.text}"
             f"{' (within the noise of the repetitions)' if change.is_within_noise else ''}.",
             is_bad=not change.is_within_noise,
         )

@@ -31,7 +31,7 @@ import msgpack
 
 from host.home import read_genesis, read_private
 from ledger.applications.records import make_record
-from ledger.keys import scheme_named
+from ledger.keys import Signer, scheme_named
 from ledger.transaction import make_transaction
 
 BATCH_MAX = 400
@@ -67,6 +67,17 @@ class Item:
     """confirmed, failed, or refused and why; empty while it is open."""
 
 
+class Spoiler:
+    """Puts one and the same signature under everything: it costs a node a whole check to see."""
+
+    def __init__(self, signer: Signer) -> None:
+        self.public_key = signer.public_key
+        self._signature = signer.sign(b"something else")
+
+    def sign(self, message: bytes) -> bytes:
+        return self._signature
+
+
 class Client:
     """All lanes of one client, and what became of its transactions."""
 
@@ -92,6 +103,8 @@ class Client:
         """Draw the arrivals and sign what arrives."""
         genesis = read_genesis(Path(job["genesis"]))
         signer = scheme_named(genesis.scheme).signer(read_private(Path(job["key"])))
+        if job["spoil"]:
+            signer = Spoiler(signer)
         draw = Random(f"{job['seed']} client {job['client']}")
         self.expiry = expiry = int(job["height"]) + genesis.limits.replay_window // 2
         nonce = time.time_ns() // 1_000 * 256 + int(job["client"])

@@ -96,11 +96,13 @@ async def _run_all(
 async def run_one(trial: Trial, place: Path, results: Results, show: Callable[[Row], None]) -> None:
     """One trial, whose end without data is kept and does not end the run."""
 
-    def keep(measured: Measurement) -> None:
-        show(results.keep(measured))
+    def keep(measured: Measurement) -> Row:
+        row = results.keep(measured)
+        show(row)
+        return row
 
     try:
-        verdict = await run_trial(trial, place, keep, click.echo)
+        verdict = await run_trial(trial, place, keep)
     except (NoData, UnreachableError) as error:
         results.fail(trial.name, str(error))
         show({"kind": "error", "reason": str(error)})

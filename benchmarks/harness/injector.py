@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import trio
 
 from api.client import LedgerClient
+from benchmarks.harness.drive import Clients, start_clients
 from benchmarks.harness.suite import Event, Scenario
 from benchmarks.harness.wires import Wires
 from host.cluster import Cluster
@@ -27,8 +29,11 @@ class Injector:
     """How many are tolerated: f."""
     start: float
     """When the load begins, on the monotonic clock."""
+    job: dict[str, Any]
+    """Of a load client, of which a flood is one that signs wrongly."""
     log: list[tuple[float, str]] = field(default_factory=list)
     """(seconds after the start, what was done)."""
+    _floods: list[Clients] = field(default_factory=list)
 
     async def run(self, scenario: Scenario) -> None:
         """Let all of it happen; returns when the last fault has ended or lasts."""
@@ -37,17 +42,39 @@ class Injector:
                 nursery.start_soon(self._happen, event)
 
     async def _happen(self, event: Event) -> None:
+        flood = await self._prepare(event)
         await self._until(event.at_s)
         nodes = await self.chosen(event.nodes)
         names = ", ".join(f"node{node}" for node in nodes)
         amount = f" {event.amount:g}" if event.amount else ""
         self._note(f"{event.kind}{amount}: {names}")
+        if flood is not None:
+            await flood.begin()
         end = await self._begin(event, nodes)
         if event.until_s is None or end is None:
             return
         await self._until(event.until_s)
         await end()
         self._note(f"{event.kind} of {names} ends")
+
+    async def _prepare(self, event: Event) -> Clients | None:
+        """What takes a while and must be ready in time: the client of a flood."""
+        if event.kind != "flood":
+            return None
+        assert event.until_s is not None, "a flood has an end"
+        job = {
+            **self.job,
+            "client": 200 + len(self._floods),
+            "rate_per_s": event.amount,
+            "duration_s": event.until_s - event.at_s,
+            "settle_s": 0.0,
+            "spoil": True,
+        }
+        job["rows"] += ".flood"
+        clients = await start_clients([job])
+        self._floods.append(clients)
+        await clients.ready()
+        return clients
 
     async def _until(self, at_s: float) -> None:
         await trio.sleep(max(0.0, self.start + at_s - time.monotonic()))
@@ -91,6 +118,8 @@ class Injector:
             for node in nodes:
                 self.cluster.pause(node)
             return lambda: self._resume(nodes)
+        if event.kind == "flood":
+            return None
         if event.kind == "rolling":
             await self._roll(nodes, event.amount)
             return None
@@ -129,6 +158,11 @@ class Injector:
             await self._restart([node])
             self._note(f"node{node} restarted")
             await trio.sleep(apart_s)
+
+    def end_floods(self) -> None:
+        """Nothing of a flood runs on."""
+        for clients in self._floods:
+            clients.kill()
 
     async def heal(self) -> None:
         """Everything is up and linked again, whatever the scenario has left."""

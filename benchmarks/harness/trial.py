@@ -14,10 +14,12 @@ from api.client import LedgerClient
 from benchmarks.harness.drive import Clients, Driven, start_clients
 from benchmarks.harness.injector import Injector
 from benchmarks.harness.samples import Measurement
+from benchmarks.harness.search import Search
 from benchmarks.harness.suite import Trial
 from benchmarks.harness.verdict import Verdict, judge
 from benchmarks.harness.watch import SAMPLE_S, Gauge, Watch, all_counters, grown
 from benchmarks.harness.wires import Wires, open_wires
+from benchmarks.metrics import NoData
 from consensus.registry import protocol_named
 from host.cluster import Cluster, open_cluster
 from host.network import MEMBER_KEY_FILE, Plan, create_network
@@ -33,7 +35,8 @@ INTERVAL_S = 0.01
 """How often a client posts what is due."""
 RESEND_S = 4.0
 """What is unconfirmed for so long is sent to another node."""
-Say = Callable[[str], None]
+Keep = Callable[[Measurement], dict[str, Any]]
+"""Stores a measurement; its figures."""
 
 
 @dataclass(slots=True)
@@ -133,45 +136,65 @@ async def _sample(arena: Arena) -> None:
         await trio.sleep(SAMPLE_S)
 
 
-async def run_trial(
-    trial: Trial, workspace: Path, keep: Callable[[Measurement], None], say: Say
-) -> Verdict:
-    """Do all of one trial, handing over each measurement; what the stores say afterwards."""
-    lost: list[str] = []
+async def run_trial(trial: Trial, workspace: Path, keep: Keep) -> Verdict:
+    """Do all of one trial, handing over each measurement; what the stores say afterwards.
+
+    Raises UnreachableError where processes do not start, NoData where nothing was confirmed.
+    """
+    lost = 0
     async with open_arena(trial, workspace) as arena:
-        for rate in trial.experiment.rates_per_s:
-            measured = await measure(arena, rate)
-            keep(measured)
-            if not await arena.level():
-                say(f"{trial.name}: the nodes are not level after {LEVEL_S:g} s")
-            lost += lost_rows(measured, arena.watch)
+        if trial.experiment.objective_p99_ms:
+            lost += await _search(arena, keep)
+        else:
+            for place, rate in enumerate(trial.experiment.rates_per_s):
+                measured = await measure(arena, rate, place)
+                keep(measured)
+                await arena.level()
+                lost += lost_rows(measured, arena.watch)
         await arena.cluster.stop()
-    return await judge(arena.folder, trial.experiment.audits, arena.watch.forks, len(lost))
+    return await judge(arena.folder, trial.experiment.audits, arena.watch.forks, lost)
 
 
-def lost_rows(measured: Measurement, watch: Watch) -> list[str]:
+async def _search(arena: Arena, keep: Keep) -> int:
+    """Offer rates until the highest that keeps the objective is known; what was lost on the way."""
+    one, lost = arena.trial.experiment, 0
+    search = Search(one.rates_per_s[0], one.steps, one.objective_p99_ms)
+    while (rate := search.next_rate()) is not None:
+        measured = await measure(arena, rate, search.tried)
+        try:
+            search.tell(rate, keep(measured))
+        except NoData:
+            search.tell(rate, None)
+        is_level = await arena.level()
+        lost += lost_rows(measured, arena.watch)
+        if not is_level:
+            # It still works off what was too much: the next figures would be of that.
+            break
+    if not search.carried:
+        raise NoData(f"{arena.trial.name}: no rate kept a p99 of {one.objective_p99_ms:g} ms")
+    return lost
+
+
+def lost_rows(measured: Measurement, watch: Watch) -> int:
     """Transactions that a client saw confirmed at a height which some node never showed."""
     complete = {h for h, times in watch.seen.items() if all(time is not None for time in times)}
-    return [
-        f"height {row.height}"
-        for row in measured.rows
-        if row.status in ("confirmed", "failed") and row.height not in complete
-    ]
+    ended = [row for row in measured.rows if row.status in ("confirmed", "failed")]
+    return sum(row.height not in complete for row in ended)
 
 
-async def measure(arena: Arena, rate: float) -> Measurement:
-    """Offer one rate and see what becomes of it.  Raises UnreachableError, NoData."""
+async def measure(arena: Arena, rate: float, place: int) -> Measurement:
+    """Offer one rate, the one at this place, and see what becomes of it."""
     trial, one = arena.trial, arena.trial.experiment
-    name = f"{trial.name}-{rate:g}"
+    name = f"{trial.name}-{place}-{rate:g}"
     duration = one.warmup_s + one.measure_s
-    clients = await start_clients(jobs(arena, rate, duration, name))
-    events: list[tuple[float, str]] = []
+    told = jobs(arena, rate, duration, name)
+    clients = await start_clients(told)
     try:
         await clients.ready()
-        before = await _counted(arena)
+        before, pids = await _counted(arena), arena.pids
         arena.gauge.look(arena.pids)
         cpu_s = sum(arena.gauge.cpu_s)
-        driven, events = await _drive(arena, clients)
+        driven, events = await _drive(arena, clients, told[0])
     finally:
         clients.kill()
     arena.gauge.look(arena.pids)
@@ -179,7 +202,7 @@ async def measure(arena: Arena, rate: float) -> Measurement:
     scenario = trial.scenario
     return Measurement(
         name=name,
-        labels=labels_of(trial),
+        labels=labels_of(trial, place),
         rate_per_s=rate,
         warmup_s=one.warmup_s,
         duration_s=duration,
@@ -190,7 +213,8 @@ async def measure(arena: Arena, rate: float) -> Measurement:
         rows=driven.rows,
         blocks=blocks_since(arena.watch, driven),
         events=tuple(events),
-        costs=grown(before, after),
+        # A node that was started again counts from nothing.
+        costs=grown(before, after) if arena.pids == pids else None,
         cpu_s=sum(arena.gauge.cpu_s) - cpu_s,
         peak_mib=max(arena.gauge.peak_mib),
         late_s=driven.late_s,
@@ -206,13 +230,18 @@ async def _counted(arena: Arena) -> list[dict[str, float]]:
     return found
 
 
-async def _drive(arena: Arena, clients: Clients) -> tuple[Driven, list[tuple[float, str]]]:
+async def _drive(
+    arena: Arena, clients: Clients, job: dict[str, Any]
+) -> tuple[Driven, list[tuple[float, str]]]:
     start = await clients.begin()
-    injector = Injector(arena.cluster, arena.client, arena.wires, arena.trial.faults, start)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(injector.run, arena.trial.scenario)
-        driven = await clients.results(start)
-    await injector.heal()
+    injector = Injector(arena.cluster, arena.client, arena.wires, arena.trial.faults, start, job)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(injector.run, arena.trial.scenario)
+            driven = await clients.results(start)
+        await injector.heal()
+    finally:
+        injector.end_floods()
     return driven, injector.log
 
 
@@ -236,14 +265,16 @@ def jobs(arena: Arena, rate: float, duration_s: float, name: str) -> list[dict[s
             "resend_s": RESEND_S,
             "settle_s": one.settle_s,
             "height": height,
+            "spoil": False,
             "rows": str(arena.folder.parent / f"{name}.client{number}.csv"),
         }
         for number in range(one.clients)
     ]
 
 
-def labels_of(trial: Trial) -> dict[str, Any]:
+def labels_of(trial: Trial, place: int) -> dict[str, Any]:
     """What tells this trial's rows from others'."""
+    rates = trial.experiment.rates_per_s
     return {
         "experiment": trial.experiment.name,
         "protocol": trial.protocol,
@@ -252,8 +283,11 @@ def labels_of(trial: Trial) -> dict[str, Any]:
         "payload_bytes": trial.payload_bytes,
         "records": trial.experiment.records,
         "scenario": trial.scenario.name,
+        "objective_p99_ms": trial.experiment.objective_p99_ms,
         "repetition": trial.repetition,
         "seed": trial.seed,
+        # A rate that is offered several times shows what the ledger's length changes.
+        "window": place if len(set(rates)) < len(rates) else 0,
     }
 
 

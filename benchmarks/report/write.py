@@ -119,14 +119,14 @@ def section_of(name: str, groups: Sequence[Group], samples: Sequence[Measurement
         section.findings += words.load_findings(calm)
         curves = plots.load_curves(name, calm) or plots.bars(name, calm)
         section.plots += _there(curves)
-        labels = (*NETWORK, "scenario", "rate_per_s")
+        labels = (*NETWORK, "scenario", "rate_per_s", "window")
         section.tables.append(table(calm, labels, LOAD_COLUMNS))
         section.tables.append(table(calm, labels, COST_COLUMNS))
     if rough:
         section.findings += words.fault_findings(rough)
-        labels = ("scenario", *NETWORK, "rate_per_s")
-        section.tables.append(table(rough, labels, FAULT_COLUMNS))
-        section.tables.append(table(rough, labels, LOAD_COLUMNS))
+        by_fault = ("scenario", *NETWORK, "rate_per_s")
+        section.tables.append(table(rough, by_fault, FAULT_COLUMNS))
+        section.tables.append(table(rough, by_fault, LOAD_COLUMNS))
         for scenario in dict.fromkeys(str(group.labels["scenario"]) for group in rough):
             shown = [one for one in samples if _is_first(one, name, scenario)]
             plot = plots.timelines(f"{name}-{scenario}".replace(" ", "_"), shown)

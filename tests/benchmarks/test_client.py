@@ -106,6 +106,7 @@ def client_of(network: Path, urls: list[str]) -> Client:
             "resend_s": 60.0,
             "settle_s": 0.7,
             "height": 0,
+            "spoil": False,
         }
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,13 +14,26 @@ import trio
 
 from benchmarks import ceilings
 from benchmarks.harness.janitor import workspace
+from benchmarks.harness.lineages import run_lineage
+from benchmarks.harness.proofs import run_proofs
 from benchmarks.harness.record import run_record
 from benchmarks.harness.results import Results, Row, label_of
 from benchmarks.harness.samples import Measurement
-from benchmarks.harness.suite import Trial, read_suite, ready_suites, suite_text, trials
+from benchmarks.harness.suite import (
+    Lineage,
+    Proofs,
+    Suite,
+    Trial,
+    read_suite,
+    ready_suites,
+    suite_text,
+    trials,
+)
 from benchmarks.harness.trial import run_trial
+from benchmarks.harness.verdict import Verdict
 from benchmarks.metrics import NoData
 from benchmarks.report.command import draw
+from benchmarks.report.glossary import ALL, text_of
 from host.progress import Bar
 from host.signals import one_error, until_stopped
 from ledger.errors import UnreachableError
@@ -44,8 +58,8 @@ def command(suite: str, out: Path | None, as_json: bool, no_ceilings: bool) -> i
     chosen = read_suite(suite)
     folder = out or Path("benchmark-results") / f"{chosen.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     say = _quiet if as_json else click.echo
-    planned = list(trials(chosen))
-    minutes = sum(trial.estimate_s() for trial in planned) / 60
+    planned = steps(chosen)
+    minutes = sum(step.estimate_s for step in planned) / 60
     say(f"{chosen.title}: {len(planned)} networks, about {minutes:.0f} minutes, into {folder}")
     found = None if no_ceilings else ceilings.measure()
     words = ["python", "-m", "benchmarks", "run", suite]
@@ -68,7 +82,7 @@ def suites(as_json: bool) -> None:
     rows = []
     for name in ready_suites():
         suite = read_suite(name)
-        minutes = sum(trial.estimate_s() for trial in trials(suite)) / 60
+        minutes = sum(step.estimate_s for step in steps(suite)) / 60
         rows.append({"suite": name, "minutes": round(minutes), "question": suite.question})
     if as_json:
         click.echo(json.dumps(rows))
@@ -77,38 +91,87 @@ def suites(as_json: bool) -> None:
         click.echo(f"{row['suite']:<16}{row['minutes']:>5} min  {row['question']}")
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One network's part of a suite."""
+
+    name: str
+    title: str
+    estimate_s: float
+    run: Callable[[Path, Results, Callable[[Row], None]], Awaitable[Verdict]]
+    """(workspace, where results go, who is told) -> what the stores say."""
+
+
+def steps(suite: Suite) -> list[Step]:
+    """Everything that a suite measures, in its order."""
+    found = [
+        Step(trial.name, label_of(trial), trial.estimate_s(), partial(_load, trial))
+        for trial in trials(suite)
+    ]
+    for one in suite.proofs:
+        found.append(Step(one.name, one.name, one.estimate_s(), partial(_proofs, one, suite.seed)))
+    for each in suite.lineages:
+        found.append(
+            Step(each.name, each.name, each.estimate_s(), partial(_lineage, each, suite.seed))
+        )
+    return found
+
+
 async def _run_all(
-    planned: list[Trial],
+    planned: list[Step],
     place: Path,
     results: Results,
     show: Callable[[str, Row], None],
     bar: Bar,
 ) -> None:
-    left_s = sum(trial.estimate_s() for trial in planned)
-    for number, trial in enumerate(planned):
-        bar.advance(0, label=f"{label_of(trial)}, about {left_s / 60:.0f} min left")
-        where = f"[{number + 1}/{len(planned)}] {label_of(trial)}"
-        await run_one(trial, place, results, partial(show, where))
-        left_s -= trial.estimate_s()
+    left_s = sum(step.estimate_s for step in planned)
+    for number, step in enumerate(planned):
+        bar.advance(0, label=f"{step.title}, about {left_s / 60:.0f} min left")
+        await _run_one(
+            step, place, results, partial(show, f"[{number + 1}/{len(planned)}] {step.title}")
+        )
+        left_s -= step.estimate_s
         bar.advance(1)
 
 
-async def run_one(trial: Trial, place: Path, results: Results, show: Callable[[Row], None]) -> None:
-    """One trial, whose end without data is kept and does not end the run."""
+async def _run_one(step: Step, place: Path, results: Results, show: Callable[[Row], None]) -> None:
+    """One step, whose end without data is kept and does not end the run."""
+    try:
+        verdict = await step.run(place, results, show)
+    except (NoData, UnreachableError) as error:
+        results.fail(step.name, str(error))
+        show({"kind": "error", "reason": str(error)})
+        return
+    results.judge(step.name, verdict)
+    show({"kind": "verdict", "sound": verdict.sound, "text": verdict.text})
 
+
+async def _load(
+    trial: Trial, place: Path, results: Results, show: Callable[[Row], None]
+) -> Verdict:
     def keep(measured: Measurement) -> Row:
         row = results.keep(measured)
         show(row)
         return row
 
-    try:
-        verdict = await run_trial(trial, place, keep)
-    except (NoData, UnreachableError) as error:
-        results.fail(trial.name, str(error))
-        show({"kind": "error", "reason": str(error)})
-        return
-    results.judge(trial.name, verdict)
-    show({"kind": "verdict", "sound": verdict.sound, "text": verdict.text})
+    return await run_trial(trial, place, keep)
+
+
+async def _proofs(
+    one: Proofs, seed: int, place: Path, results: Results, show: Callable[[Row], None]
+) -> Verdict:
+    return await run_proofs(one, seed, place, partial(_keep_row, results, show))
+
+
+async def _lineage(
+    one: Lineage, seed: int, place: Path, results: Results, show: Callable[[Row], None]
+) -> Verdict:
+    return await run_lineage(one, seed, place, partial(_keep_row, results, show))
+
+
+def _keep_row(results: Results, show: Callable[[Row], None], row: Row) -> None:
+    results.add(row)
+    show(row)
 
 
 def _quiet(_line: str) -> None:
@@ -123,6 +186,9 @@ def _show(where: str, row: Row, *, as_json: bool) -> None:
         click.echo(f"{where}: no data: {row['reason']}", err=True)
     elif row["kind"] == "verdict":
         click.echo(f"{where}: {'sound' if row['sound'] else 'UNSOUND'}: {row['text']}")
+    elif row["kind"] != "load":
+        told = [f"{ALL[name].title} {text_of(ALL[name], row[name])}" for name in row if name in ALL]
+        click.echo(f"{where}: {', '.join(told)}")
     else:
         line = (
             f"{where}: offered {row['offered_per_s']:,.0f}/s, confirmed "

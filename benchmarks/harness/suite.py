@@ -154,20 +154,44 @@ class Proofs:
 
     name: str
     transactions: tuple[int, ...] = (1_000, 10_000)
+    protocol: str = "tendermint"
+    validators: int = 4
+    rate_per_s: float = 500.0
+    """At which the ledger is filled."""
     receipts: int = 50
     """Made and checked at each length."""
     flips: int = 200
-    """Bytes changed over receipts and store; how many are found."""
+    """Bytes changed in receipts, at each length."""
+    store_flips: int = 50
+    """Bytes changed in the store, at the shortest length, each followed by a full audit."""
+
+    def estimate_s(self) -> float:
+        """About how long it takes."""
+        audits = sum(self.transactions) / 1_000 + self.store_flips * min(self.transactions) / 1_000
+        return 20 * len(self.transactions) + max(self.transactions) / self.rate_per_s + audits
 
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """What provenance costs: real documents in, lineage out."""
+    """What provenance costs: documents in, lineage out."""
 
     name: str
-    documents: int = 40
+    documents: tuple[str, ...] = ()
+    """Files that `provenance import` reads; empty: one with the shape of a large real one."""
+    scale: float = 0.1
+    """Of that shape: 1 is 42,000 statements."""
+    protocol: str = "tendermint"
+    validators: int = 4
     depths: tuple[int, ...] = (4, 16, 64)
+    """Derivations between a thing and its origin."""
+    widths: tuple[int, ...] = (16, 64)
+    """Origins of one thing."""
     queries: int = 20
+    """Asked about each."""
+
+    def estimate_s(self) -> float:
+        """About how long it takes."""
+        return 30 + 60 * self.scale + self.queries * (len(self.depths) + len(self.widths))
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,12 +182,19 @@ def lost_rows(measured: Measurement, watch: Watch) -> int:
     return sum(row.height not in complete for row in ended)
 
 
-async def measure(arena: Arena, rate: float, place: int) -> Measurement:
+async def measure(
+    arena: Arena,
+    rate: float,
+    place: int,
+    *,
+    duration_s: float | None = None,
+    arrival: str | None = None,
+) -> Measurement:
     """Offer one rate, the one at this place, and see what becomes of it."""
     trial, one = arena.trial, arena.trial.experiment
     name = f"{trial.name}-{place}-{rate:g}"
-    duration = one.warmup_s + one.measure_s
-    told = jobs(arena, rate, duration, name)
+    duration = duration_s or one.warmup_s + one.measure_s
+    told = jobs(arena, rate, duration, name, arrival or one.arrival)
     clients = await start_clients(told)
     try:
         await clients.ready()
@@ -245,7 +252,9 @@ async def _drive(
     return driven, injector.log
 
 
-def jobs(arena: Arena, rate: float, duration_s: float, name: str) -> list[dict[str, Any]]:
+def jobs(
+    arena: Arena, rate: float, duration_s: float, name: str, arrival: str
+) -> list[dict[str, Any]]:
     """What each client is told."""
     one = arena.trial.experiment
     height = max((arena.watch.top(node) for node in range(arena.trial.validators)), default=0)
@@ -256,7 +265,7 @@ def jobs(arena: Arena, rate: float, duration_s: float, name: str) -> list[dict[s
             "urls": arena.cluster.urls,
             "genesis": str(arena.folder / "genesis.json"),
             "key": str(arena.folder / MEMBER_KEY_FILE),
-            "arrival": one.arrival,
+            "arrival": arrival,
             "rate_per_s": rate / one.clients,
             "duration_s": duration_s,
             "records": one.records,

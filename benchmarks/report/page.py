@@ -69,7 +69,7 @@ class Report:
 LABEL_TITLES = {
     "run": "run", "protocol": "protocol", "validators": "n", "link": "links",
     "payload_bytes": "payload", "scenario": "scenario", "rate_per_s": "offered /s",
-    "window": "window", "depth": "depth",
+    "window": "window",
 }  # fmt: skip
 
 

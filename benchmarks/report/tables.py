@@ -11,7 +11,7 @@ from benchmarks.report.glossary import ALL, Figure
 
 LABELS = (
     "run", "kind", "experiment", "protocol", "validators", "link", "payload_bytes", "scenario",
-    "rate_per_s", "window", "depth",
+    "rate_per_s", "window", "transactions", "depth", "width",
 )  # fmt: skip
 """What tells rows apart; everything else that differs is repetition."""
 NAMED = ("experiment", "protocol", "scenario", "link", "payload_bytes", "rate_per_s")

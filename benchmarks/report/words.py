@@ -74,7 +74,8 @@ def load_findings(groups: Sequence[Group]) -> list[Finding]:
         bound = f" within a p99 of {objective:,.0f} ms" if objective else ""
         found.append(
             Finding(
-                f"{network} kept up{bound} with {best.labels['rate_per_s']:,.0f} transactions a second: "
+                f"{network} kept up{bound} with {best.labels['rate_per_s']:,.0f} transactions a "
+                f"second: "
                 f"p50 {best.middle('latency_p50_ms'):,.0f} ms, "
                 f"p99 {best.middle('latency_p99_ms'):,.0f} ms at all nodes."
             )

@@ -43,8 +43,8 @@ PROOF_COLUMNS = (
     "audit_per_s", "bytes_per_transaction", "flips_found", "flips_harmless", "flips_silent",
 )  # fmt: skip
 LINEAGE_COLUMNS = (
-    "documents", "statements", "ingest_per_s", "stored_bytes_per_statement", "depth", "found",
-    "query_p50_ms", "query_p99_ms",
+    "documents", "statements", "ingest_per_s", "stored_bytes_per_statement", "depth", "width",
+    "found", "query_p50_ms", "query_p99_ms",
 )  # fmt: skip
 
 

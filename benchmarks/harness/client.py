@@ -306,7 +306,7 @@ def arrivals(draw: Random, kind: str, rate_per_s: float, duration_s: float) -> l
     return due
 
 
-def _leave_with_harness() -> None:
+def leave_with_harness() -> None:
     """Ends this process when nobody is left to read its result."""
     sys.stdin.read()
     os._exit(1)
@@ -318,7 +318,7 @@ def main() -> None:
     client = Client(job)
     print("ready", flush=True)
     start = float(sys.stdin.readline())
-    threading.Thread(target=_leave_with_harness, daemon=True).start()
+    threading.Thread(target=leave_with_harness, daemon=True).start()
     used = time.process_time()
     client.drive(start)
     used = time.process_time() - used

@@ -21,6 +21,7 @@ from benchmarks.harness.results import Results, Row, label_of
 from benchmarks.harness.samples import Measurement
 from benchmarks.harness.suite import (
     Lineage,
+    PeerRun,
     Proofs,
     Suite,
     Trial,
@@ -32,6 +33,7 @@ from benchmarks.harness.suite import (
 from benchmarks.harness.trial import run_trial
 from benchmarks.harness.verdict import Verdict
 from benchmarks.metrics import NoData
+from benchmarks.peers.run import PEERS, programs, run_peer
 from benchmarks.report.command import draw
 from benchmarks.report.glossary import ALL, text_of
 from host.progress import Bar
@@ -48,8 +50,17 @@ from ledger.errors import UnreachableError
     help="A new folder; benchmark-results/SUITE-TIME unless given.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON lines.")
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="NAME=PATH",
+    help="The program of another system that the suite measures; from the PATH unless given.",
+)
 @click.option("--no-ceilings", is_flag=True, help="Leave out what the machine itself can do.")
-def command(suite: str, out: Path | None, as_json: bool, no_ceilings: bool) -> int:
+def command(
+    suite: str, out: Path | None, as_json: bool, peers: tuple[str, ...], no_ceilings: bool
+) -> int:
     """Measure a suite: real clusters, open-loop load, faults, a verdict, a report.
 
     SUITE is the name of a ready suite (`python -m benchmarks suites`) or a TOML file.  Exit code 1:
@@ -58,11 +69,15 @@ def command(suite: str, out: Path | None, as_json: bool, no_ceilings: bool) -> i
     chosen = read_suite(suite)
     folder = out or Path("benchmark-results") / f"{chosen.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     say = _quiet if as_json else click.echo
-    planned = steps(chosen)
+    found_peers = programs(peers)
+    planned = [*steps(chosen), *peer_steps(chosen, found_peers)]
     minutes = sum(step.estimate_s for step in planned) / 60
+    for missing in sorted({one.peer for one in chosen.peers} - set(found_peers)):
+        say(f"{missing} is not installed: measured without it (--peer {missing}=PATH names it)")
     say(f"{chosen.title}: {len(planned)} networks, about {minutes:.0f} minutes, into {folder}")
     found = None if no_ceilings else ceilings.measure()
     words = ["python", "-m", "benchmarks", "run", suite]
+    words += [word for given in peers for word in ("--peer", given)]
     results = Results(folder, run_record(chosen, suite_text(suite), words, found))
     shown = partial(_show, as_json=as_json)
     with one_error(), workspace() as place, Bar(chosen.name, len(planned), hidden=as_json) as bar:
@@ -98,8 +113,8 @@ class Step:
     name: str
     title: str
     estimate_s: float
-    run: Callable[[Path, Results, Callable[[Row], None]], Awaitable[Verdict]]
-    """(workspace, where results go, who is told) -> what the stores say."""
+    run: Callable[[Path, Results, Callable[[Row], None]], Awaitable[Verdict | None]]
+    """(workspace, where results go, who is told) -> what the stores say, if they are ours."""
 
 
 def steps(suite: Suite) -> list[Step]:
@@ -115,6 +130,21 @@ def steps(suite: Suite) -> list[Step]:
             Step(each.name, each.name, each.estimate_s(), partial(_lineage, each, suite.seed))
         )
     return found
+
+
+def peer_steps(suite: Suite, found: dict[str, Path]) -> list[Step]:
+    """Every peer that is installed, in each of its variants."""
+    return [
+        Step(
+            f"{one.name}-{variant}",
+            f"{one.name}: {one.peer} {variant}",
+            one.estimate_s(),
+            partial(_peer, one, variant, found[one.peer], suite.seed),
+        )
+        for one in suite.peers
+        if one.peer in found
+        for variant in PEERS[one.peer].variants
+    ]
 
 
 async def _run_all(
@@ -138,6 +168,8 @@ async def _run_one(step: Step, place: Path, results: Results, show: Callable[[Ro
     """One step, whose end without data is kept and does not end the run."""
     try:
         verdict = await step.run(place, results, show)
+        if verdict is None:
+            return
     except (NoData, UnreachableError) as error:
         results.fail(step.name, str(error))
         show({"kind": "error", "reason": str(error)})
@@ -167,6 +199,22 @@ async def _lineage(
     one: Lineage, seed: int, place: Path, results: Results, show: Callable[[Row], None]
 ) -> Verdict:
     return await run_lineage(one, seed, place, partial(_keep_row, results, show))
+
+
+async def _peer(
+    one: PeerRun,
+    variant: str,
+    program: Path,
+    seed: int,
+    place: Path,
+    results: Results,
+    show: Callable[[Row], None],
+) -> None:
+    def keep(measured: Measurement) -> None:
+        show(results.keep(measured))
+
+    version = await run_peer(one, variant, program, seed, place, keep)
+    results.know_peer(one.peer, version, PEERS[one.peer].differs)
 
 
 def _keep_row(results: Results, show: Callable[[Row], None], row: Row) -> None:

@@ -100,12 +100,14 @@ class Clients:
                 process.kill()
 
 
-async def start_clients(jobs: list[dict[str, Any]]) -> Clients:
+async def start_clients(
+    jobs: list[dict[str, Any]], *, module: str = "benchmarks.harness.client"
+) -> Clients:
     """A process for each job; they sign at once."""
     processes = []
     for job in jobs:
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "benchmarks.harness.client"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,

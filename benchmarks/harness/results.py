@@ -79,6 +79,11 @@ class Results:
         with (self.folder / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
+    def know_peer(self, name: str, version: str, differs: str) -> None:
+        """Store what a peer is, and what a reader must know before comparing."""
+        self.record.setdefault("peers", {})[name] = {"version": version, "differs": differs}
+        self._write_record()
+
     def finish(self, ended: str) -> None:
         """All is done."""
         self.record |= {"finished": True, "ended": ended}

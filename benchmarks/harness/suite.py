@@ -195,6 +195,27 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerRun:
+    """Another system under the same load, where its program is installed."""
+
+    name: str
+    peer: str = "cometbft"
+    experiment: str = ""
+    """Whose plots and tables it joins; empty: one of its own name."""
+    validators: int = 4
+    payload_bytes: int = 256
+    rates_per_s: tuple[float, ...] = (200.0,)
+    arrival: str = "poisson"
+    warmup_s: float = 3.0
+    measure_s: float = 10.0
+    settle_s: float = 20.0
+
+    def estimate_s(self) -> float:
+        """About how long one variant takes."""
+        return 15 + len(self.rates_per_s) * (self.warmup_s + self.measure_s + 3)
+
+
+@dataclass(frozen=True, slots=True)
 class Suite:
     """Everything that one command measures."""
 
@@ -206,6 +227,7 @@ class Suite:
     experiments: tuple[Experiment, ...] = ()
     proofs: tuple[Proofs, ...] = ()
     lineages: tuple[Lineage, ...] = ()
+    peers: tuple[PeerRun, ...] = ()
     name: str = field(default="suite")
     """Of the file."""
 

@@ -179,6 +179,8 @@ def facts_of(record: Row) -> list[tuple[str, str]]:
         found.append(("disk", f"{synced:,.0f} synced writes/s, {1e6 / synced:,.0f} µs each"))
         for library, rate in ceilings["checks_per_s"].items():
             found.append((f"signatures, {library}", f"{rate:,.0f} checks/s on all cores"))
+    for name, peer in record.get("peers", {}).items():
+        found.append((name, f"{peer['version']}: {peer['differs']}"))
     return found
 
 

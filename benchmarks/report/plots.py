@@ -29,7 +29,7 @@ COLOURS = {
     "streamlet": "#56b4e9",
     "mysticeti": "#7b3fa0",
     "solo": "#8c8c8c",
-    "cometbft": "#111111",
+    "cometbft": "#e0218a",
 }
 """After Okabe and Ito: told apart by the colour-blind as well."""
 SPARE = ("#a0522d", "#2f4f4f", "#e6550d", "#31a354")
@@ -76,7 +76,7 @@ class Plot:
 
 def colour(protocol: str) -> str:
     """The same protocol has the same colour everywhere, an unknown one a spare."""
-    return COLOURS.get(protocol) or SPARE[sum(protocol.encode()) % len(SPARE)]
+    return COLOURS.get(protocol.partition(" ")[0]) or SPARE[sum(protocol.encode()) % len(SPARE)]
 
 
 def _drawn(figure: Figure, name: str, caption: str) -> Plot:

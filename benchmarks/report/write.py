@@ -19,6 +19,7 @@ from benchmarks.report import page, plots, words
 from benchmarks.report.page import Report, Section, table
 from benchmarks.report.plots import Plot
 from benchmarks.report.tables import REGRESSION, Change, Group, compared, grouped, of_experiment
+from benchmarks.report.words import Finding
 from ledger.errors import UserError
 
 NETWORK = ("run", "protocol", "validators", "link", "payload_bytes")
@@ -73,6 +74,8 @@ def write_report(
     findings += [one for section in sections for one in section.findings][:SHOWN]
     if baseline is not None:
         findings += words.change_findings(changes)
+    for name, peer in records[0].get("peers", {}).items():
+        findings.append(Finding(f"Beside {name} {peer['version']}: {peer['differs']}"))
     report = Report(
         title=" / ".join(dict.fromkeys(record["title"] for record in records)),
         question=records[0]["question"],

@@ -7,6 +7,7 @@ import sys
 import click
 
 from benchmarks.harness import command as harness
+from benchmarks.harness import probe
 from benchmarks.hashes import hashes
 from benchmarks.ingest import ingest
 from benchmarks.plugins import plugins
@@ -25,6 +26,7 @@ def benchmarks() -> None:
 
 benchmarks.add_command(harness.command)
 benchmarks.add_command(harness.suites)
+benchmarks.add_command(probe.command)
 benchmarks.add_command(report.command)
 benchmarks.add_command(hashes)
 benchmarks.add_command(ingest)

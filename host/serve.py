@@ -55,13 +55,18 @@ def setup_of(home: Home, *, attack: str = "", attack_seed: int = 0) -> Setup:
         raise UserError(f"this program lacks an application of the network: {fault}") from None
     if not attack:
         return Setup(home.genesis, home.me, home.signer, protocol, known)
-    if not home.genesis.test_network:
-        raise UserError(
-            "its genesis does not say that this is a test network: a Byzantine validator runs only "
-            "on one made with `init --test-network`"
-        )
+    check_test_network(home.genesis)
     liar = attacked(protocol, attack, attack_seed)
     return Setup(home.genesis, home.me, home.signer, liar, known, guard=LooseGuard)
+
+
+def check_test_network(genesis: Genesis) -> None:
+    """Raise UserError unless this network is there to be mistreated."""
+    if not genesis.test_network:
+        raise UserError(
+            "its genesis does not say that this is a test network: a Byzantine validator or a "
+            "wrong clock runs only on one made with `init --test-network`"
+        )
 
 
 class ServedNode:
@@ -150,6 +155,7 @@ async def serve(
     *,
     ready: Callable[[], None],
     setup: Setup,
+    clock_skew_ms: int = 0,
 ) -> None:
     """Run a home's node and its API until cancelled.  Raises UserError, StorageError."""
     from host.http import serve_api
@@ -169,6 +175,7 @@ async def serve(
             addresses=addresses,
             listeners=listeners,
             report=report,
+            clock_skew_ms=clock_skew_ms,
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(node.run)

@@ -15,6 +15,7 @@ import trio
 from benchmarks import ceilings
 from benchmarks.harness.janitor import workspace
 from benchmarks.harness.lineages import run_lineage
+from benchmarks.harness.probe import check_possible
 from benchmarks.harness.proofs import run_proofs
 from benchmarks.harness.record import run_record
 from benchmarks.harness.results import Results, Row, label_of
@@ -67,6 +68,7 @@ def command(
     a ledger was found unsound, or something gave no data.
     """
     chosen = read_suite(suite)
+    check_possible(chosen)
     folder = out or Path("benchmark-results") / f"{chosen.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     say = _quiet if as_json else click.echo
     found_peers = programs(peers)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import trio
 
 from api.client import LedgerClient
+from benchmarks.harness.disks import FILLER, fill
 from benchmarks.harness.drive import Clients, start_clients
 from benchmarks.harness.suite import Event, Scenario
 from benchmarks.harness.wires import Wires
@@ -120,6 +122,9 @@ class Injector:
             return lambda: self._resume(nodes)
         if event.kind == "flood":
             return None
+        if event.kind == "full-disk":
+            await trio.to_thread.run_sync(fill, self._homes(nodes))
+            return lambda: self._make_room(nodes)
         if event.kind == "rolling":
             await self._roll(nodes, event.amount)
             return None
@@ -147,6 +152,19 @@ class Injector:
         for node in nodes:
             await self.cluster.wait_ended(node)
         await self.cluster.start(*nodes)
+
+    def _homes(self, nodes: list[int]) -> list[Path]:
+        return [self.cluster.nodes[node].home for node in nodes]
+
+    async def _make_room(self, nodes: list[int]) -> None:
+        for home in self._homes(nodes):
+            (home / FILLER).unlink()
+        ended = [node for node in nodes if not self.cluster.nodes[node].is_running]
+        for node in ended:
+            last = self.cluster.nodes[node].errors
+            self._note(f"node{node} had stopped: {last[-1] if last else 'without a word'}")
+        if ended:
+            await self._restart(ended)
 
     async def _resume(self, nodes: list[int]) -> None:
         for node in nodes:

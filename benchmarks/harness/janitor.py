@@ -19,6 +19,8 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.harness.disks import unmount
+
 VARIABLE = "LEDGER_BENCHMARK_FOLDER"
 GONE_S = 10.0
 
@@ -52,6 +54,9 @@ def clean(folder: Path) -> int:
     deadline = time.monotonic() + GONE_S
     while not all(map(_is_gone, found)) and time.monotonic() < deadline:
         time.sleep(0.01)
+    for disk in psutil.disk_partitions(all=True):
+        if Path(disk.mountpoint).is_relative_to(folder):
+            unmount(Path(disk.mountpoint))
     shutil.rmtree(folder, ignore_errors=True)
     return len(found)
 

@@ -45,6 +45,7 @@ KINDS = {
     "delay": "so many milliseconds more to and from these nodes",
     "bandwidth": "so many KiB a second on each link of these nodes",
     "reset": "every connection of these nodes is reset",
+    "full-disk": "the disk of so many MiB below these nodes' homes is filled up, then freed",
     "flood": "a client offers so many transactions a second more that are not valid",
 }
 """What can happen at a set time."""
@@ -84,6 +85,8 @@ class Scenario:
     events: tuple[Event, ...] = ()
     byzantine: str = ""
     """An attack by its name (`consensus.byzantine`); the validators 0 to f-1 run it."""
+    clock_ms: tuple[int, ...] = ()
+    """How far the wall clock of each node is ahead, from node 0 on; the others' are right."""
     stalls: bool = False
     """More fails than is tolerated: the ledger must stop, and go on after the end."""
 
@@ -353,6 +356,9 @@ def _check_event(where: str, event: Event) -> None:
     _that(event.kind in KINDS, where, f"kinds are {', '.join(KINDS)}")
     numbers = all(word.isdigit() for word in event.nodes.split())
     _that(event.nodes in NODES or numbers, where, f"nodes are {', '.join(NODES)}, or numbers")
+    is_lasting = event.until_s is None
+    _that(event.kind != "full-disk" or numbers, where, "a small disk is made for numbered nodes")
+    _that(event.kind not in ("flood", "full-disk") or not is_lasting, where, "until_s is missing")
     _that(event.at_s >= 0, where, "at_s is 0 or more")
     _that(event.until_s is None or event.until_s > event.at_s, where, "it ends before it begins")
 

@@ -11,6 +11,7 @@ from typing import Any
 import trio
 
 from api.client import LedgerClient
+from benchmarks.harness.disks import small_disk
 from benchmarks.harness.drive import Clients, Driven, start_clients
 from benchmarks.harness.injector import Injector
 from benchmarks.harness.samples import Measurement
@@ -22,7 +23,7 @@ from benchmarks.harness.wires import Wires, open_wires
 from benchmarks.metrics import NoData
 from consensus.registry import protocol_named
 from host.cluster import Cluster, open_cluster
-from host.network import MEMBER_KEY_FILE, Plan, create_network
+from host.network import MEMBER_KEY_FILE, Plan, create_network, homes_of
 from ledger.errors import UnreachableError
 from ledger.genesis import Genesis
 from storage.home import default_engine
@@ -82,11 +83,15 @@ async def open_arena(trial: Trial, workspace: Path) -> AsyncIterator[Arena]:
         wires = None
         if trial.link != "loopback" or trial.scenario.needs_proxies:
             wires = await stack.enter_async_context(open_wires(folder, trial.link, trial.seed))
+        for home, mib in small_disks(trial, folder):
+            stack.enter_context(small_disk(home, mib))
         cluster = await stack.enter_async_context(open_cluster(folder))
+        for node, skew_ms in enumerate(trial.scenario.clock_ms[: trial.validators]):
+            cluster.nodes[node].options += ("--clock-skew-ms", str(skew_ms)) if skew_ms else ()
         if trial.scenario.byzantine:
             words = ("--byzantine", trial.scenario.byzantine, "--byzantine-seed", str(trial.seed))
             for liar in cluster.nodes[: trial.faults]:
-                liar.options = words
+                liar.options += words
         await cluster.start()
         watch, gauge = Watch(cluster.urls), Gauge.of(trial.validators)
         async with LedgerClient(cluster.urls, genesis) as client, trio.open_nursery() as nursery:
@@ -102,12 +107,25 @@ async def open_arena(trial: Trial, workspace: Path) -> AsyncIterator[Arena]:
             nursery.cancel_scope.cancel()
 
 
+def small_disks(trial: Trial, folder: Path) -> list[tuple[Path, int]]:
+    """(home, MiB) of the nodes whose disk is to fill up."""
+    homes = homes_of(folder)
+    return [
+        (homes[int(word)], int(event.amount))
+        for event in trial.scenario.events
+        if event.kind == "full-disk"
+        for word in event.nodes.split()
+        if int(word) < len(homes)
+    ]
+
+
 def plan_of(trial: Trial) -> Plan:
     """The network that a trial needs."""
     one = trial.experiment
     protocol = protocol_named(trial.protocol)
     parameters = tuple(pair for pair in one.parameters if pair[0] in protocol.PARAMETERS)
-    is_test = bool(trial.scenario.byzantine) or one.policy == "open"
+    scenario = trial.scenario
+    is_test = bool(scenario.byzantine or scenario.clock_ms) or one.policy == "open"
     return Plan(
         name="benchmark",
         validators=trial.validators,
@@ -152,7 +170,7 @@ async def run_trial(trial: Trial, workspace: Path, keep: Keep) -> Verdict:
                 await arena.level()
                 lost += lost_rows(measured, arena.watch)
         await arena.cluster.stop()
-    return await judge(arena.folder, trial.experiment.audits, arena.watch.forks, lost)
+        return await judge(arena.folder, trial.experiment.audits, arena.watch.forks, lost)
 
 
 async def _search(arena: Arena, keep: Keep) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,9 +14,8 @@ import trio
 
 from consensus.byzantine import ATTACKS, attackers_named
 from consensus.io import Report
-from consensus.recovery import Setup
-from host.home import CONFIG_FILE, Home, read_home
-from host.serve import serve, setup_of
+from host.home import CONFIG_FILE, read_home
+from host.serve import check_test_network, serve, setup_of
 from host.signals import one_error, until_stopped, watch_parent
 from ledger.errors import UnreachableError, UserError
 
@@ -37,6 +36,13 @@ LOUD = frozenset({"link refused", "refused", "refused to vote", "accused", "drop
     f"{', '.join(ATTACKS)}, or several joined by +.",
 )
 @click.option("--byzantine-seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option(
+    "--clock-skew-ms",
+    type=int,
+    default=0,
+    metavar="N",
+    help="Run with a clock so far ahead; on test networks alone.",
+)
 def command(
     home: Path,
     as_json: bool,
@@ -44,6 +50,7 @@ def command(
     parent: int | None,
     byzantine: str,
     byzantine_seed: int,
+    clock_skew_ms: int,
 ) -> None:
     """Run the node whose home is HOME until Ctrl-C or SIGTERM."""
     if byzantine:
@@ -53,6 +60,8 @@ def command(
     with refusing_to_start():
         loaded = read_home(home)
         setup = setup_of(loaded, attack=byzantine, attack_seed=byzantine_seed)
+        if clock_skew_ms:
+            check_test_network(loaded.genesis)
 
     def say(fact: str, /, **fields: object) -> None:
         if as_json:
@@ -71,8 +80,9 @@ def command(
         liar = {"byzantine": byzantine} if byzantine else {}
         say("ready", name=config.name, api=f"http://{config.api}", links=str(config.listen), **liar)
 
+    serving = partial(serve, loaded, report, ready=ready, setup=setup, clock_skew_ms=clock_skew_ms)
     with refusing_to_start(), one_error():
-        trio.run(until_stopped, partial(_run, loaded, setup, report, ready, parent))
+        trio.run(until_stopped, _run, serving, parent)
     say("stopped")
 
 
@@ -85,17 +95,11 @@ def refusing_to_start() -> Iterator[None]:
         raise UnreachableError(str(error)) from None
 
 
-async def _run(
-    home: Home,
-    setup: Setup,
-    report: Callable[[Report], None],
-    ready: Callable[[], None],
-    parent: int | None,
-) -> None:
+async def _run(serving: Callable[[], Awaitable[None]], parent: int | None) -> None:
     async with trio.open_nursery() as nursery:
         if parent is not None:
             nursery.start_soon(watch_parent, parent, nursery.cancel_scope)
-        await serve(home, report, ready=ready, setup=setup)
+        await serving()
 
 
 def _plain(value: object) -> object:

@@ -10,7 +10,7 @@ import trio
 from host.cluster import open_cluster
 from ledger.applications.records import make_record
 from tests.host.kills import check_homes, make_client, until_level
-from tests.host.program import call, run
+from tests.host.program import call
 
 LIMIT_S = 60
 
@@ -18,10 +18,11 @@ LIMIT_S = 60
 def test_a_real_network_refuses_an_attacker(tmp_path: Path) -> None:
     call("init", tmp_path / "net", "--validators", "1", "--protocol", "solo").check()
 
-    refused = run("run", tmp_path / "net" / "node0", "--byzantine", "silent")
+    for words in (("--byzantine", "silent"), ("--clock-skew-ms", "5")):
+        refused = call("run", tmp_path / "net" / "node0", *words)
 
-    assert refused.code == 3
-    assert "test network" in refused.error_line()
+        assert refused.code == 3
+        assert "test network" in refused.error_line()
 
 
 def test_an_unknown_attack_is_a_wrong_usage(tmp_path: Path) -> None:
@@ -34,11 +35,14 @@ def test_an_unknown_attack_is_a_wrong_usage(tmp_path: Path) -> None:
 
 
 @pytest.mark.trio
-async def test_three_honest_processes_confirm_beside_an_equivocator(tmp_path: Path) -> None:
+async def test_honest_processes_confirm_beside_an_equivocator_and_a_fast_clock(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "net"
     call("init", folder, "--test-network", "--protocol", "tendermint").check()
     with trio.fail_after(LIMIT_S):
         async with open_cluster(folder) as cluster, make_client(folder) as client:
+            cluster.nodes[1].options = ("--clock-skew-ms", "3000")
             cluster.nodes[2].options = ("--byzantine", "equivocating+mutating")
             await cluster.start()
             for _ in range(4):

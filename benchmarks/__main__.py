@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from benchmarks.bundle import bundle
 from benchmarks.costs import costs
+from benchmarks.harness import command as harness
+from benchmarks.harness import probe
 from benchmarks.hashes import hashes
 from benchmarks.ingest import ingest
 from benchmarks.plugins import plugins
+from benchmarks.report import command as report
 from benchmarks.simulation import simulation
 from benchmarks.stages import stages
 from benchmarks.state import state
 from benchmarks.throughput import throughput
+from host.commands.main import run
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,6 +28,10 @@ def benchmarks() -> None:
 
 benchmarks.add_command(costs)
 benchmarks.add_command(bundle)
+benchmarks.add_command(harness.command)
+benchmarks.add_command(harness.suites)
+benchmarks.add_command(probe.command)
+benchmarks.add_command(report.command)
 benchmarks.add_command(hashes)
 benchmarks.add_command(ingest)
 benchmarks.add_command(plugins)
@@ -31,4 +41,4 @@ benchmarks.add_command(state)
 benchmarks.add_command(throughput)
 
 if __name__ == "__main__":
-    benchmarks()
+    sys.exit(run(command=benchmarks, name="python -m benchmarks"))

@@ -42,6 +42,8 @@ class NodeProcess:
     errors: deque[str] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
     ready: trio.Event = field(default_factory=trio.Event)
     ended: trio.Event = field(default_factory=trio.Event)
+    options: tuple[str, ...] = ()
+    """Further words for its `run` command, from its next start on."""
 
     @property
     def is_running(self) -> bool:
@@ -82,7 +84,15 @@ class Cluster:
         assert not node.is_running
         node.ready, node.ended = trio.Event(), trio.Event()
         node.process = await trio.lowlevel.open_process(
-            [*interpreter(), "run", str(node.home), "--json", "--parent", str(os.getpid())],
+            [
+                *interpreter(),
+                "run",
+                str(node.home),
+                "--json",
+                "--parent",
+                str(os.getpid()),
+                *node.options,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -100,6 +100,7 @@ class Node:
         addresses: dict[int, tuple[Address, ...]],
         listeners: list[trio.SocketListener],
         report: Callable[[Report], None],
+        clock_skew_ms: int = 0,
     ) -> None:
         self.setup = setup
         self.genesis = setup.genesis
@@ -110,6 +111,7 @@ class Node:
         self.last_proposer = ""
         """Name of the validator that proposed the last decided block."""
         self._report = report
+        self._clock_skew_ms = clock_skew_ms
         self._addresses = addresses
         self._transport_seed = transport_seed
         self._listeners = listeners
@@ -203,7 +205,8 @@ class Node:
         self._feeding = True
         try:
             while self._events and self._failure is None:
-                now = Now(int(trio.current_time() * 1000), time.time_ns() // 1_000_000)
+                wall_ms = time.time_ns() // 1_000_000 + self._clock_skew_ms
+                now = Now(int(trio.current_time() * 1000), wall_ms)
                 assert self.replica is not None
                 step = self.replica.step(now, self._events.popleft())
                 self.counters.steps += 1

@@ -11,6 +11,8 @@ from typing import TypeVar
 import trio
 
 from api.view import NodeView, PeerView
+from consensus.byzantine import attacked
+from consensus.byzantine.guard import LooseGuard
 from consensus.io import Admission, Report
 from consensus.recovery import Setup
 from consensus.registry import protocol_named
@@ -35,8 +37,11 @@ READERS = 4
 """Threads that answer the API's questions."""
 
 
-def setup_of(home: Home) -> Setup:
-    """The replica's setup for a home.  Raises UserError where plugin or application is missing."""
+def setup_of(home: Home, *, attack: str = "", attack_seed: int = 0) -> Setup:
+    """The replica's setup for a home, on a test network with an attack (`consensus.byzantine`).
+
+    Raises UserError where plugin or application is missing, or the network refuses attackers.
+    """
     protocol = protocol_named(home.genesis.epoch.protocol)
     if protocol.version != home.genesis.epoch.protocol_version:
         raise UserError(
@@ -49,7 +54,20 @@ def setup_of(home: Home) -> Setup:
         known = applications.named(home.genesis)
     except Fault as fault:
         raise UserError(f"this program lacks an application of the network: {fault}") from None
-    return Setup(home.genesis, home.me, home.signer, protocol, known)
+    if not attack:
+        return Setup(home.genesis, home.me, home.signer, protocol, known)
+    check_test_network(home.genesis)
+    liar = attacked(protocol, attack, attack_seed)
+    return Setup(home.genesis, home.me, home.signer, liar, known, guard=LooseGuard)
+
+
+def check_test_network(genesis: Genesis) -> None:
+    """Raise UserError unless this network is there to be mistreated."""
+    if not genesis.test_network:
+        raise UserError(
+            "its genesis does not say that this is a test network: a Byzantine validator or a "
+            "wrong clock runs only on one made with `init --test-network`"
+        )
 
 
 class ServedNode:
@@ -137,12 +155,13 @@ async def serve(
     report: Callable[[Report], None],
     *,
     ready: Callable[[], None],
+    setup: Setup,
+    clock_skew_ms: int = 0,
 ) -> None:
     """Run a home's node and its API until cancelled.  Raises UserError, StorageError."""
     from host.http import serve_api
 
     set_up_interpreter()
-    setup = setup_of(home)
     with storage_home.open_store(home.path, network=home.genesis.network) as store:
         listeners = await open_listeners(home.config.listen, "links of the validators")
         api_listeners = await open_listeners(home.config.api, "API")
@@ -157,6 +176,7 @@ async def serve(
             addresses=addresses,
             listeners=listeners,
             report=report,
+            clock_skew_ms=clock_skew_ms,
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(node.run)

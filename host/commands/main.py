@@ -59,10 +59,12 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(run(arguments))
 
 
-def run(arguments: list[str] | None = None) -> int:
+def run(
+    arguments: list[str] | None = None, *, command: click.Command = cli, name: str = "node.py"
+) -> int:
     """Run one command; its exit code."""
     try:
-        result: Any = cli.main(arguments, prog_name="node.py", standalone_mode=False)
+        result: Any = command.main(arguments, prog_name=name, standalone_mode=False)
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except click.Abort:

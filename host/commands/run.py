@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,10 @@ from pathlib import Path
 import click
 import trio
 
+from consensus.byzantine import ATTACKS, attackers_named
 from consensus.io import Report
-from host.home import CONFIG_FILE, Home, read_home
-from host.serve import serve
+from host.home import CONFIG_FILE, read_home
+from host.serve import check_test_network, serve, setup_of
 from host.signals import one_error, until_stopped, watch_parent
 from ledger.errors import UnreachableError, UserError
 
@@ -27,12 +28,40 @@ LOUD = frozenset({"link refused", "refused", "refused to vote", "accused", "drop
 @click.option("--json", "as_json", is_flag=True, help="Print facts as JSON lines.")
 @click.option("--verbose", is_flag=True, help="Print the facts of every block, too.")
 @click.option("--parent", type=int, default=None, hidden=True)
-def command(home: Path, as_json: bool, verbose: bool, parent: int | None) -> None:
+@click.option(
+    "--byzantine",
+    default="",
+    metavar="NAME",
+    help="Attack instead of following the protocol; on test networks alone.  One of "
+    f"{', '.join(ATTACKS)}, or several joined by +.",
+)
+@click.option("--byzantine-seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option(
+    "--clock-skew-ms",
+    type=int,
+    default=0,
+    metavar="N",
+    help="Run with a clock so far ahead; on test networks alone.",
+)
+def command(
+    home: Path,
+    as_json: bool,
+    verbose: bool,
+    parent: int | None,
+    byzantine: str,
+    byzantine_seed: int,
+    clock_skew_ms: int,
+) -> None:
     """Run the node whose home is HOME until Ctrl-C or SIGTERM."""
+    if byzantine:
+        attackers_named(byzantine)
     if not (home / CONFIG_FILE).is_file():
         raise UserError(f"{home} is no home of a node; `init DIR` makes one (DIR/node0, ...)")
     with refusing_to_start():
         loaded = read_home(home)
+        setup = setup_of(loaded, attack=byzantine, attack_seed=byzantine_seed)
+        if clock_skew_ms:
+            check_test_network(loaded.genesis)
 
     def say(fact: str, /, **fields: object) -> None:
         if as_json:
@@ -48,10 +77,12 @@ def command(home: Path, as_json: bool, verbose: bool, parent: int | None) -> Non
 
     def ready() -> None:
         config = loaded.config
-        say("ready", name=config.name, api=f"http://{config.api}", links=str(config.listen))
+        liar = {"byzantine": byzantine} if byzantine else {}
+        say("ready", name=config.name, api=f"http://{config.api}", links=str(config.listen), **liar)
 
+    serving = partial(serve, loaded, report, ready=ready, setup=setup, clock_skew_ms=clock_skew_ms)
     with refusing_to_start(), one_error():
-        trio.run(until_stopped, partial(_run, loaded, report, ready, parent))
+        trio.run(until_stopped, _run, serving, parent)
     say("stopped")
 
 
@@ -64,16 +95,11 @@ def refusing_to_start() -> Iterator[None]:
         raise UnreachableError(str(error)) from None
 
 
-async def _run(
-    home: Home,
-    report: Callable[[Report], None],
-    ready: Callable[[], None],
-    parent: int | None,
-) -> None:
+async def _run(serving: Callable[[], Awaitable[None]], parent: int | None) -> None:
     async with trio.open_nursery() as nursery:
         if parent is not None:
             nursery.start_soon(watch_parent, parent, nursery.cancel_scope)
-        await serve(home, report, ready=ready)
+        await serving()
 
 
 def _plain(value: object) -> object:

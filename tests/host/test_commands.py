@@ -212,8 +212,8 @@ def test_many_operations_come_as_json_or_msgpack(network: Path, tmp_path: Path) 
     piped = run("submit", "--network", network, "-", "--json", stdin=json.dumps(rows).encode())
     filed = call("submit", "--network", network, "--operations", tmp_path / "operations")
 
-    for identity in (piped.check().document["id"], filed.check().out.strip()):
-        found = call("get", "--network", network, identity, "--json").check().document
+    for made in (piped.check().document["id"], filed.check().out.strip()):
+        found = call("get", "--network", network, made, "--json").check().document
         assert [row["name"] for row in found["operations"]] == ["row 0", "row 1", "row 2"]
 
 

@@ -1,0 +1,1 @@
+"""Runs suites: real clusters as processes, open-loop load, faults, and what came of it."""

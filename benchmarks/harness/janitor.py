@@ -1,0 +1,87 @@
+"""Leaves nothing behind, however the harness ends: `python -m benchmarks.harness.janitor FOLDER`.
+
+The harness starts it first and holds its standard input.  When that ends, because the harness is
+done, was interrupted or killed, or crashed, the janitor kills every process that carries the
+folder's name in its environment, a stopped one too, and removes the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from benchmarks.harness.disks import unmount
+
+VARIABLE = "LEDGER_BENCHMARK_FOLDER"
+GONE_S = 10.0
+
+
+@contextmanager
+def workspace() -> Iterator[Path]:
+    """A folder for networks; it and every process started inside the block are gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="ledger-benchmark-"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.harness.janitor", str(folder)],
+        stdin=subprocess.PIPE,
+        cwd=Path(__file__).resolve().parents[2],
+        # Ctrl-C in the terminal is for the harness.
+        start_new_session=True,
+    )
+    os.environ[VARIABLE] = str(folder)
+    try:
+        yield folder
+    finally:
+        del os.environ[VARIABLE]
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait()
+
+
+def clean(folder: Path) -> int:
+    """Kill what belongs to a folder, and remove it; how many processes there were."""
+    found = [process for process in psutil.process_iter() if _belongs(process, folder)]
+    for process in found:
+        process.kill()
+    deadline = time.monotonic() + GONE_S
+    while not all(map(_is_gone, found)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for disk in psutil.disk_partitions(all=True):
+        if Path(disk.mountpoint).is_relative_to(folder):
+            unmount(Path(disk.mountpoint))
+    shutil.rmtree(folder, ignore_errors=True)
+    return len(found)
+
+
+def _belongs(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return process.pid != os.getpid() and process.environ().get(VARIABLE) == str(folder)
+    except (psutil.Error, OSError):
+        return False  # another user's, or gone
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    """Whether it does nothing any more; that its parent has not asked is not our business."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def main() -> None:
+    """Wait until nobody holds the other end, then clean."""
+    os.environ.pop(VARIABLE, None)
+    sys.stdin.read()
+    clean(Path(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,386 @@
+"""Suites: what is to be measured, as TOML, and the trials that follow from it.
+
+    title = "Four validators, one crash"
+    question = "How long does a crashed leader cost?"
+
+    [[scenarios]]
+    name = "leader crash"
+    events = [{ kind = "kill", at_s = 8.0, until_s = 16.0, nodes = "leader" }]
+
+    [[experiments]]
+    name = "crash"
+    protocols = ["tendermint", "jolteon"]
+    rates_per_s = [200.0]
+    scenarios = ["none", "leader crash"]
+
+Every list of an experiment is an axis: one trial for each combination and repetition, each with a
+network of its own.  The rates are offered one after another on it, in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from consensus.byzantine import attackers_named
+from consensus.registry import protocol_named, protocol_names
+from ledger.errors import UserError
+from sim.regions import REGIONS, latency_ms
+from sim.toml_text import parse_toml, read_fields
+
+SUITES = Path(__file__).resolve().parents[1] / "suites"
+NO_FAULT = "none"
+ALL, BFT = "all", "bft"
+"""In place of a list of protocols: every one that is installed and survives a crash, or a liar."""
+KINDS = {
+    "kill": "SIGKILL; started again at the end",
+    "pause": "SIGSTOP, SIGCONT at the end",
+    "rolling": "SIGKILL and start of one node after another, so many seconds apart",
+    "partition": "nothing passes between these nodes and the rest",
+    "one-way": "nothing passes from these nodes to the rest",
+    "loss": "so many per cent of the segments to and from these nodes stall",
+    "delay": "so many milliseconds more to and from these nodes",
+    "bandwidth": "so many KiB a second on each link of these nodes",
+    "reset": "every connection of these nodes is reset",
+    "full-disk": "the disk of so many MiB below these nodes' homes is filled up, then freed",
+    "flood": "a client offers so many transactions a second more that are not valid",
+}
+"""What can happen at a set time."""
+LINK_KINDS = frozenset({"partition", "one-way", "loss", "delay", "bandwidth", "reset"})
+"""Kinds that need the proxies between the nodes."""
+NODES = ("leader", "other", "f", "f+1", "all")
+LINKS = {
+    "loopback": "straight over the loopback interface",
+    "lan": "0.5 ms one way",
+    "25ms": "25 ms one way, 1 ms jitter",
+    "world": "the regions of `sim/regions.py` in turn",
+    "proxied": "through the proxies, which add nothing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fault at set times."""
+
+    kind: str
+    """One of `KINDS`."""
+    at_s: float
+    """Seconds after the load has begun."""
+    until_s: float | None = None
+    """When it ends; None where it is over at once or lasts."""
+    nodes: str = "leader"
+    """leader, other (one that does not lead), f, f+1, all, or numbers such as "0 2"."""
+    amount: float = 0.0
+    """How much of it; what that means is the kind's business."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What goes wrong during a measurement."""
+
+    name: str
+    events: tuple[Event, ...] = ()
+    byzantine: str = ""
+    """An attack by its name (`consensus.byzantine`); the validators 0 to f-1 run it."""
+    clock_ms: tuple[int, ...] = ()
+    """How far the wall clock of each node is ahead, from node 0 on; the others' are right."""
+    stalls: bool = False
+    """More fails than is tolerated: the ledger must stop, and go on after the end."""
+
+    @property
+    def needs_proxies(self) -> bool:
+        return any(event.kind in LINK_KINDS for event in self.events)
+
+    @property
+    def fault_s(self) -> float | None:
+        """When the first fault begins."""
+        return min((event.at_s for event in self.events), default=None)
+
+    @property
+    def heal_s(self) -> float | None:
+        """When the last fault ends; None where one never does."""
+        ends = [e.at_s if e.until_s is None and _is_brief(e) else e.until_s for e in self.events]
+        if not ends or any(end is None for end in ends):
+            return None
+        return max(end for end in ends if end is not None)
+
+
+def _is_brief(event: Event) -> bool:
+    return event.kind in ("reset", "rolling")
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """Trials over the product of its lists."""
+
+    name: str
+    protocols: tuple[str, ...] = ("tendermint",)
+    validators: tuple[int, ...] = (4,)
+    links: tuple[str, ...] = ("loopback",)
+    payload_bytes: tuple[int, ...] = (256,)
+    records: int = 1
+    """Records a transaction."""
+    scenarios: tuple[str, ...] = (NO_FAULT,)
+    rates_per_s: tuple[float, ...] = (200.0,)
+    """Offered one after another; where a search is on, where it begins."""
+    objective_p99_ms: float = 0.0
+    """Search for the highest rate that keeps this p99, doubling and then halving; 0: no search."""
+    steps: int = 6
+    """Rates that a search tries at most."""
+    arrival: str = "poisson"
+    """poisson or constant."""
+    warmup_s: float = 3.0
+    """Load before the window that is measured."""
+    measure_s: float = 10.0
+    settle_s: float = 20.0
+    """For what is still under way after the load has ended."""
+    recovery_s: float = 5.0
+    """How long rate and latency must hold after a fault to count as recovered."""
+    clients: int = 2
+    repetitions: int = 1
+    policy: str = "members"
+    """open: anyone may submit (the genesis then says that it is a test network)."""
+    storage: str = ""
+    """leveldb or sqlite; empty: the best installed."""
+    parameters: tuple[tuple[str, int], ...] = ()
+    """Of the protocols; those that a protocol does not know are left out for it."""
+    audits: int = 1
+    """Homes that are re-executed from the genesis at the end; the others are compared with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proofs:
+    """What it costs to make and to check proofs of a ledger of each length."""
+
+    name: str
+    transactions: tuple[int, ...] = (1_000, 10_000)
+    protocol: str = "tendermint"
+    validators: int = 4
+    rate_per_s: float = 500.0
+    """At which the ledger is filled."""
+    receipts: int = 50
+    """Made and checked at each length."""
+    flips: int = 200
+    """Bytes changed in receipts, at each length."""
+    store_flips: int = 50
+    """Bytes changed in the store, at the shortest length, each followed by a full audit."""
+
+    def estimate_s(self) -> float:
+        """About how long it takes."""
+        audits = sum(self.transactions) / 1_000 + self.store_flips * min(self.transactions) / 1_000
+        return 20 * len(self.transactions) + max(self.transactions) / self.rate_per_s + audits
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What provenance costs: documents in, lineage out."""
+
+    name: str
+    documents: tuple[str, ...] = ()
+    """Files that `provenance import` reads; empty: one with the shape of a large real one."""
+    scale: float = 0.1
+    """Of that shape: 1 is 42,000 statements."""
+    protocol: str = "tendermint"
+    validators: int = 4
+    depths: tuple[int, ...] = (4, 16, 64)
+    """Derivations between a thing and its origin."""
+    widths: tuple[int, ...] = (16, 64)
+    """Origins of one thing."""
+    queries: int = 20
+    """Asked about each."""
+
+    def estimate_s(self) -> float:
+        """About how long it takes."""
+        return 30 + 60 * self.scale + self.queries * (len(self.depths) + len(self.widths))
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRun:
+    """Another system under the same load, where its program is installed."""
+
+    name: str
+    peer: str = "cometbft"
+    experiment: str = ""
+    """Whose plots and tables it joins; empty: one of its own name."""
+    validators: int = 4
+    payload_bytes: int = 256
+    rates_per_s: tuple[float, ...] = (200.0,)
+    arrival: str = "poisson"
+    warmup_s: float = 3.0
+    measure_s: float = 10.0
+    settle_s: float = 20.0
+
+    def estimate_s(self) -> float:
+        """About how long one variant takes."""
+        return 15 + len(self.rates_per_s) * (self.warmup_s + self.measure_s + 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Everything that one command measures."""
+
+    title: str
+    question: str
+    """What the reader wants to know, in a sentence."""
+    seed: int = 1
+    scenarios: tuple[Scenario, ...] = ()
+    experiments: tuple[Experiment, ...] = ()
+    proofs: tuple[Proofs, ...] = ()
+    lineages: tuple[Lineage, ...] = ()
+    peers: tuple[PeerRun, ...] = ()
+    name: str = field(default="suite")
+    """Of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One network and what is done with it."""
+
+    experiment: Experiment
+    protocol: str
+    validators: int
+    link: str
+    payload_bytes: int
+    scenario: Scenario
+    repetition: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Unique within a suite, and fit for a folder."""
+        words = [self.experiment.name, self.protocol, f"n{self.validators}", self.link]
+        words += [f"{self.payload_bytes}B", self.scenario.name, str(self.repetition)]
+        return "-".join(word.replace(" ", "_") for word in words)
+
+    @property
+    def title(self) -> str:
+        """What the reader of a table is told."""
+        return f"{self.protocol}, {self.validators} validators, {self.link}, {self.scenario.name}"
+
+    @property
+    def faults(self) -> int:
+        """How many liars, or crashes of a crash-only protocol, are tolerated."""
+        crash_only = protocol_named(self.protocol).fault_model == "crash"
+        return (self.validators - 1) // (2 if crash_only else 3)
+
+    def estimate_s(self) -> float:
+        """About how long it takes."""
+        one = self.experiment
+        rates = one.steps if one.objective_p99_ms else len(one.rates_per_s)
+        return 8 + rates * (one.warmup_s + one.measure_s + 2)
+
+
+def read_suite(name: str) -> Suite:
+    """A ready suite by its name, or a TOML file.  Raises UserError that names the key."""
+    table = parse_toml(suite_text(name), "a suite")
+    suite: Suite = read_fields(Suite, table, name=Path(name).stem)
+    _check(suite)
+    return suite
+
+
+def suite_text(name: str) -> str:
+    """The TOML of a suite.  Raises UserError where there is none."""
+    path = SUITES / f"{name}.toml"
+    try:
+        return (path if path.is_file() else Path(name)).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        known = ", ".join(ready_suites())
+        raise UserError(f"there is no suite {name}; ready ones are {known}, or a file") from None
+
+
+def ready_suites() -> list[str]:
+    """The names of the suites that come with the program."""
+    return sorted(path.stem for path in SUITES.glob("*.toml"))
+
+
+def trials(suite: Suite) -> Iterator[Trial]:
+    """Every trial, repetition by repetition, so that a slow drift of the machine meets all."""
+    known = {scenario.name: scenario for scenario in suite.scenarios}
+    known[NO_FAULT] = Scenario(NO_FAULT)
+    for one in suite.experiments:
+        axes = (one.validators, one.links, one.payload_bytes, one.scenarios)
+        for repetition in range(one.repetitions):
+            for validators, link, payload, scenario in product(*axes):
+                for protocol in protocols_of(one):
+                    yield Trial(
+                        one, protocol, validators, link, payload, known[scenario],
+                        repetition, suite.seed + repetition,
+                    )  # fmt: skip
+
+
+def protocols_of(experiment: Experiment) -> list[str]:
+    """The protocols by name, "all" spelled out."""
+    if experiment.protocols not in ((ALL,), (BFT,)):
+        return list(experiment.protocols)
+    found = [name for name in protocol_names() if name != "solo"]
+    if experiment.protocols == (ALL,):
+        return found
+    return [name for name in found if protocol_named(name).fault_model == "byzantine"]
+
+
+def _check(suite: Suite) -> None:
+    _that(bool(suite.experiments or suite.proofs or suite.lineages), "experiments", "none is named")
+    parts: list[Experiment | Proofs | Lineage] = [*suite.experiments, *suite.proofs]
+    names = [one.name for one in [*parts, *suite.lineages]]
+    _that(len(set(names)) == len(names), "experiments", "two have one name")
+    for scenario in suite.scenarios:
+        where = f"scenario {scenario.name}"
+        if scenario.byzantine:
+            attackers_named(scenario.byzantine)
+        for event in scenario.events:
+            _check_event(where, event)
+    known = {scenario.name: scenario for scenario in suite.scenarios}
+    known.setdefault(NO_FAULT, Scenario(NO_FAULT))
+    for one in suite.experiments:
+        where = f"experiment {one.name}"
+        for protocol in protocols_of(one):
+            protocol_named(protocol)
+        for name in one.scenarios:
+            _that(name in known, where, f"there is no scenario {name!r}")
+            fault_s = known[name].fault_s
+            fits = fault_s is None or one.warmup_s < fault_s < one.warmup_s + one.measure_s
+            _that(fits, where, f"{name!r} begins outside of what is measured")
+        for link in one.links:
+            _that(link in LINKS, where, f"links are {', '.join(LINKS)}")
+        _that(one.arrival in ("poisson", "constant"), where, "arrival is poisson or constant")
+        _that(one.policy in ("members", "open"), where, "policy is members or open")
+        _that(bool(one.rates_per_s) and min(one.rates_per_s) > 0, where, "rates are above 0")
+        _that(all(1 <= n <= 100 for n in one.validators), where, "1 to 100 validators")
+        _that(min(one.measure_s, one.repetitions, one.clients) > 0, where, "nothing is measured")
+
+
+def _check_event(where: str, event: Event) -> None:
+    _that(event.kind in KINDS, where, f"kinds are {', '.join(KINDS)}")
+    numbers = all(word.isdigit() for word in event.nodes.split())
+    _that(event.nodes in NODES or numbers, where, f"nodes are {', '.join(NODES)}, or numbers")
+    is_lasting = event.until_s is None
+    _that(event.kind != "full-disk" or numbers, where, "a small disk is made for numbered nodes")
+    _that(event.kind not in ("flood", "full-disk") or not is_lasting, where, "until_s is missing")
+    _that(event.at_s >= 0, where, "at_s is 0 or more")
+    _that(event.until_s is None or event.until_s > event.at_s, where, "it ends before it begins")
+
+
+def _that(holds: bool, where: str, sentence: str) -> None:
+    if not holds:
+        raise UserError(f"{where}: {sentence}")
+
+
+def one_way_ms(link: str, one: int, other: int) -> tuple[float, float]:
+    """(delay, jitter) from one node to another over links of this name."""
+    if link == "world":
+        delay = latency_ms(REGIONS[one % len(REGIONS)], REGIONS[other % len(REGIONS)])
+        return float(delay), delay / 50
+    fixed: dict[str, tuple[float, float]] = {"lan": (0.5, 0.05), "25ms": (25.0, 1.0)}
+    return fixed.get(link, (0.0, 0.0))
+
+
+def plain(value: Any) -> Any:
+    """A suite or trial as what JSON can say."""
+    if is_dataclass(value):
+        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, (tuple, list)):
+        return [plain(item) for item in value]
+    return value

@@ -1,0 +1,125 @@
+"""The links of a network under test: a proxy process between its nodes, and its rules."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from benchmarks.harness.drive import ROOT, Lines
+from benchmarks.harness.suite import one_way_ms
+from host.home import PEERS_FILE, Endpoint, peers_text, read_config
+from host.network import homes_of
+from host.proxy import LinkRule, Way
+from ledger.errors import UnreachableError
+
+
+class Wires:
+    """Every direction between two nodes; what several faults do to one adds up."""
+
+    def __init__(self, process: trio.Process, size: int, link: str) -> None:
+        self._process = process
+        self._lines = Lines(process)
+        self._turn = trio.Lock()
+        self.base: dict[Way, LinkRule] = {}
+        for one in range(size):
+            for other in range(size):
+                if one != other:
+                    delay, jitter = one_way_ms(link, one, other)
+                    self.base[one, other] = LinkRule(delay_ms=delay, jitter_ms=jitter)
+        self._faults: dict[int, tuple[frozenset[Way], LinkRule]] = {}
+        self._count = 0
+
+    async def ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Tell the proxy something; its answer.  Raises UnreachableError where it is gone."""
+        assert self._process.stdin is not None
+        async with self._turn:
+            await self._process.stdin.send_all(json.dumps(question).encode() + b"\n")
+            line = await self._lines.next()
+        if not line:
+            raise UnreachableError("the link proxy has ended")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    async def apply(self) -> None:
+        """Tell the proxy how every direction is now."""
+        rows = [[*way, asdict(self.rule(way))] for way in self.base]
+        await self.ask({"set": rows})
+
+    def rule(self, way: Way) -> LinkRule:
+        """The base of a direction with all faults on top."""
+        rule = self.base[way]
+        for ways, fault in self._faults.values():
+            if way in ways:
+                narrow = [k for k in (rule.kib_per_s, fault.kib_per_s) if k]
+                rule = replace(
+                    rule,
+                    delay_ms=rule.delay_ms + fault.delay_ms,
+                    loss_percent=rule.loss_percent + fault.loss_percent,
+                    kib_per_s=min(narrow, default=0.0),
+                    blocked=rule.blocked or fault.blocked,
+                )
+        return rule
+
+    async def begin(self, ways: Iterable[Way], fault: LinkRule) -> int:
+        """Put a fault on some directions; the number to end it by."""
+        self._count += 1
+        self._faults[self._count] = (frozenset(ways), fault)
+        await self.apply()
+        return self._count
+
+    async def end(self, number: int) -> None:
+        """Take a fault away."""
+        del self._faults[number]
+        await self.apply()
+
+    async def relayed_bytes(self) -> float:
+        """So far, over all directions: what TLS and frames made of the messages."""
+        return float((await self.ask({"count": True}))["relayed_bytes"])
+
+
+@asynccontextmanager
+async def open_wires(folder: Path, link: str, seed: int) -> AsyncIterator[Wires]:
+    """A proxy between the nodes of a network that does not run yet; gone with the block."""
+    homes = homes_of(folder)
+    configs = [read_config(home) for home in homes]
+    targets = [
+        # The lower number dials the higher.
+        [one, other, configs[other].listen.host, configs[other].listen.port]
+        for one in range(len(homes))
+        for other in range(one + 1, len(homes))
+    ]
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-m", "host.proxy"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    try:
+        wires = Wires(process, len(homes), link)
+        answer = await wires.ask({"seed": seed, "targets": targets})
+        ports = {(one, other): port for one, other, port in answer["ports"]}
+        for one, home in enumerate(homes):
+            peers: dict[str, tuple[Endpoint, ...]] = {
+                config.name: (
+                    Endpoint("127.0.0.1", ports[one, other]) if one < other else config.listen,
+                )
+                for other, config in enumerate(configs)
+                if other != one
+            }
+            (home / PEERS_FILE).write_text(peers_text(peers), encoding="utf-8")
+        await wires.apply()
+        yield wires
+    finally:
+        if process.poll() is None:
+            process.kill()
+        with trio.CancelScope(shield=True):
+            await process.wait()

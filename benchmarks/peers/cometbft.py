@@ -1,0 +1,192 @@
+"""CometBFT with its own kvstore application: a test network of its own, on loopback addresses.
+
+Tried on v0.34 and written for v0.38 and v1.0 alike, whose flags are the same.  It takes one
+program, which makes a network's files (`testnet`) and runs a node of it (`start`).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any, ClassVar
+
+import httpx
+import trio
+
+from benchmarks.peers.adapter import Peer, Words
+from ledger.errors import UnreachableError
+
+START_S = 30.0
+POLL_S = 0.1
+P2P_PORT = 26656
+"""Written into the files by `testnet`; each node has an address of its own instead."""
+COMMON = {
+    ("mempool", "size"): "100000",
+    ("mempool", "cache_size"): "200000",
+    ("tx_index", "indexer"): '"null"',
+    ("instrumentation", "prometheus"): "false",
+}
+"""So that no full queue is measured, and nothing that the other side does not do."""
+TUNED = {
+    ("consensus", "timeout_commit"): '"0s"',
+    ("consensus", "peer_gossip_sleep_duration"): '"5ms"',
+    ("p2p", "flush_throttle_timeout"): '"5ms"',
+    ("p2p", "send_rate"): "51200000",
+    ("p2p", "recv_rate"): "51200000",
+    ("mempool", "recheck"): "false",
+}
+"""What its documentation offers for a fast local network."""
+
+
+class CometWords(Words):
+    """JSON-RPC over HTTP."""
+
+    path: ClassVar[str] = "/"
+
+    def transaction(self, identity: str, payload: bytes) -> bytes:
+        # Text of the payload's size in all, name and value together.
+        size = max(8, len(payload) - len(identity) - 1)
+        return f"{identity}={base64.b64encode(payload + bytes(8)).decode()[:size]}".encode()
+
+    def post(self, transactions: list[bytes]) -> bytes:
+        return json.dumps(
+            [
+                {
+                    "jsonrpc": "2.0",
+                    "id": number,
+                    "method": "broadcast_tx_async",
+                    "params": {"tx": base64.b64encode(raw).decode()},
+                }
+                for number, raw in enumerate(transactions)
+            ]
+        ).encode()
+
+    def refusals(self, answer: bytes, count: int) -> list[str]:
+        told = json.loads(answer)
+        rows = told if isinstance(told, list) else [told]
+        if len(rows) != count:
+            raise ValueError("an answer of another length")
+        return [_refusal(row) for row in rows]
+
+    def block_path(self, height: int) -> str:
+        return f"/block?height={height}"
+
+    def block(self, answer: bytes) -> list[str] | None:
+        told = json.loads(answer).get("result")
+        if not told:
+            return None
+        raws = told["block"]["data"]["txs"] or []
+        return [base64.b64decode(raw).partition(b"=")[0].decode() for raw in raws]
+
+
+def _refusal(row: dict[str, Any]) -> str:
+    if "error" in row:
+        return str(row["error"].get("data") or row["error"].get("message"))
+    code = row.get("result", {}).get("code", 0)
+    return f"code {code}" if code else ""
+
+
+class CometBFT(Peer):
+    """Four validators, each with its kvstore inside."""
+
+    name: ClassVar[str] = "cometbft"
+    binary: ClassVar[str] = "cometbft"
+    variants: ClassVar[tuple[str, ...]] = ("default", "tuned")
+    differs: ClassVar[str] = (
+        "CometBFT's kvstore checks no signature of a transaction and keeps its state without "
+        "proofs of what is in it; by default a block waits a second for stragglers, tuned it does "
+        "not. Its blocks are seen by asking every 20 ms, which its latency includes."
+    )
+
+    def __init__(self, program: Path, folder: Path, nodes: int, variant: str) -> None:
+        super().__init__(program, folder, nodes, variant)
+        self._addresses = [f"127.0.0.{node + 1}" for node in range(nodes)]
+        self._ports = [_free_port(address) for address in self._addresses]
+
+    @property
+    def urls(self) -> list[str]:
+        return [
+            f"http://{address}:{port}"
+            for address, port in zip(self._addresses, self._ports, strict=True)
+        ]
+
+    async def start(self) -> None:
+        made = await trio.run_process(
+            [
+                str(self.program), "testnet", "--v", str(self.nodes), "--o", str(self.folder),
+                "--populate-persistent-peers", "--starting-ip-address", "127.0.0.1",
+            ],
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+        )  # fmt: skip
+        if made.returncode:
+            last = made.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            raise UnreachableError(f"{self.program} testnet failed: {''.join(last)}")
+        for node, (address, port) in enumerate(zip(self._addresses, self._ports, strict=True)):
+            home = self.folder / f"node{node}"
+            file = home / "config" / "config.toml"
+            settings = {**COMMON, **(TUNED if self.variant == "tuned" else {})}
+            file.write_text(configured(file.read_text(encoding="utf-8"), settings), "utf-8")
+            self.processes.append(
+                await trio.lowlevel.open_process(
+                    [
+                        str(self.program), "start", "--home", str(home), "--proxy_app=kvstore",
+                        "--p2p.laddr", f"tcp://{address}:{P2P_PORT}",
+                        "--rpc.laddr", f"tcp://{address}:{port}",
+                        "--rpc.pprof_laddr", "", "--p2p.pex=false", "--log_level", "error",
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            )  # fmt: skip
+        with trio.move_on_after(START_S) as patience:
+            await self._grows()
+        if patience.cancelled_caught:
+            raise UnreachableError(f"{self.name} made no block within {START_S:g} s")
+
+    async def height(self) -> int:
+        async with httpx.AsyncClient(timeout=5.0) as client:
+            answer = await client.get(f"{self.urls[0]}/status")
+        return int(answer.json()["result"]["sync_info"]["latest_block_height"])
+
+    async def _grows(self) -> None:
+        """Wait until every node shows the second block."""
+        async with httpx.AsyncClient(timeout=2.0) as client:
+            for url in self.urls:
+                while True:
+                    if any(process.poll() is not None for process in self.processes):
+                        raise UnreachableError(f"a node of {self.name} ended while starting")
+                    try:
+                        answer = await client.get(f"{url}/status")
+                        height = answer.json()["result"]["sync_info"]["latest_block_height"]
+                        if int(height) >= 2:
+                            break
+                    except (httpx.HTTPError, ValueError, KeyError):
+                        pass  # not up yet
+                    await trio.sleep(POLL_S)
+
+
+def configured(text: str, settings: dict[tuple[str, str], str]) -> str:
+    """A config.toml with these settings, all else as it was; what it does not know stays out."""
+    section, lines = "", []
+    for line in text.splitlines():
+        if found := re.match(r"\s*\[([^\]]+)\]", line):
+            section = found[1]
+        key = line.partition("=")[0].strip()
+        value = settings.get((section, key)) if "=" in line else None
+        lines.append(line if value is None else f"{key} = {value}")
+    return "\n".join(lines) + "\n"
+
+
+def _free_port(address: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        found: int = probe.getsockname()[1]
+        return found

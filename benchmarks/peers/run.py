@@ -1,0 +1,137 @@
+"""Peers under the harness's load: their figures are rows like ours, with the peer as protocol."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness.drive import start_clients
+from benchmarks.harness.samples import Measurement
+from benchmarks.harness.suite import PeerRun
+from benchmarks.harness.watch import Gauge
+from benchmarks.peers.adapter import Peer, Words
+from benchmarks.peers.cometbft import CometBFT, CometWords
+from ledger.errors import UserError
+
+PEERS: dict[str, type[Peer]] = {CometBFT.name: CometBFT}
+WORDS: dict[str, type[Words]] = {CometBFT.name: CometWords}
+INTERVAL_S = 0.01
+
+
+def programs(given: tuple[str, ...]) -> dict[str, Path]:
+    """The program of each peer that is there: NAME=PATH as given, else from the PATH.
+
+    Raises UserError for a peer that is not known, or a program that is not there.
+    """
+    found = {
+        name: Path(path) for name, peer in PEERS.items() if (path := shutil.which(peer.binary))
+    }
+    for words in given:
+        name, equals, path = words.partition("=")
+        if not equals or name not in PEERS:
+            raise UserError(f"--peer {words}: write NAME=PATH; peers are {', '.join(PEERS)}")
+        if not shutil.which(path):
+            raise UserError(f"--peer {words}: there is no program {path}")
+        found[name] = Path(path).resolve()
+    return found
+
+
+async def run_peer(
+    one: PeerRun,
+    variant: str,
+    program: Path,
+    seed: int,
+    workspace: Path,
+    keep: Callable[[Measurement], Any],
+) -> str:
+    """Every rate on one network of a peer; what the program calls itself.
+
+    Raises UnreachableError where it does not start, NoData where nothing was confirmed.
+    """
+    folder = workspace / f"{one.name}-{one.peer}-{variant}"
+    peer = PEERS[one.peer](program, folder, one.validators, variant)
+    try:
+        await peer.start()
+        for place, rate in enumerate(one.rates_per_s):
+            keep(await _measure(one, peer, rate, place, seed))
+        return await peer.version()
+    finally:
+        await peer.stop()
+
+
+async def _measure(one: PeerRun, peer: Peer, rate: float, place: int, seed: int) -> Measurement:
+    name = f"{one.name}-{one.peer}-{peer.variant}-{place}-{rate:g}"
+    rows = peer.folder.parent / f"{name}.csv"
+    blocks = rows.with_suffix(".json")
+    duration = one.warmup_s + one.measure_s
+    job = {
+        "peer": one.peer,
+        "seed": f"{seed} {name}",
+        "prefix": name,
+        "urls": peer.urls,
+        "arrival": one.arrival,
+        "rate_per_s": rate,
+        "duration_s": duration,
+        "payload_bytes": one.payload_bytes,
+        "interval_s": INTERVAL_S,
+        "settle_s": one.settle_s,
+        "height": await peer.height(),
+        "rows": str(rows),
+        "blocks": str(blocks),
+    }
+    clients = await start_clients([job], module="benchmarks.peers.client")
+    gauge = Gauge.of(one.validators)
+    pids = [process.pid for process in peer.processes]
+    try:
+        await clients.ready()
+        gauge.look([*pids])
+        before = sum(gauge.cpu_s)
+        driven = await clients.results(await clients.begin())
+        gauge.look([*pids])
+    finally:
+        clients.kill()
+    seen = json.loads(blocks.read_text(encoding="utf-8"))
+    used = {row.height for row in driven.rows if row.height}
+    return Measurement(
+        name=name,
+        labels=labels_of(one, peer.variant, seed),
+        rate_per_s=rate,
+        warmup_s=one.warmup_s,
+        duration_s=duration,
+        recovery_s=1.0,
+        quorum=one.validators - (one.validators - 1) // 3,
+        fault_s=None,
+        heal_s=None,
+        rows=driven.rows,
+        blocks={
+            int(height): tuple(times)
+            for height, times in seen.items()
+            if used and min(used) <= int(height) <= max(used)
+        },
+        events=(),
+        costs=None,
+        cpu_s=sum(gauge.cpu_s) - before,
+        peak_mib=max(gauge.peak_mib),
+        late_s=driven.late_s,
+        client_cpu_s=driven.cpu_s,
+    )
+
+
+def labels_of(one: PeerRun, variant: str, seed: int) -> dict[str, Any]:
+    """As of a trial, with the peer as the protocol."""
+    return {
+        "experiment": one.experiment or one.name,
+        "protocol": one.peer if variant == "default" else f"{one.peer} {variant}",
+        "validators": one.validators,
+        "link": "loopback",
+        "payload_bytes": one.payload_bytes,
+        "records": 1,
+        "scenario": "none",
+        "objective_p99_ms": 0.0,
+        "repetition": 0,
+        "seed": seed,
+        "window": 0,
+    }

@@ -1,0 +1,181 @@
+"""The findings of a run in words: what somebody remembers who has one minute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.report.plots import varying
+from benchmarks.report.tables import Change, Group, Row
+
+KEPT_UP = 0.99
+"""A network keeps up with a rate of which it confirms so much within the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One sentence, and whether it is bad news."""
+
+    text: str
+    is_bad: bool = False
+
+
+def verdicts(rows: Sequence[Row], errors: Sequence[Row]) -> list[Finding]:
+    """Whether everything was sound, and what gave no data."""
+    unsound = [row for row in rows if not row["sound"]]
+    found = [Finding(f"{row['trial']} is UNSOUND: {row['text']}.", is_bad=True) for row in unsound]
+    if rows and not unsound:
+        checked = sum(row["transactions"] for row in rows)
+        found.append(
+            Finding(
+                f"The ledgers of all {len(rows)} networks are sound: every node's log is the "
+                f"same, and {checked:,} transactions were re-executed from the genesis."
+            )
+        )
+    found += [Finding(f"No data: {row['trial']}: {row['reason']}.", is_bad=True) for row in errors]
+    return found
+
+
+def named(group: Group, names: Sequence[str]) -> str:
+    """How a sentence calls a network."""
+    words = [str(group.labels["protocol"])]
+    for name in names:
+        value = group.labels[name]
+        known = {
+            "validators": f"{value} validators",
+            "link": f"{value} links",
+            "payload_bytes": f"{value} B",
+            "scenario": "no fault" if value == "none" else str(value),
+        }
+        words.append(known.get(name, str(value)))
+    return " with ".join([words[0], ", ".join(words[1:])]) if words[1:] else words[0]
+
+
+def load_findings(groups: Sequence[Group]) -> list[Finding]:
+    """What a sweep of rates showed, network by network, and how the networks compare."""
+    names = varying(groups)
+    networks: dict[str, list[Group]] = {}
+    for group in groups:
+        networks.setdefault(named(group, names), []).append(group)
+    found = []
+    for network, curve in networks.items():
+        kept = [group for group in curve if _keeps_up(group)]
+        if not kept:
+            lowest = min(curve, key=lambda group: float(group.labels["rate_per_s"]))
+            found.append(
+                Finding(
+                    f"{network} did not keep up even with {lowest.labels['rate_per_s']:,.0f} "
+                    f"transactions a second: it confirmed {lowest.middle('confirmed_per_s'):,.0f}."
+                )
+            )
+            continue
+        best = max(kept, key=lambda group: float(group.labels["rate_per_s"]))
+        objective = _objective(best)
+        bound = f" within a p99 of {objective:,.0f} ms" if objective else ""
+        found.append(
+            Finding(
+                f"{network} kept up{bound} with {best.labels['rate_per_s']:,.0f} transactions a "
+                f"second: "
+                f"p50 {best.middle('latency_p50_ms'):,.0f} ms, "
+                f"p99 {best.middle('latency_p99_ms'):,.0f} ms at all nodes."
+            )
+        )
+    return found
+
+
+def _objective(group: Group) -> float:
+    """The p99 that a search for saturation had to keep; 0 where there was no search."""
+    return group.middle("objective_p99_ms") or 0.0
+
+
+def _keeps_up(group: Group) -> bool:
+    confirmed, offered = group.middle("confirmed_per_s"), group.middle("offered_per_s")
+    share, late = group.middle("confirmed_share"), group.middle("latency_p99_ms")
+    if confirmed is None or offered is None or share is None or late is None:
+        return False
+    if late > (_objective(group) or float("inf")):
+        return False
+    # Arrivals are drawn: what falls into the window's end is confirmed after it.
+    return share >= KEPT_UP and confirmed >= 0.9 * offered
+
+
+def fault_findings(groups: Sequence[Group]) -> list[Finding]:
+    """What each scenario cost each network."""
+    names = [name for name in varying(groups) if name != "scenario"]
+    found = []
+    for group in groups:
+        who = f"{group.labels['scenario']}: {named(group, names)}"
+        gap, recovery = group.middle("longest_gap_s"), group.middle("sustained_s")
+        lost = group.middle("lost_s")
+        if gap is None or lost is None:
+            continue
+        text = f"{who} confirmed nothing for {gap:.1f} s at the longest"
+        never = [row for row in group.rows if row.get("sustained_s") is None]
+        if never:
+            text += f", and did not recover in {len(never)} of {len(group.rows)} runs"
+        else:
+            text += f", recovered {recovery:.1f} s after the fault and lost {lost:.1f} s of load"
+        found.append(Finding(text + ".", is_bad=bool(never)))
+    return found
+
+
+def proof_findings(groups: Sequence[Group]) -> list[Finding]:
+    """What proofs cost, and whether tampering was found."""
+    if not groups:
+        return []
+    last = max(groups, key=lambda group: group.middle("transactions") or 0)
+    found = [
+        Finding(
+            f"In a ledger of {last.middle('transactions'):,.0f} transactions a receipt has "
+            f"{last.middle('receipt_bytes'):,.0f} bytes, takes {last.middle('make_us'):,.0f} µs to "
+            f"make and {last.middle('check_us'):,.0f} µs to check offline."
+        )
+    ]
+    silent = sum(group.middle("flips_silent") or 0 for group in groups)
+    flips = sum(group.middle(name) or 0 for group in groups for name in FLIPS)
+    found.append(
+        Finding(f"Of {flips:,.0f} changed bytes, {silent:,.0f} went unnoticed.", is_bad=silent > 0)
+    )
+    return found
+
+
+FLIPS = ("flips_found", "flips_harmless", "flips_silent")
+
+
+def lineage_findings(groups: Sequence[Group]) -> list[Finding]:
+    """What provenance costs."""
+    found = []
+    for group in groups:
+        if group.middle("ingest_per_s") is not None:
+            found.append(
+                Finding(
+                    f"{group.middle('statements'):,.0f} PROV statements went onto the ledger at "
+                    f"{group.middle('ingest_per_s'):,.0f} a second, "
+                    f"{group.middle('stored_bytes_per_statement'):,.0f} stored bytes each."
+                )
+            )
+    deep = [group for group in groups if group.middle("query_p50_ms") is not None]
+    if deep:
+        last = max(deep, key=lambda group: group.middle("depth") or 0)
+        found.append(
+            Finding(
+                f"The lineage of a thing {last.middle('depth'):,.0f} derivations deep is answered "
+                f"in {last.middle('query_p50_ms'):,.1f} ms at the median."
+            )
+        )
+    return found
+
+
+def change_findings(changes: Sequence[Change]) -> list[Finding]:
+    """What became worse beside the baseline."""
+    worse = [change for change in changes if change.is_regression]
+    if not worse:
+        return [Finding(f"Beside the baseline no figure of {len(changes)} is over 10 % worse.")]
+    return [
+        Finding(
+            f"Regression: {change.text}"
+            f"{' (within the noise of the repetitions)' if change.is_within_noise else ''}.",
+            is_bad=not change.is_within_noise,
+        )
+        for change in worse
+    ]

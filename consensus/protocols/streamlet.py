@@ -30,7 +30,8 @@ Deviations:
   nothing; one that leaps ahead silences its validator until time has caught up.
 * Not every message is echoed to everyone, which takes n^3 messages a block: a proposal carries the
   notarization of its parent, and whoever hears a proposal that it cannot vote for, because it has
-  seen a longer chain, shows everybody the notarization of that one.  So does the timer.
+  seen a longer chain, shows everybody the notarization of that one.  So does, with its vote, who
+  voted in an epoch that ended without a notarized block.
 * The leader proposes in the first half of its epoch, as soon as it has work.
 * An idle ledger is quiet: who has nothing to order and awaits no decision has no timer and proposes
   nothing.  Empty blocks follow a block with payload, until three epochs in a row have decided it.
@@ -86,6 +87,13 @@ class Streamlet(Player):
         """(Vote): the parent ends one of the longest notarized chains seen."""
         return value.parent in self.longest()
 
+    def is_too_short(self, proposal: Propose) -> bool:
+        """Whether its leader, and perhaps others, have not seen the longest chain."""
+        epoch, parent = proposal.epoch, proposal.value.parent
+        is_open = epoch > self.last_voted() and epoch not in self.notarized
+        is_known = self.tree.path(parent) is not None
+        return is_open and is_known and not self.extends_longest(proposal.value)
+
     def may_finalize(self, first: Slot, second: Slot, third: Slot) -> bool:
         """(Finalize): three adjacent blocks of consecutive epochs."""
         return second[0] == first[0] + 1 and third[0] == second[0] + 1
@@ -122,7 +130,8 @@ class Streamlet(Player):
             self.note("entered", view=self.view)
             if self.pending and self._requested is None:
                 self.ask_payload(NO_VIEW, self.root.value)
-            if self.view - 1 not in self.notarized:
+            last = self.view - 1
+            if last == self.last_voted() and last not in self.notarized:
                 self._say_again()
             self._forget()
         self.act()
@@ -205,7 +214,7 @@ class Streamlet(Player):
                 self._persist(value)
                 self.note("voted", view=proposal.epoch, value=value.digest)
                 self.broadcast(Vote(proposal.epoch, value.digest))
-            elif self.tree.path(value.parent) is not None and not self.extends_longest(value):
+            elif self.is_too_short(proposal):
                 self._show_longest()
 
     def _on_vote(self, signed: Signed, vote: Vote) -> None:
@@ -287,7 +296,7 @@ class Streamlet(Player):
             self.broadcast(self.notarized[tip.slot[0]])
 
     def _say_again(self) -> None:
-        """Nothing was notarized in the last epoch: show the longest chain, and the last vote."""
+        """The last vote did not notarize its block: say it again, and show the longest chain."""
         if self.me is not None:
             self._show_longest()
             vote = self.said(VOTE, (self.last_voted(),))

@@ -41,7 +41,7 @@ class Now(NamedTuple):
     monotonic_ms: int
     """For timers."""
     wall_ms: int
-    """Milliseconds since 1970; only stamps values."""
+    """Milliseconds since 1970; only stamps values, and begins the slots of lock-step protocols."""
 
 
 class Message(ABC):
@@ -368,6 +368,9 @@ class Consensus(ABC):
     version: ClassVar[int] = 1
     fault_model: ClassVar[str] = "byzantine"
     """"byzantine", "crash" or "none"."""
+    lock_step: ClassVar[bool] = False
+    """Whether slots begin by the clock on the wall: while clocks differ, or messages take longer
+    than the parameters say, such a protocol may stand still, and only its safety is judged."""
     MESSAGES: ClassVar[tuple[type[Message], ...]]
     PARAMETERS: ClassVar[Mapping[str, int]]
     """Every parameter with its default; times end in _ms."""

@@ -91,7 +91,7 @@ class Counted(Script):
         if not self.run_until(lambda: self._blocks() > before, limit_ms=WITHIN_MS):
             return None
         assert self._proposed_ms is not None
-        delays = (self.agenda.now_ms - self._proposed_ms) // DELAY_MS
+        delays = round((self.agenda.now_ms - self._proposed_ms) / DELAY_MS)
         assert all(not seat.has_unordered() for seat in up)
         self.run_ms(10 * DELAY_MS)
         messages = dict(sorted(self._messages.items()))

@@ -120,6 +120,9 @@ def excuse(world: World, validators: ValidatorSet, protocol: type[Consensus]) ->
         return f"{len(down)} validators are down for ever, of which {validators.faults} may be"
     if protocol.fault_model == "none" and (down or robbed):
         return f"validator {(down + robbed)[0]} is faulty, and the protocol tolerates no fault"
+    wrong = sorted({one.kind for one in world.scenario.incidents} & {"clock", "drift"})
+    if protocol.lock_step and wrong:
+        return f"clocks were wrong ({', '.join(wrong)}), and the protocol goes by the clock"
     sound = core(world, validators.quorum) - set(robbed)
     if len(sound) < validators.quorum:
         return f"links stay cut: {len(sound)} validators reach a quorum of {validators.quorum}"

@@ -28,6 +28,9 @@ FAULTS = (
     "clock",
 )
 
+LOCK_STEP_MS_MIN = 50
+"""Where nothing grows until messages come in time, they must from the beginning."""
+
 
 def draw_scenario(
     protocol: type[Consensus],
@@ -162,8 +165,9 @@ def draw_twins(
 
 def hasty(protocol: type[Consensus], *, divisor: int = 40) -> tuple[tuple[str, int], ...]:
     """The protocol's times divided, so that many rounds pass in a second."""
+    least_ms = LOCK_STEP_MS_MIN if protocol.lock_step else 1
     return tuple(
-        (name, max(1, default // divisor))
+        (name, max(least_ms, default // divisor))
         for name, default in sorted(protocol.PARAMETERS.items())
         if name.endswith("_ms")
     )

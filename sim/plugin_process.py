@@ -32,6 +32,8 @@ from sim.plugin_scenario import MS
 from sim.plugin_step import Step, Surroundings
 
 EPOCH_MS = 1_700_000_000_000
+LOCK_STEP_SKEW = 40
+"""By how much clocks differ less where a protocol takes it that they show the same time."""
 """What the clocks on the wall show when a world begins."""
 BUGS = (AssertionError, LedgerError, ArithmeticError, LookupError, TypeError, ValueError,
         AttributeError, RuntimeError)  # fmt: skip
@@ -66,6 +68,8 @@ class Process(ABC):
         self._local_us = self._since_us = 0
         """What its clock showed when the rate last changed, and when that was."""
         self._skew_ms = world.draw.randint(-200, 200)
+        if world.scenario.protocol.lock_step:
+            self._skew_ms //= LOCK_STEP_SKEW
         self._life = 0
         self._waiting: deque[Step] = deque()
         self._writing: list[Step] = []

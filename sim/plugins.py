@@ -126,7 +126,8 @@ class PluginWorld(PluginPlans):
         others awake for ever.  Where they are too many, only safety and honesty are judged.
         """
         scenario, agenda, due_ms = self.scenario, self.agenda, self.scenario.due_ms
-        is_live = self.oracles.is_quorum_honest
+        has_time = not (scenario.protocol.lock_step and scenario.clocks)
+        is_live = self.oracles.is_quorum_honest and has_time
         end_ms = scenario.end_ms if is_live else scenario.stable_ms + OUTNUMBERED_MS
         look_ms, events = LOOK_MS, 0
         while agenda.now_ms < end_ms and len(agenda) and not self._is_broken():

@@ -319,8 +319,11 @@ class Demo:
             for name, value in epoch.parameters
             if "timeout" in name and not name.endswith(("_max_ms", "_delta_ms"))
         }
-        if not timeouts:
+        if not epoch.parameters:
             return f"nobody waited: {epoch.protocol} has no timeout and needs only its sequencer"
+        if not timeouts:
+            times = ", ".join(f"{name} {value}" for name, value in epoch.parameters)
+            return f"{epoch.protocol} waited as long as its parameters say ({times})"
         waited = sum(latency >= min(timeouts.values()) for latency in after.latencies_ms)
         listed = ", ".join(f"{name} {value}" for name, value in timeouts.items())
         return (

@@ -135,7 +135,8 @@ def liveness_checks(subject: Subject) -> list[Check]:
         ]
     checks += [
         check("LIVE-3", f"links take {delay_ms} ms", replace(
-            fair, delay_us=delay_ms * 1_000, jitter_us=delay_ms * 100, bound_ms=120_000
+            fair, delay_us=delay_ms * 1_000, jitter_us=delay_ms * 100, bound_ms=120_000,
+            parameters=_stating(subject, delay_ms),
         ))
         for delay_ms in (30, 300, 1_000)
     ]  # fmt: skip
@@ -144,6 +145,14 @@ def liveness_checks(subject: Subject) -> list[Check]:
     return checks
 
 
+def _stating(subject: Subject, delay_ms: int) -> tuple[tuple[str, int], ...]:
+    """Parameters for links like these, where a protocol is told how long messages take."""
+    defaults = sorted(subject.protocol.PARAMETERS.items()) if subject.protocol.lock_step else ()
+    return tuple((name, max(default, LOCK_STEP_DELAYS * delay_ms)) for name, default in defaults)
+
+
+LOCK_STEP_DELAYS = 4
+"""A slot of a lock-step protocol lasts as long as so many messages."""
 CUT_OFF_MS = 60_000
 MESSAGES_MAX = 40
 """A second on each link, while nobody hears anybody."""

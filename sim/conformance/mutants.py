@@ -54,6 +54,8 @@ class Mutant:
     make: Make
     needs_liars: bool = False
     """Whether only a liar's doing shows it."""
+    needs_patience: bool = False
+    """Whether only slots that wait until they succeed show it: in lock step each is a new start."""
 
 
 class _SmallerSet(ValidatorSet):
@@ -223,7 +225,7 @@ MUTANTS = (
     Mutant("newest-first", "hands decided values over newest first", _newest_first),
     Mutant("no-timers", "ignores its timers", _deaf(TimerFired)),
     Mutant("no-catch-up", "ignores certified roots", _deaf(Certified)),
-    Mutant("says-once", "says nothing a second time", _says_once),
+    Mutant("says-once", "says nothing a second time", _says_once, needs_patience=True),
     Mutant("never-silent", "starts again and again while nothing is to do", _never_silent),
     Mutant("speaks-anew", "does not ask what it said before", _speaks_anew),
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from consensus.interface import Consensus
 from ledger.validators import QuorumRule
+from sim.plugin_drawing import LOCK_STEP_MS_MIN
 
 HASTE = 25
 """By how much a hasty protocol's times are shorter."""
@@ -40,8 +41,9 @@ class Subject:
     @property
     def hasty(self) -> tuple[tuple[str, int], ...]:
         """Parameters whose times are so short that many slots pass in a second."""
+        least_ms = LOCK_STEP_MS_MIN if self.protocol.lock_step else HASTY_MS_MIN
         return tuple(
-            (name, max(HASTY_MS_MIN, number // HASTE))
+            (name, max(least_ms, number // HASTE))
             for name, number in sorted(self.protocol.PARAMETERS.items())
             if name.endswith("_ms")
         )

@@ -72,6 +72,8 @@ class State(Consensus):
         self._fetched: dict[bytes, None] = {}
         self._late: dict[tuple[int, int, str], None] = {}
         """(sequence, sender, phase) of votes that came after the decision."""
+        self._helped: dict[int, int] = {}
+        """When each validator was last helped to a view, in milliseconds."""
         self._timers: dict[str, Slot] = {}
         self._recover(recovery)
 
@@ -334,9 +336,13 @@ class State(Consensus):
                 self.note("voted", phase=phase, sequence=sequence, view=view, value=value)
 
     def has_work(self) -> bool:
-        """Whether something is to be ordered, or on its way."""
-        on_its_way = self.voted or self.prepared or self.redo
-        return self.pending or bool(on_its_way) or self.log.commit(self.last + 1) is not None
+        """Whether something is to be ordered, or on its way in this view.
+
+        What was on its way in a view that is left becomes pending again, unless it is decided.
+        """
+        numbers = range(self.last + 1, self.last + self.window + 1)
+        on_its_way = not self.is_changing and any(self.assigned(n) is not None for n in numbers)
+        return self.pending or on_its_way or self.log.commit(self.last + 1) is not None
 
     def _run(self, name: str, slot: Slot, delay_ms: int) -> None:
         """Let a timer run, unless it does."""

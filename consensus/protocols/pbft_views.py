@@ -29,15 +29,23 @@ class Views(State):
             self._help(signed.sender, change)
 
     def _help(self, sender: int, change: ViewChange) -> None:
-        """Who asks again for a view lacks something."""
+        """Who asks again for a view lacks something; answers are rare, and none begets another."""
+        now_ms = self.now.monotonic_ms
+        helped_ms = self._helped.get(sender)
+        is_recent = helped_ms is not None and now_ms - helped_ms < self.parameters["retry_ms"] // 2
+        if is_recent or change.view < self.changes.highest_of(sender):
+            return
+        self._helped[sender] = now_ms
         for sequence, proof in self.decided.items():
             if sequence > change.base:
                 self.send(sender, proof)
-        said = self.said(VIEW_CHANGE, (change.view,))
+        slot = (change.view,)
         if self.new_view is not None and change.view <= self.view:
             self.forward(sender, self.new_view)
-        elif change.view < self.asked and said is not None:
-            self.send(sender, said)
+        elif change.view < self.asked:
+            for said in (self.said(VIEW_CHANGE, (self.asked,)), self.said(VIEW_CHANGE, slot)):
+                if said is not None:
+                    self.send(sender, said)
 
     def _hear_new_view(self, signed: Signed, new_view: NewView) -> None:
         # 4.4

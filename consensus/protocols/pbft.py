@@ -61,6 +61,7 @@ from consensus.protocols.pbft_messages import (
     PrePrepare,
     ViewChange,
 )
+from consensus.protocols.pbft_state import NOWHERE
 from consensus.protocols.pbft_views import Views
 from ledger.certificate import TimeoutCertificate
 from ledger.statement import Slot
@@ -201,6 +202,8 @@ class Pbft(Views):
         del self._timers[timer.name]
         if timer.name == "retry":
             self._say_again()
+            if self.pending and self._requested is None:
+                self.ask_payload(NOWHERE, self.root.value)  # Batches expire, too.
         else:
             # 4.4, 4.5.2
             self._ask(self.asked + 1)
@@ -295,29 +298,25 @@ class Pbft(Views):
         self._late = {key: None for key in self._late if key[0] >= kept}
         self._verdicts = {d: one for d, one in self._verdicts.items() if self.log.value(d)}
         self._fetched.clear()
-        self.pending = self._requested = False
+        self.pending, self._requested = False, None
         self._stop("view")
 
     def _rule_assign(self) -> None:
         """4.2: the primary gives the next number to what is to be ordered."""
         line = self.line()
         sequence = self.last + len(line) + 1
-        is_mine = self.primary(self.view) == self.me and not self.is_changing
-        if not is_mine or not self.pending or self._requested:
+        if not self.may_assign(sequence) or not self.pending or self._requested is not None:
             return
-        if self.is_in_window(sequence) and sequence > self.redo_last:
-            self._requested, self._woken = True, False
-            self.request_payload(
-                (sequence, self.view), line[-1].digest if line else self.root.value
-            )
+        self.ask_payload((sequence, self.view), line[-1].digest if line else self.root.value)
 
     def on_payload(self, slot: Slot, payload: tuple[bytes, ...]) -> None:
         if not payload:
             self.pending = self._woken
-        was_requested, self._requested = self._requested, False
+        if slot == self._requested:
+            self._requested = None
         line = self.line()
-        is_next = slot == (self.last + len(line) + 1, self.view) and not self.is_changing
-        if was_requested and is_next and payload and self.said(PREPARE, slot) is None:
+        is_next = slot == (self.last + len(line) + 1, self.view) and self.may_assign(slot[0])
+        if is_next and payload and self.said(PREPARE, slot) is None:
             assert self.me is not None
             before = line[-1].digest if line else self.root.value
             epoch, time_ms = self.context.epoch, self.now.wall_ms

@@ -32,6 +32,8 @@ from ledger.statement import Slot
 from ledger.value import Value
 
 DOUBLINGS_MAX = 20
+NOWHERE: Slot = (0,)
+"""The slot of a request for payload that is not proposed, but shows whether there is any."""
 VIEWS_AHEAD = 4
 """Later views whose pre-prepares are kept: they may overtake the new-view, and are large."""
 
@@ -67,7 +69,8 @@ class State(Consensus):
         self.pending = False
         """Whether there may be something to order."""
         self._woken = False
-        self._requested = False
+        self._requested: Slot | None = None
+        """For which slot a payload is asked for."""
         self._verdicts: dict[bytes, bool | None] = {}
         self._fetched: dict[bytes, None] = {}
         self._late: dict[tuple[int, int, str], None] = {}
@@ -165,6 +168,11 @@ class State(Consensus):
         """Whether the primary may assign this: a fresh value on top of the one before."""
         is_fresh = value.slot == (value.slot[0], self.view) and value.slot[0] > self.redo_last
         return is_request(value) and is_fresh and value.parent == before
+
+    def may_assign(self, sequence: int) -> bool:
+        """Section 4.2: the primary of this view, between the water marks; 4.4: beyond max-s."""
+        is_mine = self.primary(self.view) == self.me and not self.is_changing
+        return is_mine and self.is_in_window(sequence) and sequence > self.redo_last
 
     def prepared_certificate(self, sequence: int) -> Certificate | None:
         """Section 4.2, prepared(m, v, n, i): a quorum's prepares of this view."""
@@ -334,6 +342,10 @@ class State(Consensus):
             if isinstance(message, PrePrepare | Prepare | Commit):
                 phase, (sequence, view), value = message.statement()
                 self.note("voted", phase=phase, sequence=sequence, view=view, value=value)
+
+    def ask_payload(self, slot: Slot, parent: bytes) -> None:
+        self._requested, self._woken = slot, False
+        self.request_payload(slot, parent)
 
     def has_work(self) -> bool:
         """Whether something is to be ordered, or on its way in this view.

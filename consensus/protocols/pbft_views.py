@@ -58,7 +58,7 @@ class Views(State):
     def _ask(self, view: int) -> None:
         """4.4: leave the view, and say what was prepared in it and before."""
         self.asked = view
-        self._requested = False
+        self._requested = None
         self._stop("view")
         self._stop("retry")
         self.note("left", view=self.view, asked=view)
@@ -105,7 +105,7 @@ class Views(State):
         self.offered = None
         self.height_at_entry = self.root.height
         self.log.forget_views_below(self.view)
-        self._requested = False
+        self._requested = None
         self._stop("view")
         self._stop("retry")
         self.remember()

@@ -258,6 +258,10 @@ class State(Consensus):
         decided = self.root.height - self.height_at_entry
         return min(oldest_age, decided) >= self.parameters["overdue"]
 
+    def may_lose_patience(self) -> bool:
+        """Section 4.5.2: in a change of view the timer waits until a quorum asks for that view."""
+        return not self.is_changing or self.changes.certificate(self.asked) is not None
+
     def timeout_ms(self) -> int:
         """Section 4.5.2: doubles with every view in which nothing was decided."""
         failed = min(max(0, self.asked - self.calm_view - 1), DOUBLINGS_MAX)

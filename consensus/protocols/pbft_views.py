@@ -124,7 +124,7 @@ class Views(State):
             self._stop("retry")
             return
         self._run("retry", (self.asked,), self.parameters["retry_ms"])
-        if not self.is_changing or self.changes.certificate(self.asked) is not None:
+        if self.may_lose_patience():
             self._run("view", (self.asked, self.last), self.timeout_ms())
 
     def _say_again(self) -> None:

@@ -22,9 +22,8 @@ Commit rule: one certificate of phase "commit" for the value, of any view, at it
 Durable: with each vote the value voted for, with each commit the prepared certificate, and what
     opened the view; every statement, by the replica.
 Liveness: while there is work, a timer sends again the votes on what is undecided, or the view
-    change and the certificate that led to it.  Whoever repeats itself is answered: with the commit
-    certificate of a number that is decided, with the new-view or view change of a view that is
-    over.
+    change and the certificate that led to it.  Whoever repeats itself is answered with the commit
+    certificates of what is decided, and with what opened a later view.
 Deviations:
 * Texts followed: the OSDI paper, section 4; ACM TOCS 20(4), 2002, section 4.5, as quoted in an
   implementation; hyperledger/fabric, consensus/pbft/viewchange.go; and, for the proof, the post on
@@ -202,8 +201,7 @@ class Pbft(Views):
         del self._timers[timer.name]
         if timer.name == "retry":
             self._say_again()
-            if self.pending and self._requested is None:
-                self.ask_payload(NOWHERE, self.root.value)  # Batches expire, too.
+            self._doubts = True  # Batches expire, too.
         else:
             # 4.4, 4.5.2
             self._ask(self.asked + 1)
@@ -284,7 +282,7 @@ class Pbft(Views):
         return True
 
     def _root_moved(self) -> None:
-        """Forget what is decided; the timer runs anew, and where work is left the replica says so.
+        """Forget what is decided; the timer runs anew where work is left.
 
         Section 4.4: the timer is restarted if the backup still waits for some request.
         """
@@ -298,16 +296,19 @@ class Pbft(Views):
         self._late = {key: None for key in self._late if key[0] >= kept}
         self._verdicts = {d: one for d, one in self._verdicts.items() if self.log.value(d)}
         self._fetched.clear()
-        self.pending, self._requested = False, None
+        self._doubts, self._requested = True, None
         self._stop("view")
 
     def _rule_assign(self) -> None:
         """4.2: the primary gives the next number to what is to be ordered."""
+        if not self.pending or self._requested is not None:
+            return
         line = self.line()
         sequence = self.last + len(line) + 1
-        if not self.may_assign(sequence) or not self.pending or self._requested is not None:
-            return
-        self.ask_payload((sequence, self.view), line[-1].digest if line else self.root.value)
+        if self.may_assign(sequence):
+            self.ask_payload((sequence, self.view), line[-1].digest if line else self.root.value)
+        elif self._doubts:
+            self.ask_payload(NOWHERE, self.root.value)
 
     def on_payload(self, slot: Slot, payload: tuple[bytes, ...]) -> None:
         if not payload:

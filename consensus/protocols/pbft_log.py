@@ -110,10 +110,6 @@ class Changes:
         found = ((signer, mine.get(view)) for signer, mine in sorted(self._by_signer.items()))
         return [signed for _, signed in found if signed is not None]
 
-    def highest_of(self, signer: int) -> int:
-        """The highest view that a validator asked for; 0 for none."""
-        return max(self._by_signer.get(signer, {}), default=0)
-
     def certificate(self, view: int) -> TimeoutCertificate | None:
         """A quorum asked for this view."""
         known = self._certified

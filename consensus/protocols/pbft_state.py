@@ -68,15 +68,13 @@ class State(Consensus):
         self.height_at_entry = self.root.height
         self.pending = False
         """Whether there may be something to order."""
-        self._woken = False
+        self._woken = self._doubts = False
         self._requested: Slot | None = None
         """For which slot a payload is asked for."""
         self._verdicts: dict[bytes, bool | None] = {}
         self._fetched: dict[bytes, None] = {}
         self._late: dict[tuple[int, int, str], None] = {}
         """(sequence, sender, phase) of votes that came after the decision."""
-        self._helped: dict[int, int] = {}
-        """When each validator was last helped to a view, in milliseconds."""
         self._timers: dict[str, Slot] = {}
         self._recover(recovery)
 
@@ -96,6 +94,7 @@ class State(Consensus):
             message = signed.message
             if isinstance(message, ViewChange):
                 self.asked = max(self.asked, message.view)
+                self.changes.add(signed)
             elif isinstance(message, NewView) and message.view > self.view:
                 self.offered = signed
         for value in [each for ones in self.voted.values() for each in ones.values()]:
@@ -348,7 +347,7 @@ class State(Consensus):
                 self.note("voted", phase=phase, sequence=sequence, view=view, value=value)
 
     def ask_payload(self, slot: Slot, parent: bytes) -> None:
-        self._requested, self._woken = slot, False
+        self._requested, self._woken, self._doubts = slot, False, False
         self.request_payload(slot, parent)
 
     def has_work(self) -> bool:

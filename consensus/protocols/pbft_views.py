@@ -29,23 +29,12 @@ class Views(State):
             self._help(signed.sender, change)
 
     def _help(self, sender: int, change: ViewChange) -> None:
-        """Who asks again for a view lacks something; answers are rare, and none begets another."""
-        now_ms = self.now.monotonic_ms
-        helped_ms = self._helped.get(sender)
-        is_recent = helped_ms is not None and now_ms - helped_ms < self.parameters["retry_ms"] // 2
-        if is_recent or change.view < self.changes.highest_of(sender):
-            return
-        self._helped[sender] = now_ms
+        """Who asks again for a view lacks decisions, or what opened a later one."""
         for sequence, proof in self.decided.items():
             if sequence > change.base:
                 self.send(sender, proof)
-        slot = (change.view,)
         if self.new_view is not None and change.view <= self.view:
             self.forward(sender, self.new_view)
-        elif change.view < self.asked:
-            for said in (self.said(VIEW_CHANGE, (self.asked,)), self.said(VIEW_CHANGE, slot)):
-                if said is not None:
-                    self.send(sender, said)
 
     def _hear_new_view(self, signed: Signed, new_view: NewView) -> None:
         # 4.4

@@ -148,9 +148,6 @@ class BelievesBases(Pbft):
     def is_usable(self, change: ViewChange) -> bool:
         return True
 
-    def base_of(self, reports: Sequence[Report]) -> int:
-        return min(self.last, super().base_of(reports))
-
 
 class NeverSendsAgain(Pbft):
     """Whatever may be lost is sent again."""

@@ -37,7 +37,7 @@ DECIDED_BY_ONE = {
 
 
 def two_halves(protocol: type[Pbft]) -> PluginReport:
-    """Z1: Z assigns 1 to X at A, z assigns it to Y at B and C: three of four decide, two must not."""
+    """Z1: Z assigns 1 to X at A, z to Y at B and C: three of four may decide, two must not."""
     payloads = {"AZ": (PAYLOAD,), "BCz": (OTHER_PAYLOAD,)}
     return Stage(protocol, "Z", {"view 0": "AZ BCz"}, payloads=payloads).heal()
 
@@ -69,8 +69,8 @@ def few_ask(protocol: type[Pbft]) -> PluginReport:
 
 
 def prepared_twice(protocol: type[Pbft]) -> PluginReport:
-    """Z16: X is prepared in view 0 at C alone; A decides Y in view 1, where B and Z prepare it; then
-    C opens view 2 with B and z."""
+    """Z16: X is prepared in view 0 at C alone; A decides Y in view 1, where B and Z prepare it; C
+    opens view 2 with B and z."""
     plan = {
         "pre-prepare 0": "BCZ<A",
         "prepare 0": "C<BZ",

@@ -193,8 +193,8 @@ def test_a_crashed_backup_costs_no_time(n: int) -> None:
 
 @pytest.mark.parametrize("n", [4, 7])
 def test_a_change_of_view_costs_one_message_delay_more(n: int) -> None:
-    """Section 4.4: view changes of the n - 1 that live; then the new-view, which the primary's first
-    pre-prepare follows at once, and the normal case."""
+    """Section 4.4: view changes of all that live; then the new-view, which the first pre-prepare
+    follows at once, and the normal case."""
     timeout_ms = 1_000
     network = Counted(n, 0, retry_ms=5_000, timeout_ms=timeout_ms)
 

@@ -223,14 +223,14 @@ class Pbft(Views):
 
     def _rule_prepare(self) -> None:
         # 4.2, and 4.4 for what is assigned again
-        line = [self.root.value, *(value.digest for value in self.line())]
-        for sequence in range(self.last + 1, self.last + self.window + 1):
-            if not self.may_prepare(sequence):
-                continue
-            if sequence <= self.redo_last:
+        for sequence in sorted(self.redo):
+            if self.may_prepare(sequence):
                 self._prepare_again(sequence)
-            elif sequence - self.last <= len(line):
-                self._prepare_fresh(sequence, line[sequence - self.last - 1])
+        before = self.root.value
+        for sequence, value in enumerate(self.line(), self.last + 1):
+            if sequence > self.redo_last and self.may_prepare(sequence):
+                self._prepare_fresh(sequence, before)
+            before = value.digest
 
     def _prepare_again(self, sequence: int) -> None:
         digest = self.redo[sequence]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from tests.zoo.forgeries import EVIDENCE
+from tests.zoo.pbft_rows import PBFT
 from tests.zoo.protocols import JOLTEON, TENDERMINT
 from tests.zoo.replica_mutants import REPLICAS
 from tests.zoo.rows import NOT_HERE
 from tests.zoo.storage_mutants import STORAGE
 
-MUTANTS = (*TENDERMINT, *JOLTEON, *REPLICAS, *STORAGE, *EVIDENCE)
+MUTANTS = (*TENDERMINT, *JOLTEON, *PBFT, *REPLICAS, *STORAGE, *EVIDENCE)
 ROWS = tuple(
     [f"Z{number}" for number in (*range(1, 5), *range(6, 11), *range(12, 18), *range(19, 26), 27,
                                  28, 29)]

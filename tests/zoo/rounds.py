@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from consensus.interface import Consensus, Signed
+from consensus.protocols.pbft import Pbft
 from consensus.protocols.tendermint import Tendermint
 from ledger.statement import Slot
 from sim.plugin_step import Packet
 from sim.plugins import PluginScenario, Script
+from tests.consensus import pbft_stage
 from tests.consensus.harness import FAST
 from tests.consensus.jolteon_stage import led_by
 from tests.zoo.model import numbers
@@ -90,6 +92,14 @@ def _led_tendermint(protocol: type[Tendermint], leaders: dict[int, int]) -> type
     return Led
 
 
+def _led_pbft(protocol: type[Pbft], leaders: dict[int, int]) -> type[Consensus]:
+    class Led(protocol):  # type: ignore[valid-type, misc]
+        def leader(self, slot: Slot) -> int:
+            return leaders.get(slot[0], int(super().leader(slot)))
+
+    return Led
+
+
 ADAPTERS = {
     "tendermint": Adapter(
         ("proposal", "prevote", "precommit"),
@@ -103,6 +113,13 @@ ADAPTERS = {
         1,
         (("timeout_max_ms", 8 * TIMEOUT_MS), ("timeout_ms", TIMEOUT_MS)),
         led_by,
+        lambda plugin: int(plugin.view),
+    ),
+    "pbft": Adapter(
+        ("prepare", "commit", "view-change", "new-view"),
+        0,
+        pbft_stage.FAST,
+        _led_pbft,
         lambda plugin: int(plugin.view),
     ),
 }
@@ -154,6 +171,12 @@ SHAPES = {
         (*_SENT_TO_ALL, "nobody", "nobody"),
         ("all", "all", "all", "few", "islands"),
         ("all", "all", "few", "few", "one", "without", "nobody"),
+    ),
+    "pbft": (
+        ("all", "few", "few", "one", "without", "islands"),
+        _LAST_VOTES,
+        ("all", "all", "few", "islands", "without"),
+        ("all", "all", "few", "without"),
     ),
 }
 """How each phase tends to be heard."""
@@ -276,7 +299,7 @@ class Rounds(Script):
             if number in self._crashed or plugin is None:
                 continue
             turn = self.adapter.first + round_
-            slot = (1, turn) if self.scenario.protocol.name == "tendermint" else (turn,)
+            slot = (turn,) if self.scenario.protocol.name == "jolteon" else (1, turn)
             if plugin.said(self.adapter.phases[phase], slot) is not None:
                 self._crashed[number] = None
                 self.crash(seat)

@@ -6,7 +6,6 @@ _OTHER = "a rule of {}, which this project does not contain"
 _DAG = _OTHER.format("protocols that agree on a graph of vertices")
 
 NOT_HERE: dict[str, str] = {
-    **{f"Z{number}": _OTHER.format("PBFT") for number in (14, 15, 16, 17, 19)},
     **{f"Z{number}": _OTHER.format("Streamlet") for number in range(20, 25)},
     **{f"Z{number}": _OTHER.format("Simplex") for number in (25, 27, 28, 29)},
     **{f"D{number}m": _DAG for number in range(1, 7)},

@@ -35,8 +35,8 @@ from consensus.interface import (
     ValueReceived,
     Verdict,
 )
+from consensus.pacemaker_messages import TIMEOUT, VOTE, Proposal, Timeout, Vote, qc_view
 from consensus.protocols.jolteon import Jolteon
-from consensus.protocols.jolteon_messages import TIMEOUT, VOTE, Proposal, Timeout, Vote, qc_view
 from ledger.certificate import Certificate, TimeoutCertificate
 from ledger.encoding import encode
 from ledger.validators import QuorumRule, Validator, ValidatorSet

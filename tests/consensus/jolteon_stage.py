@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from consensus.interface import AnyCertificate, Signed
+from consensus.pacemaker_messages import PROPOSAL, VOTE
 from consensus.protocols.jolteon import Jolteon
-from consensus.protocols.jolteon_messages import PROPOSAL, VOTE
 from ledger.statement import Slot
 from ledger.value import Value
 from sim.plugins import PluginScenario, Script

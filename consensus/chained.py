@@ -51,10 +51,9 @@ class Chained(Consensus):
         # Views that failed one after the other took at least their timeouts, which double: the
         # timer that runs at the end of the chaos is not longer than all of it, and one more start.
         # When it fires, timeouts and the certificate of entry go out again; two messages later
-        # everybody is in the highest view, even where a tc had been lost.  From there on a turn of
-        # all n leaders holds as many honest ones in a row as a decision takes (Jolteon: three); a
-        # silent leader costs its own view and the one before, whose votes it was to collect.  A
-        # view that does not fail takes a proposal, votes, and perhaps values to fetch before that.
+        # everybody is in the highest view, even where a tc had been lost.  From there on so many
+        # views may fail before enough in a row have honest leaders as `failing_views` says.  A view
+        # that does not fail takes a proposal, votes, and perhaps values to fetch before that.
         # Where the first timeout is shorter than such a view, it must double past that, too.
         view_ms = 6 * delay_ms
         longest_ms = max(parameters["timeout_max_ms"], view_ms)
@@ -64,10 +63,19 @@ class Chained(Consensus):
         while grown_ms < min(view_ms, longest_ms):
             bound_ms += grown_ms
             grown_ms *= 2
-        for _ in range(2 * validators.faults):
+        for _ in range(cls.failing_views(validators)):
             timeout_ms = min(2 * timeout_ms, longest_ms)
             bound_ms += timeout_ms + 2 * delay_ms
         return bound_ms + (validators.size + cls.VIEWS_A_DECISION) * view_ms
+
+    @classmethod
+    def failing_views(cls, validators: ValidatorSet) -> int:
+        """How many views may fail before a decision, once messages come in time and f are silent.
+
+        Where everyone leads in turn and three honest leaders in a row decide (Jolteon), a silent
+        one costs its own view and the one before, whose votes it was to collect.
+        """
+        return 2 * validators.faults
 
     @property
     @abstractmethod

@@ -242,10 +242,23 @@ class Leadership:
     def __init__(self, policy: Policy, root: Root) -> None:
         self.policy = policy
         self.agreed = Agreed(Decided(root.slot[0], None), policy.turn)
+        self._leads: int | None = None
+        self._since = root.height
+        """The height at which the one who leads began to."""
 
     def leader(self, view: int) -> int | None:
         """Who leads a view; None where that is unknown here."""
         return self.policy.leader(view, self.agreed)
+
+    def note_leader(self, leader: int | None, height: int) -> None:
+        """A view was entered that this validator leads."""
+        if leader != self._leads:
+            self._leads, self._since = leader, height
+
+    def is_overdue(self, oldest_age: int, height: int) -> bool:
+        """Whether the leader has left a batch unordered for too long while it led."""
+        patience = self.policy.PATIENCE
+        return patience is not None and min(oldest_age, height - self._since) >= patience
 
     def decided(self, values: Iterable[Value]) -> None:
         """Further values are decided, oldest first."""

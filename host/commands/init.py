@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from consensus.registry import protocol_named
+from host.commands.options import leaders_option
 from host.network import Plan, create_network, homes_of
 from host.progress import Bar
 from ledger.errors import UserError
@@ -21,6 +22,7 @@ from storage.home import default_engine
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--validators", type=click.IntRange(1, 100), default=4, show_default=True)
 @click.option("--protocol", default="tendermint", show_default=True, help="Consensus plugin.")
+@leaders_option
 @click.option("--name", default="ledger", show_default=True, help="Name of the network.")
 @click.option(
     "--storage",

@@ -35,6 +35,7 @@ from consensus.interface import (
     ValueReceived,
     Verdict,
 )
+from consensus.pacemaker import Paced
 from consensus.pacemaker_messages import TIMEOUT, VOTE, Proposal, Timeout, Vote, qc_view
 from consensus.protocols.jolteon import Jolteon
 from ledger.certificate import Certificate, TimeoutCertificate
@@ -91,7 +92,7 @@ class Bench:
         root: Root = GENESIS,
         record: bytes | None = None,
         sent: tuple[Signed, ...] = (),
-        protocol: type[Jolteon] = Jolteon,
+        protocol: type[Paced] = Jolteon,
     ) -> None:
         context = Context(
             b"n" * 32, EPOCH, me, VALIDATORS, dict(Jolteon.PARAMETERS), slot_window=100

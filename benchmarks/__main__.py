@@ -6,6 +6,7 @@ import click
 
 from benchmarks.hashes import hashes
 from benchmarks.ingest import ingest
+from benchmarks.leaders import leaders
 from benchmarks.plugins import plugins
 from benchmarks.simulation import simulation
 from benchmarks.stages import stages
@@ -20,6 +21,7 @@ def benchmarks() -> None:
 
 benchmarks.add_command(hashes)
 benchmarks.add_command(ingest)
+benchmarks.add_command(leaders)
 benchmarks.add_command(plugins)
 benchmarks.add_command(simulation)
 benchmarks.add_command(stages)

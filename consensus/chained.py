@@ -61,7 +61,7 @@ class Chained(Consensus):
         bound_ms = 2 * timeout_ms + 2 * delay_ms
         grown_ms = parameters["timeout_ms"]
         while grown_ms < min(view_ms, longest_ms):
-            bound_ms += grown_ms
+            bound_ms += grown_ms * cls.views_a_doubling()
             grown_ms *= 2
         for _ in range(cls.failing_views(validators)):
             timeout_ms = min(2 * timeout_ms, longest_ms)
@@ -76,6 +76,11 @@ class Chained(Consensus):
         one costs its own view and the one before, whose votes it was to collect.
         """
         return 2 * validators.faults
+
+    @classmethod
+    def views_a_doubling(cls) -> int:
+        """How many views in a row have timers of one length before it doubles."""
+        return 1
 
     @property
     @abstractmethod
@@ -145,9 +150,11 @@ class Chained(Consensus):
         self.pending = self._woken
 
     def timeout_ms(self) -> int:
-        """Doubles with every view since the last decision beyond those that one takes at best."""
+        """Doubles with the views since the last decision beyond those that one takes at best."""
         late = max(0, self.view - self.root.slot[0] - self.VIEWS_A_DECISION)
-        doubled = self.parameters["timeout_ms"] << min(late, DOUBLINGS_MAX)
+        doubled = self.parameters["timeout_ms"] << min(
+            late // self.views_a_doubling(), DOUBLINGS_MAX
+        )
         return min(doubled, self.parameters["timeout_max_ms"])
 
     def count(self, signed: Signed) -> None:

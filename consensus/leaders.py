@@ -131,6 +131,14 @@ class Policy(ABC):
         """
         return (validators.faults + 2) * turn
 
+    @classmethod
+    def views_a_doubling(cls, turn: int) -> int:
+        """How many views have timers of one length before it doubles: a silent leader's whole turn.
+
+        Its further views are likely to fail as well, and say nothing of how slow the links are.
+        """
+        return turn
+
     def by_turns(self, view: int) -> int:
         """Who leads where everyone leads L views in a row."""
         return round_robin(self.validators.size, view // self.turn)
@@ -152,6 +160,10 @@ class RoundRobin(Policy):
     def failing_views(cls, validators: ValidatorSet, turn: int) -> int:
         # A silent leader costs its own view and the one before, whose votes it was to collect.
         return 2 * validators.faults
+
+    @classmethod
+    def views_a_doubling(cls, turn: int) -> int:
+        return 1
 
 
 class Turns(Policy):

@@ -51,6 +51,10 @@ class Views(Chained):
     def failing_views(cls, validators: ValidatorSet) -> int:
         return cls.LEADERS.failing_views(validators, cls.VIEWS_A_DECISION + 1)
 
+    @classmethod
+    def views_a_doubling(cls) -> int:
+        return cls.LEADERS.views_a_doubling(cls.VIEWS_A_DECISION + 1)
+
     @property
     def view(self) -> int:
         """The view that this validator is in."""

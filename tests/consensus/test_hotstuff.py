@@ -148,13 +148,46 @@ def test_a_two_chain_proves_no_decision() -> None:
     assert one.decided == [b1]
 
 
-def test_a_restart_brings_back_the_lock() -> None:
-    one, values = locked_on_two()
+@pytest.mark.parametrize("protocol", [Plain, mutants.ForgetsLock])
+def test_a_restart_brings_back_the_lock(protocol: type[HotStuff]) -> None:
+    one, values = locked_on_two(protocol)
     one.propose(value_at(5, values[2]), qc_of(values[2]))
     lock = one.plugin.safety.lock
-    assert lock[0] == 2
+    assert lock == (2, values[1].digest)
 
-    assert one.restart().plugin.safety.lock == lock
+    is_kept = one.restart().plugin.safety.lock == lock
+
+    assert is_kept == (protocol is Plain)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "votes"), [(Plain, False), (mutants.UnlocksByOldQc, True)], ids=["right", "mutant"]
+)
+def test_a_qc_of_the_locked_view_opens_no_lock(protocol: type[HotStuff], votes: bool) -> None:
+    one, values = locked_on_two(protocol)
+
+    said = one.propose(value_at(5, values[0]), qc_of(values[0]))
+
+    assert bool(votes_in(said)) == votes
+
+
+def test_believing_decisions_is_noticed() -> None:
+    one, values = bench(protocol=mutants.BelievesDecisions), chain_of(1, 2)
+
+    one.hear_decision([values[0]], DecisionProof((qc_of(values[1]),), (values[1],)))
+
+    assert one.decided == [values[0]]
+
+
+def test_a_lock_that_never_opens_bars_what_a_quorum_certified() -> None:
+    one = bench(protocol=mutants.NeverUnlocks)
+    b1, b2 = chain_of(1, 2)
+    feed(one, [b1, b2])
+    one.certify(qc_of(b2))
+    one.certify(tc_of(4, None, None, None))
+    fork = value_at(4, None)
+
+    assert votes_in(one.propose(value_at(5, fork), qc_of(fork))) == []
 
 
 # --- schedules ------------------------------------------------------------------------------------
@@ -233,24 +266,6 @@ def two_chain(protocol: type[HotStuff]) -> Stage:
     return stage
 
 
-def locked_before_a_crash(protocol: type[HotStuff]) -> Stage:
-    """B and C crash after A decided b1 by their votes; then the liar proposes on the first root."""
-    stage = decided_by_one(protocol)
-    stage.until_view(5, B, C, Z)
-    stage.plan(TIMEOUT, (4, 5), *NOBODY)
-    for seat in (B, C):
-        stage.crash(seat)
-        stage.restart(seat)
-    fork = root_child(5, Z)
-    stage.inject(Z, Proposal(fork, None, stage.plugin(Z).safety.high_tc), B, C)
-    stage.run_ms(20)
-    stage.inject(Z, Vote(5, fork.digest), B)
-    stage.run_ms(50)
-    stage.plan(TIMEOUT, (4, 5), (B, C, Z))
-    stage.until(lambda: stage.seats[B].durable and stage.seats[C].durable)
-    return stage
-
-
 def over_a_gap(protocol: type[HotStuff]) -> Stage:
     """The liar hides the qc of b2 from view 3, A hides that of b3; b5 is certified at B alone.
 
@@ -282,7 +297,6 @@ SAFETY: list[tuple[type[HotStuff], Play, str]] = [
     (mutants.CommitsOverGaps, over_a_gap, "agreement"),
     (mutants.VotesTwice, two_proposals, "breakdown"),
     (mutants.ForgetsVotes, voted_before_a_crash, "breakdown"),
-    (mutants.ForgetsLock, locked_before_a_crash, "agreement"),
 ]
 
 

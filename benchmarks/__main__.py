@@ -12,6 +12,7 @@ from benchmarks.harness import command as harness
 from benchmarks.harness import probe
 from benchmarks.hashes import hashes
 from benchmarks.ingest import ingest
+from benchmarks.leaders import leaders
 from benchmarks.plugins import plugins
 from benchmarks.report import command as report
 from benchmarks.simulation import simulation
@@ -34,6 +35,7 @@ benchmarks.add_command(probe.command)
 benchmarks.add_command(report.command)
 benchmarks.add_command(hashes)
 benchmarks.add_command(ingest)
+benchmarks.add_command(leaders)
 benchmarks.add_command(plugins)
 benchmarks.add_command(simulation)
 benchmarks.add_command(stages)

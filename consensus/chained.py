@@ -51,10 +51,9 @@ class Chained(Consensus):
         # Views that failed one after the other took at least their timeouts, which double: the
         # timer that runs at the end of the chaos is not longer than all of it, and one more start.
         # When it fires, timeouts and the certificate of entry go out again; two messages later
-        # everybody is in the highest view, even where a tc had been lost.  From there on a turn of
-        # all n leaders holds as many honest ones in a row as a decision takes (Jolteon: three); a
-        # silent leader costs its own view and the one before, whose votes it was to collect.  A
-        # view that does not fail takes a proposal, votes, and perhaps values to fetch before that.
+        # everybody is in the highest view, even where a tc had been lost.  From there on so many
+        # views may fail before enough in a row have honest leaders as `failing_views` says.  A view
+        # that does not fail takes a proposal, votes, and perhaps values to fetch before that.
         # Where the first timeout is shorter than such a view, it must double past that, too.
         view_ms = 6 * delay_ms
         longest_ms = max(parameters["timeout_max_ms"], view_ms)
@@ -62,12 +61,26 @@ class Chained(Consensus):
         bound_ms = 2 * timeout_ms + 2 * delay_ms
         grown_ms = parameters["timeout_ms"]
         while grown_ms < min(view_ms, longest_ms):
-            bound_ms += grown_ms
+            bound_ms += grown_ms * cls.views_a_doubling()
             grown_ms *= 2
-        for _ in range(2 * validators.faults):
+        for _ in range(cls.failing_views(validators)):
             timeout_ms = min(2 * timeout_ms, longest_ms)
             bound_ms += timeout_ms + 2 * delay_ms
         return bound_ms + (validators.size + cls.VIEWS_A_DECISION) * view_ms
+
+    @classmethod
+    def failing_views(cls, validators: ValidatorSet) -> int:
+        """How many views may fail before a decision, once messages come in time and f are silent.
+
+        Where everyone leads in turn and three honest leaders in a row decide (Jolteon), a silent
+        one costs its own view and the one before, whose votes it was to collect.
+        """
+        return 2 * validators.faults
+
+    @classmethod
+    def views_a_doubling(cls) -> int:
+        """How many views in a row have timers of one length before it doubles."""
+        return 1
 
     @property
     @abstractmethod
@@ -137,9 +150,11 @@ class Chained(Consensus):
         self.pending = self._woken
 
     def timeout_ms(self) -> int:
-        """Doubles with every view since the last decision beyond those that one takes at best."""
+        """Doubles with the views since the last decision beyond those that one takes at best."""
         late = max(0, self.view - self.root.slot[0] - self.VIEWS_A_DECISION)
-        doubled = self.parameters["timeout_ms"] << min(late, DOUBLINGS_MAX)
+        doubled = self.parameters["timeout_ms"] << min(
+            late // self.views_a_doubling(), DOUBLINGS_MAX
+        )
         return min(doubled, self.parameters["timeout_max_ms"])
 
     def count(self, signed: Signed) -> None:

@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from consensus.leaders import Policy
 from ledger.certificate import Certificate, TimeoutCertificate
 from ledger.encoding import Shape
 from ledger.statement import Slot
@@ -374,6 +375,8 @@ class Consensus(ABC):
     MESSAGES: ClassVar[tuple[type[Message], ...]]
     PARAMETERS: ClassVar[Mapping[str, int]]
     """Every parameter with its default; times end in _ms."""
+    LEADERS: ClassVar[type[Policy] | None] = None
+    """Who leads, where another policy may say so instead (consensus/leaders.py)."""
 
     def __init__(self, context: Context, recovery: Recovery) -> None:
         self.context = context

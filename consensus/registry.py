@@ -1,17 +1,23 @@
 """Finding plugins: the entry-point group `ledger.consensus`, so that any wheel can bring one.
 
-A plugin that is not installed is named by where it is: `package.module:Class`.
+A plugin that is not installed is named by where it is: `package.module:Class`.  A name may end with
+another leader policy than the plugin's own, as in `jolteon+sticky`: that too comes from an entry
+point, of the group `ledger.leaders`, and is a part of the name in the epoch record.
 """
 
 from __future__ import annotations
 
 import importlib
+from functools import cache
 from importlib.metadata import entry_points
+from typing import Any
 
 from consensus.interface import Consensus
+from consensus.leaders import Policy
 from ledger.errors import UserError
 
 GROUP = "ledger.consensus"
+LEADERS_GROUP = "ledger.leaders"
 
 
 def protocol_names() -> list[str]:
@@ -19,31 +25,63 @@ def protocol_names() -> list[str]:
     return sorted({entry.name for entry in entry_points(group=GROUP)})
 
 
+def leaders_names() -> list[str]:
+    """The names of all installed leader policies, ascending."""
+    return sorted({entry.name for entry in entry_points(group=LEADERS_GROUP)})
+
+
+@cache
 def protocol_named(name: str) -> type[Consensus]:
-    """The plugin with this name, or at this place: module:Class.
+    """The plugin with this name, or at this place, perhaps with other leaders: jolteon+sticky.
 
     Raises UserError where there is none.
     """
+    name, plus, leaders = name.partition("+")
+    protocol: type[Consensus] = _class_named(name, GROUP, Consensus, "protocol")
+    if not plus:
+        return protocol
+    return _led(protocol, _class_named(leaders, LEADERS_GROUP, Policy, "leader policy"))
+
+
+def _led(protocol: type[Consensus], policy: type[Policy]) -> type[Consensus]:
+    """The same protocol under these leaders.  Raises UserError where it has its own way to lead."""
+    if protocol.LEADERS is None:
+        raise UserError(f"{protocol.name} has its own way to say who leads")
+    if protocol.LEADERS is policy:
+        return protocol
+    space = {
+        "LEADERS": policy,
+        "name": f"{protocol.name}+{policy.name}",
+        "__module__": protocol.__module__,
+        "__doc__": protocol.__doc__,
+    }
+    return type(protocol.__name__, (protocol,), space)
+
+
+def _class_named(name: str, group: str, kind: type, what: str) -> type[Any]:
+    """The class of an entry point, or at module:Class.  Raises UserError where there is none."""
     if ":" in name:
-        return _protocol_at(name)
-    for entry in entry_points(group=GROUP):
+        return _class_at(name, kind)
+    for entry in entry_points(group=group):
         if entry.name == name:
-            plugin = entry.load()
-            if not (isinstance(plugin, type) and issubclass(plugin, Consensus)):
-                raise UserError(f"the plugin {name} is not a Consensus class")
-            return plugin
-    known = ", ".join(protocol_names()) or "none; install the project with pip"
-    raise UserError(f"there is no protocol {name}; installed are: {known}")
+            found = entry.load()
+            if not (isinstance(found, type) and issubclass(found, kind)):
+                raise UserError(f"the plugin {name} is not a {kind.__name__} class")
+            return found
+    known = ", ".join(sorted({entry.name for entry in entry_points(group=group)}))
+    raise UserError(
+        f"there is no {what} {name}; installed are: {known or 'none; install the project with pip'}"
+    )
 
 
-def _protocol_at(place: str) -> type[Consensus]:
+def _class_at(place: str, kind: type) -> type[Any]:
     """The class that a module holds.  Raises UserError where there is none."""
     module_name, _, class_name = place.partition(":")
     try:
         module = importlib.import_module(module_name)
     except (ImportError, ValueError, TypeError, SyntaxError) as error:
         raise UserError(f"cannot import {module_name!r} of {place}: {error}") from None
-    plugin = getattr(module, class_name, None)
-    if not (isinstance(plugin, type) and issubclass(plugin, Consensus)):
-        raise UserError(f"{place}: {module_name} holds no Consensus class {class_name}")
-    return plugin
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and issubclass(found, kind)):
+        raise UserError(f"{place}: {module_name} holds no {kind.__name__} class {class_name}")
+    return found

@@ -13,6 +13,7 @@ import click
 import trio
 
 from consensus.registry import protocol_named
+from host.commands.options import leaders_option
 from host.demo.lead import Settings, run_demo
 from host.demo.material import PROGRAM
 from host.demo.screen import Screen
@@ -27,6 +28,7 @@ INTERRUPTED = 130
 
 @click.command("demo", epilog="Example: python node.py demo --protocol jolteon --stay")
 @click.option("--protocol", default="tendermint", show_default=True, help="Consensus plugin.")
+@leaders_option
 @click.option(
     "--storage",
     "engine",

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from consensus.registry import protocol_named
+from host.commands.options import leaders_option
 from host.network import Plan, create_network, homes_of
 from host.progress import Bar
 from ledger.errors import UserError
@@ -29,6 +30,7 @@ from storage.home import default_engine
     show_default=True,
     help="Signatures of validators and members; ml-dsa-44 withstands quantum computers.",
 )
+@leaders_option
 @click.option("--name", default="ledger", show_default=True, help="Name of the network.")
 @click.option(
     "--storage",

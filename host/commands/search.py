@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from host.commands.options import leaders_option
 from host.engines import Engine, dask_engine, local_engine
 from host.findings import (
     draw_finding,
@@ -36,6 +37,7 @@ BUDGET = "60s"
 @click.option(
     "--protocol", default="tendermint", show_default=True, help="Plugin, or MODULE:CLASS."
 )
+@leaders_option
 @click.option("--budget", metavar="TIME", help=f"Such as 90, 60s, 5m, 2h.  [default: {BUDGET}]")
 @click.option("--scenarios", type=click.IntRange(1), help="Play this many instead.")
 @click.option("--workers", type=click.IntRange(1), help="Processes; one a core unless given.")

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import click
 
 from host.commands import sim_plugins
+from host.commands.options import leaders_option
 from host.picture import show_chart, write_page
 from host.plugins import find_protocol
 from host.progress import Bar
@@ -43,6 +44,7 @@ Result = TypeVar("Result")
     epilog="Example: python node.py sim --protocol jolteon --nodes 4 --seed 7 --seeds 20",
 )
 @click.option("--protocol", default="tendermint", show_default=True, help="Consensus plugin.")
+@leaders_option
 @click.option("--nodes", type=click.IntRange(1, 100), default=4, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option(

@@ -35,8 +35,9 @@ from consensus.interface import (
     ValueReceived,
     Verdict,
 )
+from consensus.pacemaker import Paced
+from consensus.pacemaker_messages import TIMEOUT, VOTE, Proposal, Timeout, Vote, qc_view
 from consensus.protocols.jolteon import Jolteon
-from consensus.protocols.jolteon_messages import TIMEOUT, VOTE, Proposal, Timeout, Vote, qc_view
 from ledger.certificate import Certificate, TimeoutCertificate
 from ledger.encoding import encode
 from ledger.validators import QuorumRule, Validator, ValidatorSet
@@ -91,7 +92,7 @@ class Bench:
         root: Root = GENESIS,
         record: bytes | None = None,
         sent: tuple[Signed, ...] = (),
-        protocol: type[Jolteon] = Jolteon,
+        protocol: type[Paced] = Jolteon,
     ) -> None:
         context = Context(
             b"n" * 32, EPOCH, me, VALIDATORS, dict(Jolteon.PARAMETERS), slot_window=100

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from consensus.interface import AnyCertificate, Signed
+from consensus.pacemaker import Paced
+from consensus.pacemaker_messages import PROPOSAL, VOTE
 from consensus.protocols.jolteon import Jolteon
-from consensus.protocols.jolteon_messages import PROPOSAL, VOTE
 from ledger.statement import Slot
 from ledger.value import Value
 from sim.plugins import PluginScenario, Script
@@ -24,11 +25,11 @@ NOBODY: tuple[Seats, ...] = ()
 PAYLOADS = tuple(bytes([number]) * 32 for number in range(1, 9))
 
 
-def led_by(protocol: type[Jolteon], leaders: Mapping[int, int]) -> type[Jolteon]:
+def led_by(protocol: type[Paced], leaders: Mapping[int, int]) -> type[Paced]:
     """The protocol with these leaders, as in Twins; views not named take turns."""
 
     class Led(protocol):  # type: ignore[misc, valid-type]
-        def _leader(self, view: int) -> int:
+        def _leader(self, view: int) -> int | None:
             return leaders.get(view, super()._leader(view))
 
     return Led
@@ -39,7 +40,7 @@ class Stage(Script):
 
     def __init__(
         self,
-        protocol: type[Jolteon],
+        protocol: type[Paced],
         leaders: Mapping[int, int],
         *,
         twins: tuple[int, ...] = (),
@@ -71,14 +72,19 @@ class Stage(Script):
         """Everything passes from now on."""
         self.allow = None
 
-    def jolteon(self, seat: int) -> Jolteon:
+    def plugin(self, seat: int) -> Paced:
         plugin = self.seats[seat].plugin
+        assert isinstance(plugin, Paced)
+        return plugin
+
+    def jolteon(self, seat: int) -> Jolteon:
+        plugin = self.plugin(seat)
         assert isinstance(plugin, Jolteon)
         return plugin
 
     def proposed(self, seat: int, view: int) -> Value:
         """What this seat proposed in a view."""
-        message = self.jolteon(seat).said(PROPOSAL, (view,))
+        message = self.plugin(seat).said(PROPOSAL, (view,))
         assert message is not None
         return message.values()[0]
 
@@ -87,7 +93,7 @@ class Stage(Script):
         assert self.run_until(condition, limit_ms=limit_ms), "the schedule did not come about"
 
     def until_view(self, view: int, *seats: int) -> None:
-        self.until(lambda: all(self.jolteon(seat).view >= view for seat in seats))
+        self.until(lambda: all(self.plugin(seat).view >= view for seat in seats))
 
     @property
     def broken(self) -> tuple[str, ...]:

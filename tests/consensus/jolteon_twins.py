@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from random import Random
 
+from consensus.pacemaker_messages import PROPOSAL, TIMEOUT, VOTE
 from consensus.protocols.jolteon import Jolteon
-from consensus.protocols.jolteon_messages import PROPOSAL, TIMEOUT, VOTE
 from tests.consensus.jolteon_stage import ALL, NOBODY, Seats, Stage
 
 VIEWS = 14

@@ -16,8 +16,9 @@ from consensus.interface import (
     Recovery,
     Signed,
 )
+from consensus.leaders import Decided
+from consensus.pacemaker_messages import TIMEOUT, VOTE, Proposal, Timeout, qc_view
 from consensus.protocols.jolteon import Jolteon
-from consensus.protocols.jolteon_messages import TIMEOUT, VOTE, Proposal, Timeout, qc_view
 from consensus.protocols.jolteon_safety import Safety
 from consensus.tally import Tally
 from ledger.certificate import Certificate, TimeoutCertificate
@@ -107,7 +108,8 @@ class VotesTwice(Jolteon):
 
 
 class _AnyParent(Safety):
-    def may_commit(self, b0: Value, b1: Value) -> bool:
+    def may_commit(self, *chain: Value) -> bool:
+        b0, b1 = chain
         return b1.parent == b0.digest
 
 
@@ -129,11 +131,11 @@ class VotesAfterTimeout(Jolteon):
 
 
 class _ForgetsVotes(Safety):
-    def restore(self, record: bytes) -> tuple[Value, ...]:
-        values = super().restore(record)
+    def restore(self, record: bytes) -> tuple[tuple[Value, ...], tuple[Decided, ...]]:
+        found = super().restore(record)
         self.last_voted = 0
         self.view = qc_view(self.high_qc) + 1
-        return values
+        return found
 
 
 class ForgetsVotes(Jolteon):
@@ -146,10 +148,10 @@ class ForgetsVotes(Jolteon):
 
 
 class _ForgetsLock(Safety):
-    def restore(self, record: bytes) -> tuple[Value, ...]:
-        values = super().restore(record)
+    def restore(self, record: bytes) -> tuple[tuple[Value, ...], tuple[Decided, ...]]:
+        found = super().restore(record)
         self.high_qc = None
-        return values
+        return found
 
 
 class ForgetsLock(Jolteon):
@@ -210,10 +212,10 @@ class NeverSleeps(Jolteon):
 
 
 class _ForgetsTc(Safety):
-    def restore(self, record: bytes) -> tuple[Value, ...]:
-        values = super().restore(record)
+    def restore(self, record: bytes) -> tuple[tuple[Value, ...], tuple[Decided, ...]]:
+        found = super().restore(record)
         self.high_tc = None
-        return values
+        return found
 
 
 class ForgetsTc(Jolteon):

@@ -27,8 +27,8 @@ from consensus.interface import (
     Timer,
     TimerFired,
 )
+from consensus.pacemaker_messages import Timeout, Vote
 from consensus.protocols.jolteon import Jolteon
-from consensus.protocols.jolteon_messages import Timeout, Vote
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import Precommit, Prevote, Proposal
 from ledger.errors import UserError

@@ -13,7 +13,7 @@ from consensus.interface import (
     Root,
     Settle,
 )
-from consensus.protocols.jolteon_messages import PROPOSAL, TIMEOUT, VOTE, Proposal, Vote
+from consensus.pacemaker_messages import PROPOSAL, TIMEOUT, VOTE, Proposal, Vote
 from ledger.certificate import Certificate
 from ledger.value import Value
 from tests.consensus.jolteon_bench import (

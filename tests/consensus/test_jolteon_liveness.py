@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from consensus.interface import Note
+from consensus.pacemaker_messages import PROPOSAL, TIMEOUT
 from consensus.protocols.jolteon import Jolteon
-from consensus.protocols.jolteon_messages import PROPOSAL, TIMEOUT
 from sim.plugins import Crash, PluginScenario, Script, run
 from tests.consensus import mutants_jolteon as mutants
 from tests.consensus.jolteon_bench import Bench, of, tc_of

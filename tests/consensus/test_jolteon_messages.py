@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consensus.interface import Message
+from consensus.leaders import Agreed, Decided
+from consensus.pacemaker_messages import Proposal, Timeout, Vote
 from consensus.protocols.jolteon import Jolteon
-from consensus.protocols.jolteon_messages import Proposal, Timeout, Vote
 from consensus.protocols.jolteon_safety import Safety
 from ledger import encoding
 from ledger.certificate import Certificate
@@ -105,23 +106,25 @@ def test_kinds_are_unique() -> None:
 def test_the_record_brings_back_every_promise() -> None:
     safety = Safety()
     safety.view, safety.high_tc = 5, TC
-    safety.lock(qc_of(B2))
+    safety.keep(qc_of(B2))
     safety.stop_voting(4)
 
+    agreed = Agreed(Decided(2, 1), 3)
     restored = Safety()
-    values = restored.restore(safety.record((B1, B2)))
+    values, decided = restored.restore(safety.record((B1, B2), agreed))
 
     assert values == (B1, B2)
     assert (restored.view, restored.last_voted) == (5, 4)
     assert (restored.high_qc, restored.high_tc) == (qc_of(B2), TC)
-    assert restored.record(values) == safety.record((B1, B2))
+    assert restored.record(values, agreed) == safety.record((B1, B2), agreed)
+    assert decided == (Decided(2, 1, b""),)
 
 
 def test_a_lock_only_rises() -> None:
     safety = Safety()
 
-    safety.lock(qc_of(B2))
-    safety.lock(qc_of(B1))
+    safety.keep(qc_of(B2))
+    safety.keep(qc_of(B1))
 
     assert safety.high_qc == qc_of(B2)
     assert isinstance(safety.high_qc, Certificate)

@@ -16,7 +16,7 @@ from consensus.interface import (
     Timer,
     Validate,
 )
-from consensus.protocols.jolteon_messages import Proposal, Vote
+from consensus.pacemaker_messages import Proposal, Vote
 from ledger.certificate import Certificate
 from tests.consensus.jolteon_bench import (
     BLANK,

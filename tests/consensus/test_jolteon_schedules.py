@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
+from consensus.pacemaker_messages import PROPOSAL, TIMEOUT, VOTE, Proposal, Vote
 from consensus.protocols.jolteon import Jolteon
-from consensus.protocols.jolteon_messages import PROPOSAL, TIMEOUT, VOTE, Proposal, Vote
 from ledger.value import Value
 from sim.plugins import EPOCH
 from tests.consensus import mutants_jolteon as mutants

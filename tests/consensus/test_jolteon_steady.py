@@ -10,7 +10,7 @@ from consensus.interface import (
     Validate,
     Verdict,
 )
-from consensus.protocols.jolteon_messages import VOTE, Proposal, Vote
+from consensus.pacemaker_messages import VOTE, Proposal, Vote
 from ledger.certificate import Certificate
 from ledger.value import Value
 from tests.consensus.jolteon_bench import (

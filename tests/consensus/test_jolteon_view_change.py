@@ -13,7 +13,7 @@ from consensus.interface import (
     SetTimer,
     Timer,
 )
-from consensus.protocols.jolteon_messages import Proposal, Timeout, Vote
+from consensus.pacemaker_messages import Proposal, Timeout, Vote
 from ledger.certificate import Certificate, TimeoutCertificate
 from ledger.encoding import encode
 from tests.consensus.jolteon_bench import (

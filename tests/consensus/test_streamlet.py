@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.consensus.counted import DELAY_MS, Counted
 
 from consensus.interface import CertificateReceived, Context, Now, Recovery, Start, ValueReceived
 from consensus.interface import Root as PluginRoot
@@ -19,7 +20,6 @@ from ledger.validators import QuorumRule, Validator, ValidatorSet
 from ledger.value import Value
 from sim.conformance.vectors import compare_vectors
 from sim.plugins import draw_duel, draw_scenario, draw_twins, hasty, run
-from tests.consensus.counted import DELAY_MS, Counted
 
 EPOCH = b"e" * 32
 VALUE = Value(EPOCH, b"d" * 32, (7,), 3, 1_000, (b"p" * 32,))

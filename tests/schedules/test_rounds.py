@@ -8,10 +8,10 @@ import pytest
 
 from consensus import tally
 from consensus.io import Channel
+from consensus.pacemaker_messages import Proposal as ViewProposal
+from consensus.pacemaker_messages import Timeout
 from consensus.packets import CertificatePacket, Packet, SignedPacket
 from consensus.protocols.jolteon import Jolteon
-from consensus.protocols.jolteon_messages import Proposal as ViewProposal
-from consensus.protocols.jolteon_messages import Timeout
 from consensus.protocols.solo import Solo
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import PREVOTE, Precommit, Prevote, Proposal

@@ -11,8 +11,8 @@ import pytest
 from consensus.inspector import Inspector
 from consensus.interface import AnyCertificate, Message, Now
 from consensus.io import FrameArrived, HostEvent, Step
+from consensus.pacemaker_messages import TIMEOUT, Timeout
 from consensus.packets import CertificatePacket, decode_packet, encode_packet
-from consensus.protocols.jolteon_messages import TIMEOUT, Timeout
 from consensus.protocols.tendermint_messages import PRECOMMIT, Precommit
 from consensus.replica import Replica
 from ledger.certificate import TimeoutCertificate

@@ -49,8 +49,8 @@ RULES: tuple[tuple[Any, str], ...] = (
     (TendermintProposal, "is_coherent"),
     *((tendermint_log.MessageLog, name) for name in ("has_quorum", "later_round")),
     *((jolteon_safety.Safety, name) for name in (
-        "may_vote", "is_unvoted", "is_certified", "safe_to_extend", "covers", "may_commit",
-        "may_timeout", "lock", "entry_tc", "proves",
+        "may_vote", "is_unvoted", "is_certified", "follows", "covers", "may_commit",
+        "may_timeout", "keep", "entry_tc", "proves",
     )),
     (Jolteon, "may_join"),
     *((tally.Tally, name) for name in ("add", "certificate", "timeout_certificate")),

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from consensus.interface import Consensus, Decide, DecisionProof
+from consensus.pacemaker_messages import PROPOSAL, TIMEOUT
 from consensus.protocols.jolteon import Jolteon
-from consensus.protocols.jolteon_messages import PROPOSAL, TIMEOUT
 from consensus.protocols.tendermint import Tendermint
 from sim.plugins import PluginReport, PluginScenario, draw_scenario, run
 from tests.consensus import mutants_jolteon as j

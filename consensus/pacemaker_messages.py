@@ -1,4 +1,4 @@
-"""What Jolteon says: proposals, votes and timeouts, and what their statements bind.
+"""What protocols with this pacemaker say: proposals, votes and timeouts, and what they bind.
 
 A view is the only part of a slot.  A quorum certificate (qc) is a `Certificate` of phase "vote"
 whose value is the digest of the certified value; None stands for the certificate of the epoch's
@@ -50,7 +50,7 @@ def highest_known(tc: TimeoutCertificate) -> int:
     ]
     highest: int = max(views)
     if highest >= tc.slot[0]:
-        raise DecodeFault("jolteon.timeout-certificate", f"qc view {highest} in view {tc.slot[0]}")
+        raise DecodeFault("paced.timeout-certificate", f"qc view {highest} in view {tc.slot[0]}")
     return highest
 
 
@@ -59,10 +59,10 @@ def check_certificate(certificate: AnyCertificate) -> None:
     slot, phase = certificate.slot, certificate.phase
     if isinstance(certificate, TimeoutCertificate):
         if not (phase == TIMEOUT and len(slot) == 1):
-            raise DecodeFault("jolteon.tc", f"{phase} {slot}")
+            raise DecodeFault("paced.tc", f"{phase} {slot}")
         highest_known(certificate)
     elif not (phase == VOTE and len(slot) == 1 and len(certificate.value) == 32):
-        raise DecodeFault("jolteon.qc", f"{phase} {slot}")
+        raise DecodeFault("paced.qc", f"{phase} {slot}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +93,11 @@ class Proposal(Message):
         qc, tc = _certificates(row[1], row[2])
         value = parse_value(row[0])
         if len(value.slot) != 1 or value.slot[0] <= qc_view(qc):
-            raise DecodeFault("jolteon.proposal", f"slot {value.slot} after view {qc_view(qc)}")
+            raise DecodeFault("paced.proposal", f"slot {value.slot} after view {qc_view(qc)}")
         if qc is not None and value.parent != qc.value:
-            raise DecodeFault("jolteon.proposal", "the qc certifies another value than the parent")
+            raise DecodeFault("paced.proposal", "the qc certifies another value than the parent")
         if tc is not None and tc.slot[0] + 1 != value.slot[0]:
-            raise DecodeFault("jolteon.proposal", f"tc of view {tc.slot[0]} in {value.slot}")
+            raise DecodeFault("paced.proposal", f"tc of view {tc.slot[0]} in {value.slot}")
         return cls(value, qc, tc)
 
     def statement(self) -> tuple[str, Slot, bytes]:
@@ -156,7 +156,7 @@ class Timeout(Message):
     def from_row(cls, row: Any) -> Timeout:
         qc, tc = _certificates(row[1], row[2])
         if row[0] <= qc_view(qc) or (tc is not None and tc.slot[0] + 1 != row[0]):
-            raise DecodeFault("jolteon.timeout", f"the certificates do not fit view {row[0]}")
+            raise DecodeFault("paced.timeout", f"the certificates do not fit view {row[0]}")
         return cls(row[0], qc, tc)
 
     def statement(self) -> tuple[str, Slot, bytes]:

@@ -73,6 +73,22 @@ PREDICTED: dict[str, Prediction] = {
         lambda n: Cost(5 * (n - 1), 2 * n, 5),
         lambda n: Cost(3 * (n - 1) + 2 * (n - 2), 2 * (n - 1), 5),
     ),
+    "hotstuff": Prediction(
+        "3L proposals, 3L votes, L certificates",
+        lambda n: Cost(7 * (n - 1), 3 * n, 7),
+        lambda n: Cost(4 * (n - 1) + 3 * (n - 2), 3 * (n - 1), 7),
+    ),
+    "pbft": Prediction(
+        "L pre-prepares, (n - 1)L prepares, nL commits",
+        lambda n: Cost(2 * n * (n - 1), 2 * n, 3),
+        lambda n: Cost(2 * (n - 1) ** 2, 2 * (n - 1), 3),
+    ),
+    # Lock-step: the second of two epochs begins after a second, which is twenty delays here.
+    "streamlet": Prediction(
+        "2L proposals, 2nL votes",
+        lambda n: Cost(2 * (n - 1) * (n + 1), 2 * (n + 1), 22),
+        lambda n: Cost(2 * (n - 1) * n, 2 * n, 22),
+    ),
 }
 """By name of the protocol; one by a third party has none, and is counted all the same."""
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.consensus.counted import DELAY_MS, Counted
 
 from consensus.interface import CertificateReceived, Context, Now, Recovery, Start, ValueReceived
 from consensus.interface import Root as PluginRoot
@@ -19,6 +18,7 @@ from ledger.errors import DecodeFault
 from ledger.validators import QuorumRule, Validator, ValidatorSet
 from ledger.value import Value
 from sim.conformance.vectors import compare_vectors
+from sim.counting import DELAY_MS, Counted
 from sim.plugins import draw_duel, draw_scenario, draw_twins, hasty, run
 
 EPOCH = b"e" * 32

@@ -84,13 +84,16 @@ def test_the_commands_of_the_laboratory_work(tmp_path: Path) -> None:
     assert zoo[:3] == ["python", "-m", "tests.zoo"]
 
 
-def test_the_measurement_of_the_readme_has_help() -> None:
+def test_the_measurement_of_the_readme_is_a_ready_suite() -> None:
+    """tests/benchmarks runs a shorter one."""
     module = next(words[2:] for words in commands(OWN) if words[:2] == ["python", "-m"])
 
     from benchmarks.__main__ import benchmarks
 
-    assert module[0] == "benchmarks"
-    assert set(module[1:]) <= set(benchmarks.commands)
+    program, command, suite = module
+    assert program == "benchmarks"
+    assert command in benchmarks.commands
+    assert (ROOT / "benchmarks" / "suites" / f"{suite}.toml").is_file()
 
 
 def test_the_summary_of_the_readme_is_the_one_that_the_demo_gives() -> None:

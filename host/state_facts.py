@@ -33,5 +33,7 @@ def shown(facts: dict[str, object]) -> list[str]:
     for name, value in facts.items():
         if not isinstance(value, dict):
             text = ", ".join(map(str, value)) if isinstance(value, list) else value
-            lines.append(f"{name:<12} {text}")
+            # What members wrote may hold what a terminal obeys.
+            safe = "".join(c if c.isprintable() else "?" for c in str(text))
+            lines.append(f"{name:<12} {safe}")
     return lines

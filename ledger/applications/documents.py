@@ -25,6 +25,7 @@ are proved:
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from hashlib import sha256
 from typing import ClassVar, NamedTuple
@@ -45,6 +46,8 @@ CLASS_CHARS_MAX = 64
 REASON_CHARS_MAX = 200
 VERSIONS_MAX = 2**32 - 1
 BODY_BYTES_MAX = 2_048
+_control = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Not what this Python calls printable: another version of Unicode would judge otherwise."""
 
 _name = encoding.text(NAME_CHARS_MAX, low=1)
 _class = encoding.text(CLASS_CHARS_MAX)
@@ -160,8 +163,8 @@ def parse_act(raw: bytes) -> Body:
             raise DecodeFault("document.parts", f"{part} has 32 bytes")
         if not value and part in USES[body.act] and part in ("commitment", "key"):
             raise DecodeFault("document.parts", f"{body.act} lacks {part}")
-    if not body.name.isprintable():
-        raise DecodeFault("document.name", "a name is printable")
+    if _control.search(body.name + body.retention + body.reason):
+        raise DecodeFault("document.text", "there are control characters in it")
     return body
 
 

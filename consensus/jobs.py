@@ -70,7 +70,7 @@ class AdmitTransactions(Job):
     def _check(self, reader: Reader, members: Members, transaction: Transaction) -> None:
         if transaction.network != self.genesis.network:
             raise Fault("transaction.network", "it is signed for another network")
-        if not members.may_submit(transaction.sender):
+        if not members.standing(transaction.sender).may_submit:
             raise Fault("transaction.unknown-sender", transaction.sender.hex())
         if transaction.expiry <= self.height:
             raise Fault("transaction.expired", f"at height {transaction.expiry}")

@@ -7,13 +7,18 @@ every guess hopeless, and goes only to those who are shown the operation.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from ledger.encoding import encode
+from ledger.keys import Signer
 from ledger.transaction import Operation
 
+SALTS_DOMAIN = b"ledger salts\x00"
 SALT_BYTES = 16
 GUESSABLE_BYTES = 24
 """A body with less information than this is one of few; zlib's measure, which errs upwards."""
@@ -26,6 +31,23 @@ def salted(operations: Sequence[Operation]) -> list[Operation]:
         operation if operation.salt else replace(operation, salt=secrets.token_bytes(SALT_BYTES))
         for operation in operations
     ]
+
+
+def salted_parts(
+    parts: Iterable[list[Operation]], signer: Signer, network: bytes
+) -> Iterator[list[Operation]]:
+    """The parts, each operation with a salt that only the holder of the key can make.
+
+    The same source gives the same transactions again, which is how an import knows what is there.
+    The secret is a signature that is never shown, over a message of no other meaning.
+    """
+    secret = hashlib.sha256(signer.sign(SALTS_DOMAIN + network)).digest()
+    for part in parts:
+        yield [replace(each, salt=_salt_of(secret, each)) for each in part]
+
+
+def _salt_of(secret: bytes, operation: Operation) -> bytes:
+    return hmac.digest(secret, encode(operation.row()), "sha256")[:SALT_BYTES]
 
 
 def is_guessable(operation: Operation) -> bool:

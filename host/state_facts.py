@@ -38,5 +38,7 @@ def shown(facts: dict[str, object]) -> list[str]:
             if len(text) > LINE_MAX:
                 # Such as a key of ML-DSA-44.
                 text = f"{text[:64]}... ({len(text):,} characters)"
-            lines.append(f"{name:<12} {text}")
+            # What members wrote may hold what a terminal obeys.
+            safe = "".join(character if character.isprintable() else "?" for character in text)
+            lines.append(f"{name:<12} {safe}")
     return lines

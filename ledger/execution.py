@@ -225,7 +225,7 @@ class Executor:
         overlay = Overlay(reader)
         state = _TransactionState(overlay)
         pack = encoder()
-        height, members = header.height, self._membership.after(reader)
+        height, standing = header.height, self._membership.after(reader).standing
         if height == 1:
             self._begin(state)
         leaves = [BlockLeaf(header.raw).encode()]
@@ -235,13 +235,14 @@ class Executor:
         for ordinal, batch in enumerate(batches):
             for place, transaction in enumerate(batch.transactions):
                 position += 1
-                if self._is_skipped(overlay, members, height, transaction):
+                may_submit, roles = standing(transaction.sender)
+                if self._is_skipped(overlay, may_submit, height, transaction):
                     counts[_SKIPPED] += 1
                     continue
                 sender, nonce = transaction.sender, transaction.nonce
                 self._nonces.add(sender, nonce)
                 overlay.writes[layout.nonce_key(sender, nonce)] = b""
-                reason = self._apply(state, header, position, transaction, members)
+                reason = self._apply(state, header, position, transaction, roles)
                 result = _FAILED if reason else _APPLIED
                 counts[result] += 1
                 entry = (height, len(leaves), ordinal, place)
@@ -260,13 +261,13 @@ class Executor:
         state.keep()
 
     def _is_skipped(
-        self, state: Overlay, members: Members, height: int, transaction: Transaction
+        self, state: Overlay, may_submit: bool, height: int, transaction: Transaction
     ) -> bool:
         expiry = transaction.expiry
         return (
             expiry < height
             or expiry > height + self._limits.replay_window
-            or not members.may_submit(transaction.sender)
+            or not may_submit
             or transaction.network != self._network
             or self._nonces.is_used(state, transaction.sender, transaction.nonce)
         )
@@ -277,13 +278,12 @@ class Executor:
         header: BlockHeader,
         position: int,
         transaction: Transaction,
-        members: Members,
+        roles: tuple[str, ...],
     ) -> str:
         """The reason why the transaction fails, or an empty text once its writes are kept."""
         applications, prefixes = self._applications, self._prefixes
         height, time = header.height, header.timestamp_ms
         identity, sender = transaction.id, transaction.sender
-        roles = members.roles(sender)
         state.writes = {}
         try:
             for number, (_, name, version, body) in enumerate(transaction.operations):

@@ -6,6 +6,8 @@ block on, whatever the order inside a block, and one look at each sender serves 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ledger import layout
 from ledger.applications.identity_body import NAME, SUBMITTER
 from ledger.applications.identity_state import ADMINISTRATORS, KeyUse, Register
@@ -13,39 +15,44 @@ from ledger.applications.interface import StateReader
 from ledger.genesis import Genesis
 from ledger.store import Reader
 
-Roles = tuple[str, ...]
-_NONE: Roles = ()
+
+class Standing(NamedTuple):
+    """What a key may do."""
+
+    may_submit: bool
+    """Whether a transaction that it signed may be executed."""
+    roles: tuple[str, ...]
+    """Of the member whose key in use it is; none where it is no member's."""
 
 
 class Members:
-    """The roles of every key, as one state has them; asks the state once for each key."""
+    """The standing of every key, as one state has it; asks the state once for each key."""
 
     def __init__(
-        self, founders: dict[bytes, Roles], register: Register | None, *, is_open: bool
+        self, founders: dict[bytes, Standing], stranger: Standing, register: Register | None
     ) -> None:
         self._known = {} if register is not None else founders
+        self._stranger = stranger
         self._register = register
-        self._is_open = is_open
 
-    def roles(self, public_key: bytes) -> Roles:
-        """The roles of the member whose key in use this is; none where it is no member's."""
+    def standing(self, public_key: bytes) -> Standing:
+        """What this key may do."""
         found = self._known.get(public_key)
         if found is not None:
             return found
         if self._register is None:
-            return _NONE
-        self._known[public_key] = found = _read(self._register, public_key)
+            return self._stranger
+        roles = _read(self._register, public_key)
+        may_submit = self._stranger.may_submit or SUBMITTER in roles
+        found = self._known[public_key] = Standing(may_submit, roles)
         return found
 
-    def may_submit(self, public_key: bytes) -> bool:
-        """Whether a transaction that this key signed may be executed."""
-        return self._is_open or SUBMITTER in self.roles(public_key)
 
-
-def _read(register: Register, public_key: bytes) -> Roles:
+def _read(register: Register, public_key: bytes) -> tuple[str, ...]:
+    """The roles of the member whose key in use this is."""
     row = register.key(public_key)
     if row is None or row.use is not KeyUse.IN_USE:
-        return _NONE
+        return ()
     member = register.member(row.name)
     assert member is not None, "a key in use is a member's"
     return member.roles
@@ -55,8 +62,12 @@ class Membership:
     """Where one network keeps its members."""
 
     def __init__(self, genesis: Genesis) -> None:
-        self._founders = {member.public_key: member.roles for member in genesis.members}
-        self._is_open = genesis.policy == "open"
+        is_open = genesis.policy == "open"
+        self._stranger = Standing(is_open, ())
+        self._founders = {
+            member.public_key: Standing(is_open or SUBMITTER in member.roles, member.roles)
+            for member in genesis.members
+        }
         self._changes = NAME in dict(genesis.applications)
 
     def after(self, reader: Reader) -> Members:
@@ -66,4 +77,4 @@ class Membership:
             state = StateReader(reader, layout.state_key(NAME, b""))
             # The first block writes the founders into the state.
             register = Register(state) if state.get(ADMINISTRATORS) is not None else None
-        return Members(self._founders, register, is_open=self._is_open)
+        return Members(self._founders, self._stranger, register)

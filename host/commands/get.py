@@ -9,7 +9,10 @@ from urllib.parse import quote
 import click
 import trio
 
+from host.commands.document import show_chain
 from host.commands.options import Target, network_options, parse_id
+from host.document_chain import Chain, read_chain
+from ledger.applications import documents
 from ledger.errors import Fault
 
 
@@ -19,7 +22,8 @@ from ledger.errors import Fault
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(id_: str, target: Target, as_json: bool) -> int:
     """Show the transaction with this id; the records of the data with this SHA-256; or, for any
-    other identifier, the provenance statements about it."""
+    other identifier, the provenance statements about it, else the document of this name with the
+    chain of its versions, each proved."""
     identity = parse_id(id_)
 
     async def ask() -> dict[str, Any]:
@@ -33,6 +37,11 @@ def command(id_: str, target: Target, as_json: bool) -> int:
 
     found = trio.run(ask)
     rows = found.get("statements", found.get("records"))
+    if rows == [] and identity is None and documents.NAME in dict(target.genesis().applications):
+        chain = trio.run(_chain, target, id_)
+        if chain.document is not None:
+            show_chain(target, chain, as_json=as_json)
+            return 0
     if rows is not None and not rows:
         click.echo(f"error: the ledger has nothing about {id_}", err=True)
         return 1
@@ -42,6 +51,11 @@ def command(id_: str, target: Target, as_json: bool) -> int:
     for row in rows if rows is not None else [found]:
         _show(row)
     return 0
+
+
+async def _chain(target: Target, name: str) -> Chain:
+    async with target.client() as client:
+        return await read_chain(client, name)
 
 
 def _show(row: dict[str, Any]) -> None:

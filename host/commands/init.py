@@ -58,7 +58,7 @@ from storage.home import default_engine
     "applications",
     multiple=True,
     metavar="NAME",
-    help="An application beside provenance and records: identity, payments.",
+    help="An application beside provenance and records: documents, identity, payments.",
 )
 @click.option(
     "--members",

@@ -30,6 +30,7 @@ COMMANDS = {
     "diff": "Show in what two runs differ.",
     "pay": "Issue, transfer or redeem an amount, and wait for confirmation.",
     "balance": "Show an account's balance, proved against a certificate.",
+    "document": "Versions of documents whose content can be deleted, each proved.",
     "identity": "Change and show members, their roles and their keys.",
     "prove": "Prove what an application's state holds under a key, or that it holds nothing.",
     "receipt": "Write a transaction's receipt to a file.",

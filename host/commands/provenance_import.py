@@ -19,6 +19,7 @@ from host.importers.guess import FORMS, Choices, read_source
 from host.importers.source import Source
 from host.ingest import Ingest, Report
 from host.progress import Bar
+from host.salting import salted_parts
 from host.signals import one_error, until_stopped
 from ledger.applications.provenance import parse_statement
 from ledger.constraints import check_statements
@@ -61,6 +62,11 @@ LARGE_BYTES = 200_000
     help="Send nothing, exit code 1, if the source by itself breaks PROV-CONSTRAINTS.",
 )
 @click.option(
+    "--salted",
+    is_flag=True,
+    help="Salt each statement, so that one can be shown without the others.",
+)
+@click.option(
     "--key",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -82,6 +88,7 @@ def command(
     signers: tuple[str, ...],
     commits_max: int | None,
     is_checked: bool,
+    salted: bool,
     key: Path | None,
     timeout_s: float,
     target: Target,
@@ -101,6 +108,8 @@ def command(
         found = replace(found, parts=list(found.parts))
         if not _is_valid(found):
             return 1
+    if salted:
+        found = replace(found, parts=salted_parts(found.parts, signer, target.genesis().network))
     began = time.monotonic()
     report = Report()
     with Bar(found.title, found.steps or found.total, hidden=as_json) as bar:

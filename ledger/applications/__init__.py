@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
+from ledger.applications.documents import Documents
 from ledger.applications.identity import Identity
 from ledger.applications.interface import Application
 from ledger.applications.payments import Payments
@@ -29,7 +30,7 @@ def _installed() -> tuple[Application, ...]:
     return tuple(found)
 
 
-ALL: tuple[Application, ...] = (Identity(), Payments(), *DEFAULT, *_installed())
+ALL: tuple[Application, ...] = (Documents(), Identity(), Payments(), *DEFAULT, *_installed())
 """Every application that this program has."""
 
 

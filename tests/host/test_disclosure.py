@@ -8,10 +8,11 @@ import re
 import shlex
 from pathlib import Path
 
-from host.salting import is_guessable, salted
+from host.salting import is_guessable, salted, salted_parts
 from ledger.applications.records import make_record
 from ledger.receipt import parse_receipt
 from tests.host.program import ROOT, call, running_cluster
+from tests.ledger.builders import signer_of
 
 DOCUMENT = (ROOT / "docs" / "disclosure.md").read_text(encoding="utf-8")
 (BLOCK,) = re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL)
@@ -45,6 +46,7 @@ def test_the_commands_of_the_document_work(tmp_path: Path) -> None:
         many = ("submit", "--network", network, "--operations", operations)
         assert "3 of 3 operations could be guessed" in call(*many).check().err
         assert not call(*many, "--salted").check().err
+        _a_salted_import_is_found_again(tmp_path)
 
     raw = Path(known["offer.receipt"]).read_bytes()
     extra = base64.b64decode(raw.split(b"\n")[1].removeprefix(b"extra "))
@@ -57,6 +59,36 @@ def test_the_commands_of_the_document_work(tmp_path: Path) -> None:
     shown_alone = parse_receipt(raw).operation
     assert shown_alone is not None
     assert [len(shown_alone.operation[0]), len(shown_alone.path)] == [16, 1]
+
+
+def _a_salted_import_is_found_again(folder: Path) -> None:
+    source = folder / "grades.provn"
+    source.write_text(
+        "document\nprefix x <urn:x:>\nentity(x:a)\nentity(x:secretgrade)\nendDocument\n"
+    )
+    again = ("provenance", "import", "--network", folder / "mynet", source, "--salted", "--json")
+    first, second = (call(*again).check().document for _ in range(2))
+    assert (first["said"], second["said"], second["known"]) == (2, 0, 2)
+    (identity,) = first["transactions"]
+    proof = folder / "statement.receipt"
+    call("receipt", "--network", folder / "mynet", identity, "-o", proof).check()
+    shown = parse_receipt(proof.read_bytes()).operation
+    assert shown is not None
+    assert len(shown.operation[0]) == 16
+    assert b"secretgrade" not in b"".join([*shown.path, shown.operation[3]])
+
+
+def test_salts_of_an_import_are_the_same_again_and_only_its_keys() -> None:
+    parts = [[make_record("a", content=b"x"), make_record("b", content=b"x")], []]
+    alice, bob = signer_of("alice"), signer_of("bob")
+    once, again = (list(salted_parts(parts, alice, bytes(32))) for _ in range(2))
+    others = [*salted_parts(parts, bob, bytes(32)), *salted_parts(parts, alice, b"\x01" * 32)]
+
+    assert once == again
+    salts = {each.salt for part in (*once, *others) for each in part}
+    assert len(salts) == 6
+    assert all(len(salt) == 16 for salt in salts)
+    assert [each.body for each in once[0]] == [each.body for each in parts[0]]
 
 
 def test_salts_differ_and_one_that_is_there_stays() -> None:

@@ -214,8 +214,8 @@ def test_the_door_asks_what_execution_would_ask_of_sender_and_operations() -> No
     alice = signed("alice", 0, ADD)
 
     members = executor.members(new_chain().store)
-    assert members.may_submit(alice.sender)
-    assert not members.may_submit(signed("mallory", 0).sender)
+    assert members.standing(alice.sender).may_submit
+    assert not members.standing(signed("mallory", 0).sender).may_submit
     executor.check_operations(alice)
     for operation, reason in (
         (Operation("counter", 1, b"?"), r"counter\.body"),

@@ -69,14 +69,14 @@ def test_a_change_holds_from_the_next_block_on() -> None:
 def test_the_door_asks_the_state_that_execution_asks() -> None:
     network = Network()
     executor = Executor(GENESIS, network.applications)
-    assert executor.members(network.store).may_submit(key("sam"))
-    assert not executor.members(network.store).may_submit(key("dan"))
+    assert executor.members(network.store).standing(key("sam")).may_submit
+    assert not executor.members(network.store).standing(key("dan")).may_submit
 
     network.pass_change(add("dan"))
     network.pass_change(remove("sam"))
 
-    assert executor.members(network.store).may_submit(key("dan"))
-    assert not executor.members(network.store).may_submit(key("sam"))
+    assert executor.members(network.store).standing(key("dan")).may_submit
+    assert not executor.members(network.store).standing(key("sam")).may_submit
 
 
 def test_who_is_no_submitter_is_skipped() -> None:

@@ -45,11 +45,13 @@ def one_approval_is_enough(*_: object) -> bool:
     return True
 
 
-def any_role(members: membership.Members, public_key: bytes) -> bool:
+def any_role(members: membership.Members, public_key: bytes) -> membership.Standing:
     """As if every member could submit."""
-    return bool(members.roles(public_key))
+    whole = STANDING(members, public_key)
+    return whole._replace(may_submit=bool(whole.roles))
 
 
+STANDING = membership.Members.standing
 impossible = tests.test_a_change_that_cannot_be_is_refused
 MUTANTS: list[tuple[object, str, object, Callable[[], object]]] = [
     (identity, "require_administrator", nothing, tests.test_one_approval_is_not_enough),
@@ -134,7 +136,7 @@ MUTANTS: list[tuple[object, str, object, Callable[[], object]]] = [
         nothing,
         partial(tests.test_a_new_key_must_have_signed, "another network"),
     ),
-    (membership.Members, "may_submit", any_role, tests.test_who_is_no_submitter_is_skipped),
+    (membership.Members, "standing", any_role, tests.test_who_is_no_submitter_is_skipped),
     (
         membership,
         "_read",

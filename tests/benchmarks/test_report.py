@@ -117,7 +117,7 @@ def test_faults_stand_in_one_matrix_with_a_timeline_each(tmp_path: Path) -> None
     rows = rows_of(page, "overview-1-1")
     assert rows[0] == ["scenario", "tendermint", "raft"]
     assert [row[0] for row in rows[1:]] == ["crash", "cut"]
-    assert rows[1][1] == rows[1][2] == rows[2][2] == "2.0 s, lost 2.0 s"
+    assert rows[1][1] == rows[1][2] == rows[2][2] == "2.1 s, lost 2.0 s"
     assert rows[2][1] == "–"
     assert {path.name for path in (tmp_path / "plots").glob("*.svg")} == {
         "time-e-crash.svg",

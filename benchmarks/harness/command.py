@@ -17,6 +17,7 @@ from benchmarks.harness.janitor import workspace
 from benchmarks.harness.lineages import run_lineage
 from benchmarks.harness.probe import check_possible
 from benchmarks.harness.proofs import run_proofs
+from benchmarks.harness.reading import read_suite, ready_suites, suite_text
 from benchmarks.harness.record import run_record
 from benchmarks.harness.results import Results, Row, label_of
 from benchmarks.harness.samples import Measurement
@@ -26,9 +27,6 @@ from benchmarks.harness.suite import (
     Proofs,
     Suite,
     Trial,
-    read_suite,
-    ready_suites,
-    suite_text,
     trials,
 )
 from benchmarks.harness.trial import run_trial
@@ -64,8 +62,9 @@ def command(
 ) -> int:
     """Measure a suite: real clusters, open-loop load, faults, a verdict, a report.
 
-    SUITE is the name of a ready suite (`python -m benchmarks suites`) or a TOML file.  Exit code 1:
-    a ledger was found unsound, or something gave no data.
+    SUITE is the name of a ready suite (`python -m benchmarks suites`), a TOML file, or a scenario
+    file of the simulator, which is played on real processes as far as its faults allow.  Exit code
+    1: a ledger was found unsound, or something gave no data.
     """
     chosen = read_suite(suite)
     check_possible(chosen)
@@ -74,6 +73,8 @@ def command(
     found_peers = programs(peers)
     planned = [*steps(chosen), *peer_steps(chosen, found_peers)]
     minutes = sum(step.estimate_s for step in planned) / 60
+    for what in chosen.left_out:
+        say(f"not done on real processes: {what}")
     for missing in sorted({one.peer for one in chosen.peers} - set(found_peers)):
         say(f"{missing} is not installed: measured without it (--peer {missing}=PATH names it)")
     say(f"{chosen.title}: {len(planned)} networks, about {minutes:.0f} minutes, into {folder}")

@@ -22,16 +22,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-from consensus.byzantine import attackers_named
 from consensus.registry import protocol_named, protocol_names
-from ledger.errors import UserError
 from sim.regions import REGIONS, latency_ms
-from sim.toml_text import parse_toml, read_fields
 
-SUITES = Path(__file__).resolve().parents[1] / "suites"
 NO_FAULT = "none"
 ALL, BFT = "all", "bft"
 """In place of a list of protocols: every one that is installed and survives a crash, or a liar."""
@@ -84,7 +79,9 @@ class Scenario:
     name: str
     events: tuple[Event, ...] = ()
     byzantine: str = ""
-    """An attack by its name (`consensus.byzantine`); the validators 0 to f-1 run it."""
+    """An attack by its name (`consensus.byzantine`)."""
+    liars: tuple[int, ...] = ()
+    """The validators that run it; empty: 0 to f-1."""
     clock_ms: tuple[int, ...] = ()
     """How far the wall clock of each node is ahead, from node 0 on; the others' are right."""
     stalls: bool = False
@@ -231,6 +228,8 @@ class Suite:
     proofs: tuple[Proofs, ...] = ()
     lineages: tuple[Lineage, ...] = ()
     peers: tuple[PeerRun, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """What a scenario of the simulator has and this does not."""
     name: str = field(default="suite")
     """Of the file."""
 
@@ -273,29 +272,6 @@ class Trial:
         return 8 + rates * (one.warmup_s + one.measure_s + 2)
 
 
-def read_suite(name: str) -> Suite:
-    """A ready suite by its name, or a TOML file.  Raises UserError that names the key."""
-    table = parse_toml(suite_text(name), "a suite")
-    suite: Suite = read_fields(Suite, table, name=Path(name).stem)
-    _check(suite)
-    return suite
-
-
-def suite_text(name: str) -> str:
-    """The TOML of a suite.  Raises UserError where there is none."""
-    path = SUITES / f"{name}.toml"
-    try:
-        return (path if path.is_file() else Path(name)).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        known = ", ".join(ready_suites())
-        raise UserError(f"there is no suite {name}; ready ones are {known}, or a file") from None
-
-
-def ready_suites() -> list[str]:
-    """The names of the suites that come with the program."""
-    return sorted(path.stem for path in SUITES.glob("*.toml"))
-
-
 def trials(suite: Suite) -> Iterator[Trial]:
     """Every trial, repetition by repetition, so that a slow drift of the machine meets all."""
     known = {scenario.name: scenario for scenario in suite.scenarios}
@@ -319,53 +295,6 @@ def protocols_of(experiment: Experiment) -> list[str]:
     if experiment.protocols == (ALL,):
         return found
     return [name for name in found if protocol_named(name).fault_model == "byzantine"]
-
-
-def _check(suite: Suite) -> None:
-    _that(bool(suite.experiments or suite.proofs or suite.lineages), "experiments", "none is named")
-    parts: list[Experiment | Proofs | Lineage] = [*suite.experiments, *suite.proofs]
-    names = [one.name for one in [*parts, *suite.lineages]]
-    _that(len(set(names)) == len(names), "experiments", "two have one name")
-    for scenario in suite.scenarios:
-        where = f"scenario {scenario.name}"
-        if scenario.byzantine:
-            attackers_named(scenario.byzantine)
-        for event in scenario.events:
-            _check_event(where, event)
-    known = {scenario.name: scenario for scenario in suite.scenarios}
-    known.setdefault(NO_FAULT, Scenario(NO_FAULT))
-    for one in suite.experiments:
-        where = f"experiment {one.name}"
-        for protocol in protocols_of(one):
-            protocol_named(protocol)
-        for name in one.scenarios:
-            _that(name in known, where, f"there is no scenario {name!r}")
-            fault_s = known[name].fault_s
-            fits = fault_s is None or one.warmup_s < fault_s < one.warmup_s + one.measure_s
-            _that(fits, where, f"{name!r} begins outside of what is measured")
-        for link in one.links:
-            _that(link in LINKS, where, f"links are {', '.join(LINKS)}")
-        _that(one.arrival in ("poisson", "constant"), where, "arrival is poisson or constant")
-        _that(one.policy in ("members", "open"), where, "policy is members or open")
-        _that(bool(one.rates_per_s) and min(one.rates_per_s) > 0, where, "rates are above 0")
-        _that(all(1 <= n <= 100 for n in one.validators), where, "1 to 100 validators")
-        _that(min(one.measure_s, one.repetitions, one.clients) > 0, where, "nothing is measured")
-
-
-def _check_event(where: str, event: Event) -> None:
-    _that(event.kind in KINDS, where, f"kinds are {', '.join(KINDS)}")
-    numbers = all(word.isdigit() for word in event.nodes.split())
-    _that(event.nodes in NODES or numbers, where, f"nodes are {', '.join(NODES)}, or numbers")
-    is_lasting = event.until_s is None
-    _that(event.kind != "full-disk" or numbers, where, "a small disk is made for numbered nodes")
-    _that(event.kind not in ("flood", "full-disk") or not is_lasting, where, "until_s is missing")
-    _that(event.at_s >= 0, where, "at_s is 0 or more")
-    _that(event.until_s is None or event.until_s > event.at_s, where, "it ends before it begins")
-
-
-def _that(holds: bool, where: str, sentence: str) -> None:
-    if not holds:
-        raise UserError(f"{where}: {sentence}")
 
 
 def one_way_ms(link: str, one: int, other: int) -> tuple[float, float]:

@@ -90,8 +90,8 @@ async def open_arena(trial: Trial, workspace: Path) -> AsyncIterator[Arena]:
             cluster.nodes[node].options += ("--clock-skew-ms", str(skew_ms)) if skew_ms else ()
         if trial.scenario.byzantine:
             words = ("--byzantine", trial.scenario.byzantine, "--byzantine-seed", str(trial.seed))
-            for liar in cluster.nodes[: trial.faults]:
-                liar.options += words
+            for liar in trial.scenario.liars or range(trial.faults):
+                cluster.nodes[liar].options += words
         await cluster.start()
         watch, gauge = Watch(cluster.urls), Gauge.of(trial.validators)
         async with LedgerClient(cluster.urls, genesis) as client, trio.open_nursery() as nursery:

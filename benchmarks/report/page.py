@@ -46,6 +46,8 @@ class Section:
     title: str
     lead: str = ""
     findings: list[Finding] = field(default_factory=list)
+    overview: list[Table] = field(default_factory=list)
+    """Tables that come before the plots."""
     plots: list[Plot] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
 
@@ -79,7 +81,9 @@ def table(groups: Sequence[Group], labels: Sequence[str], names: Sequence[str]) 
     told = [
         name
         for name in labels
-        if name == "protocol" or len({group.labels.get(name) for group in groups}) > 1
+        if name == "protocol"
+        or len({group.labels.get(name) for group in groups}) > 1
+        or (name == "scenario" and groups[0].labels["scenario"] != "none")
     ]
     heads = [(LABEL_TITLES[name], "") for name in told]
     heads += [(_head(figure), figure.name) for figure in shown]
@@ -93,6 +97,38 @@ def table(groups: Sequence[Group], labels: Sequence[str], names: Sequence[str]) 
             row.append(Cell(str(len(group.rows)), len(group.rows)))
         rows.append(row)
     return Table(heads, rows)
+
+
+def matrix(groups: Sequence[Group], verdicts: Sequence[Row]) -> Table:
+    """Scenarios by protocols: recovery, what was lost, and whether the ledger was sound."""
+    networks = list(dict.fromkeys(str(group.labels["protocol"]) for group in groups))
+    scenarios = list(dict.fromkeys(str(group.labels["scenario"]) for group in groups))
+    rows = []
+    for scenario in scenarios:
+        row = [Cell(scenario, scenario)]
+        for network in networks:
+            found = [
+                group
+                for group in groups
+                if (group.labels["scenario"], group.labels["protocol"]) == (scenario, network)
+            ]
+            row.append(_outcome(found, verdicts))
+        rows.append(row)
+    return Table([("scenario", ""), *((name, "") for name in networks)], rows)
+
+
+def _outcome(groups: Sequence[Group], verdicts: Sequence[Row]) -> Cell:
+    """Of one protocol under one scenario, the worst where there are several networks."""
+    if not groups:
+        return Cell("–", float("inf"), "no data")
+    names = tuple(str(row["name"]) for group in groups for row in group.rows)
+    bad = [row for row in verdicts if not row["sound"] and f"{row['trial']}-" in " ".join(names)]
+    times = [group.middle("sustained_s") for group in groups]
+    lost = max(group.middle("lost_s") or 0.0 for group in groups)
+    worst = max((time for time in times if time is not None), default=0.0)
+    text = "never" if None in times else f"{worst:.1f} s"
+    text = f"{text}, lost {lost:.1f} s{', UNSOUND' if bad else ''}"
+    return Cell(text, float("inf") if None in times else worst, "recovery, lost load")
 
 
 def _has(group: Group, name: str) -> bool:

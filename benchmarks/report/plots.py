@@ -113,7 +113,12 @@ def _label(group: Group, varying: Sequence[str]) -> str:
 def varying(groups: Sequence[Group]) -> list[str]:
     """The labels beside the protocol in which the measurements differ."""
     names = ("scenario", "validators", "link", "payload_bytes", "run")
-    return [name for name in names if len({group.labels[name] for group in groups}) > 1]
+    usual = {"scenario": "none"}
+    return [
+        name
+        for name in names
+        if len({group.labels[name] for group in groups} | {usual.get(name)} - {None}) > 1
+    ]
 
 
 def load_curves(name: str, groups: Sequence[Group]) -> Plot | None:
@@ -193,10 +198,7 @@ def timelines(name: str, found: Sequence[Measurement]) -> Plot | None:
         _timeline(axes, one)
     rows[-1, 0].set_xlabel("seconds after the load began")
     figure.supylabel("transactions/s", fontsize=9)
-    caption = (
-        "Confirmed at a quorum, over the last second; the fault lasts from the first mark to the "
-        "second, and the dashed line is what was offered."
-    )
+    caption = "Confirmed at a quorum over the last second; dashed: offered; red: the fault."
     return _drawn(figure, f"time-{name}", caption)
 
 
@@ -244,6 +246,8 @@ def lines(
         axes.plot([x for x, _ in known], values, "-", color=tone, marker=mark, label=label)
     if log_x:
         axes.set_xscale("log")
+        axes.set_xticks([x for x, _ in known], [f"{x:,.0f}" for x, _ in known])
+        axes.minorticks_off()
     axes.set_ylim(bottom=0)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.legend(fontsize=8.5)

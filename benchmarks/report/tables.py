@@ -73,7 +73,12 @@ class Change:
     def text(self) -> str:
         """In words."""
         labels, figure = self.group.labels, self.figure
-        told = [str(labels[name]) for name in NAMED if labels[name] not in (None, "", "none")]
+        written = {"payload_bytes": "{} B", "rate_per_s": "{:g}/s"}
+        told = [
+            written.get(name, "{}").format(labels[name])
+            for name in NAMED
+            if labels[name] not in (None, "", "none")
+        ]
         return (
             f"{figure.title} of {', '.join(told)} went from {self.before:,.1f} to "
             f"{self.after:,.1f} {figure.unit}".rstrip()

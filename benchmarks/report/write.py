@@ -18,7 +18,15 @@ from benchmarks.harness.samples import Measurement
 from benchmarks.report import page, plots, words
 from benchmarks.report.page import Report, Section, table
 from benchmarks.report.plots import Plot
-from benchmarks.report.tables import REGRESSION, Change, Group, compared, grouped, of_experiment
+from benchmarks.report.tables import (
+    REGRESSION,
+    Change,
+    Group,
+    Row,
+    compared,
+    grouped,
+    of_experiment,
+)
 from benchmarks.report.words import Finding
 from ledger.errors import UserError
 
@@ -67,13 +75,15 @@ def write_report(
     errors = [row for folder in folders for row in read_lines(folder / ERRORS)]
     changes = compared(read_lines(baseline / RESULTS), rows) if baseline is not None else []
     groups = grouped(rows)
-    sections = [section_of(name, groups, samples) for name in _experiments(groups)]
+    sections = [section_of(name, groups, samples, checked) for name in _experiments(groups)]
     if baseline is not None:
         sections.insert(0, _beside(changes))
     findings = words.verdicts(checked, errors)
     findings += [one for section in sections for one in section.findings][:SHOWN]
     if baseline is not None:
         findings += words.change_findings(changes)
+    for what in records[0]["configuration"]["left_out"]:
+        findings.append(Finding(f"Not done on real processes: {what}."))
     for name, peer in records[0].get("peers", {}).items():
         findings.append(Finding(f"Beside {name} {peer['version']}: {peer['differs']}"))
     report = Report(
@@ -98,6 +108,10 @@ def write_report(
     return path, changes
 
 
+MATRIX = (
+    "The table of scenarios by protocols says how long after the fault throughput and latency were "
+    "what they had been before, and how many seconds of load were lost until then."
+)
 SHOWN = 12
 """Findings at the top of the page; all of them stand in their sections."""
 
@@ -106,7 +120,12 @@ def _experiments(groups: Sequence[Group]) -> list[str]:
     return list(dict.fromkeys(str(group.labels["experiment"]) for group in groups))
 
 
-def section_of(name: str, groups: Sequence[Group], samples: Sequence[Measurement]) -> Section:
+def section_of(
+    name: str,
+    groups: Sequence[Group],
+    samples: Sequence[Measurement],
+    checked: Sequence[Row],
+) -> Section:
     """The part of the report about one experiment."""
     mine = of_experiment(groups, name)
     kind = mine[0].labels["kind"]
@@ -127,6 +146,9 @@ def section_of(name: str, groups: Sequence[Group], samples: Sequence[Measurement
         section.tables.append(table(calm, labels, COST_COLUMNS))
     if rough:
         section.findings += words.fault_findings(rough)
+        if len(rough) > 1:
+            section.lead = MATRIX
+            section.overview.append(page.matrix(rough, checked))
         by_fault = ("scenario", *NETWORK, "rate_per_s")
         section.tables.append(table(rough, by_fault, FAULT_COLUMNS))
         section.tables.append(table(rough, by_fault, LOAD_COLUMNS))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness import suite
+from benchmarks.harness.reading import read_suite
 from benchmarks.harness.suite import KINDS, LINKS
 from benchmarks.report import write
 from benchmarks.report.glossary import ALL, text_of
@@ -49,7 +50,7 @@ def test_the_suite_of_the_guide_can_be_run(tmp_path: Path) -> None:
     file = tmp_path / "guide.toml"
     file.write_text(text, encoding="utf-8")
 
-    assert len(list(suite.trials(suite.read_suite(str(file))))) == 2 * 2 * 2 * 3
+    assert len(list(suite.trials(read_suite(str(file))))) == 2 * 2 * 2 * 3
 
 
 def test_values_are_written_with_their_digits_and_never_as_zero() -> None:

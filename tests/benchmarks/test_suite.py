@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.harness.reading import read_suite, ready_suites
 from benchmarks.harness.suite import (
     LINK_KINDS,
     Event,
     Scenario,
     one_way_ms,
-    read_suite,
-    ready_suites,
     trials,
 )
 from ledger.errors import UserError

@@ -1,0 +1,104 @@
+"""Reading suites: ready ones by name, files, scenarios of the simulator; and what is no suite."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.harness.replay import replayed
+from benchmarks.harness.suite import (
+    KINDS,
+    LINKS,
+    NO_FAULT,
+    NODES,
+    Event,
+    Experiment,
+    Lineage,
+    Proofs,
+    Scenario,
+    Suite,
+    protocols_of,
+)
+from consensus.byzantine import attackers_named
+from consensus.registry import protocol_named
+from ledger.errors import UserError
+from sim.scenario_file import read_scenario
+from sim.toml_text import parse_toml, read_fields
+
+SUITES = Path(__file__).resolve().parents[1] / "suites"
+
+
+def read_suite(name: str) -> Suite:
+    """A ready suite by its name, a TOML file, or a scenario file of the simulator.
+
+    Raises UserError that names the key.
+    """
+    text = suite_text(name)
+    table = parse_toml(text, "a suite")
+    if "mode" in table:
+        return replace(replayed(read_scenario(text)), name=Path(name).stem)
+    suite: Suite = read_fields(Suite, table, name=Path(name).stem)
+    _check(suite)
+    return suite
+
+
+def suite_text(name: str) -> str:
+    """The TOML of a suite.  Raises UserError where there is none."""
+    path = SUITES / f"{name}.toml"
+    try:
+        return (path if path.is_file() else Path(name)).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        known = ", ".join(ready_suites())
+        raise UserError(f"there is no suite {name}; ready ones are {known}, or a file") from None
+
+
+def ready_suites() -> list[str]:
+    """The names of the suites that come with the program."""
+    return sorted(path.stem for path in SUITES.glob("*.toml"))
+
+
+def _check(suite: Suite) -> None:
+    _that(bool(suite.experiments or suite.proofs or suite.lineages), "experiments", "none is named")
+    parts: list[Experiment | Proofs | Lineage] = [*suite.experiments, *suite.proofs]
+    names = [one.name for one in [*parts, *suite.lineages]]
+    _that(len(set(names)) == len(names), "experiments", "two have one name")
+    for scenario in suite.scenarios:
+        where = f"scenario {scenario.name}"
+        if scenario.byzantine:
+            attackers_named(scenario.byzantine)
+        for event in scenario.events:
+            _check_event(where, event)
+    known = {scenario.name: scenario for scenario in suite.scenarios}
+    known.setdefault(NO_FAULT, Scenario(NO_FAULT))
+    for one in suite.experiments:
+        where = f"experiment {one.name}"
+        for protocol in protocols_of(one):
+            protocol_named(protocol)
+        for name in one.scenarios:
+            _that(name in known, where, f"there is no scenario {name!r}")
+            fault_s = known[name].fault_s
+            fits = fault_s is None or one.warmup_s < fault_s < one.warmup_s + one.measure_s
+            _that(fits, where, f"{name!r} begins outside of what is measured")
+        for link in one.links:
+            _that(link in LINKS, where, f"links are {', '.join(LINKS)}")
+        _that(one.arrival in ("poisson", "constant"), where, "arrival is poisson or constant")
+        _that(one.policy in ("members", "open"), where, "policy is members or open")
+        _that(bool(one.rates_per_s) and min(one.rates_per_s) > 0, where, "rates are above 0")
+        _that(all(1 <= n <= 100 for n in one.validators), where, "1 to 100 validators")
+        _that(min(one.measure_s, one.repetitions, one.clients) > 0, where, "nothing is measured")
+
+
+def _check_event(where: str, event: Event) -> None:
+    _that(event.kind in KINDS, where, f"kinds are {', '.join(KINDS)}")
+    numbers = all(word.isdigit() for word in event.nodes.split())
+    _that(event.nodes in NODES or numbers, where, f"nodes are {', '.join(NODES)}, or numbers")
+    is_lasting = event.until_s is None
+    _that(event.kind != "full-disk" or numbers, where, "a small disk is made for numbered nodes")
+    _that(event.kind not in ("flood", "full-disk") or not is_lasting, where, "until_s is missing")
+    _that(event.at_s >= 0, where, "at_s is 0 or more")
+    _that(event.until_s is None or event.until_s > event.at_s, where, "it ends before it begins")
+
+
+def _that(holds: bool, where: str, sentence: str) -> None:
+    if not holds:
+        raise UserError(f"{where}: {sentence}")

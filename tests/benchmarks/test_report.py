@@ -1,0 +1,204 @@
+"""Reports of runs that were written by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.__main__ import benchmarks
+from benchmarks.harness.record import run_record
+from benchmarks.harness.results import Results
+from benchmarks.harness.samples import Measurement
+from benchmarks.harness.suite import Experiment, Suite
+from benchmarks.harness.verdict import Verdict
+from benchmarks.report import plots
+from benchmarks.report.tables import compared, grouped
+from benchmarks.report.write import write_report
+from ledger.errors import UserError
+from tests.benchmarks.made import LABELS, measured, outage
+from tests.sim.browser import CHROMIUM, Texts, document
+
+SUITE = Suite("Is 1 < 2?", "What if <b>?", experiments=(Experiment("e"),))
+SOUND = Verdict(True, 200, 200, 1, "all 4 logs are equal")
+
+
+def written(folder: Path, *found: Measurement, verdict: Verdict = SOUND) -> Path:
+    results = Results(folder, run_record(SUITE, "text", ["python", "x y"], None))
+    for one in found:
+        results.keep(one)
+    results.judge("m", verdict)
+    results.finish("now")
+    return folder
+
+
+def slower(one: Measurement, factor: float) -> Measurement:
+    """The same load, confirmed later after each due time."""
+    blocks: dict[int, tuple[float | None, ...]] = {
+        height: tuple((height - 1) / 10 + 0.01 * factor * (node + 1) for node in range(4))
+        for height in one.blocks
+    }
+    return replace(one, blocks=blocks)
+
+
+def rows_of(markup: str, table: str) -> list[list[str]]:
+    return [[cell.strip() for cell in row] for row in Texts(markup).rows[table]]
+
+
+def of(protocol: str, rate: float = 10, **labels: Any) -> Measurement:
+    name = f"m-{protocol}-{rate:g}-{len(labels)}"
+    made = {**LABELS, "protocol": protocol, **labels}
+    return measured(labels=made, rate_per_s=rate, name=name)
+
+
+def test_what_a_user_wrote_is_text_and_no_markup(tmp_path: Path) -> None:
+    page = write_report([written(tmp_path / "run", of("tendermint"))], tmp_path)[0].read_text()
+
+    assert "Is 1 &lt; 2?" in page
+    assert "What if &lt;b&gt;?" in page
+    assert "python &#39;x y&#39;" in page
+    assert "<b>" not in page
+
+
+def test_a_report_says_first_whether_the_ledgers_are_sound(tmp_path: Path) -> None:
+    bad = Verdict(False, 9, 0, 1, "the logs differ at height 9")
+
+    good_page = write_report([written(tmp_path / "a", of("raft"))], tmp_path)[0].read_text()
+    bad_page = write_report([written(tmp_path / "b", of("raft"), verdict=bad)], tmp_path)[
+        0
+    ].read_text()
+
+    assert 'class="verdict good">sound<' in good_page
+    assert 'class="verdict bad">not sound<' in bad_page
+    assert "m is UNSOUND: the logs differ at height 9." in bad_page
+
+
+def test_what_gave_no_data_is_told_and_spoils_the_verdict(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    results = Results(folder, run_record(SUITE, "text", ["x"], None))
+    results.keep(of("raft"))
+    results.judge("m", SOUND)
+    results.fail("other", "nothing was confirmed")
+
+    page = write_report([folder], tmp_path)[0].read_text()
+
+    assert "No data: other: nothing was confirmed." in page
+    assert 'class="verdict bad">not sound<' in page
+    assert "interrupted" in page
+
+
+def test_a_run_without_figures_has_no_report(tmp_path: Path) -> None:
+    Results(tmp_path / "run", run_record(SUITE, "text", ["x"], None))
+
+    with pytest.raises(UserError, match="nothing was measured"):
+        write_report([tmp_path / "run"], tmp_path)
+    with pytest.raises(UserError, match="holds no run"):
+        write_report([tmp_path], tmp_path)
+
+
+def test_faults_stand_in_one_matrix_with_a_timeline_each(tmp_path: Path) -> None:
+    crash = outage()
+    names = [("tendermint", "crash"), ("raft", "crash"), ("raft", "cut")]
+    found = [
+        replace(
+            crash,
+            name=f"m-{number}",
+            labels={**crash.labels, "protocol": protocol, "scenario": scenario},
+        )
+        for number, (protocol, scenario) in enumerate(names)
+    ]
+
+    page = write_report([written(tmp_path / "run", *found)], tmp_path)[0].read_text()
+
+    rows = rows_of(page, "overview-1-1")
+    assert rows[0] == ["scenario", "tendermint", "raft"]
+    assert [row[0] for row in rows[1:]] == ["crash", "cut"]
+    assert rows[1][1] == rows[1][2] == rows[2][2] == "2.1 s, lost 2.0 s"
+    assert rows[2][1] == "–"
+    assert {path.name for path in (tmp_path / "plots").glob("*.svg")} == {
+        "time-e-crash.svg",
+        "time-e-cut.svg",
+    }
+
+
+def test_a_sweep_is_a_curve_and_a_protocol_has_one_colour(tmp_path: Path) -> None:
+    found = [of(protocol, rate) for protocol in ("tendermint", "raft") for rate in (5.0, 10.0)]
+
+    page = write_report([written(tmp_path / "run", *found)], tmp_path)[0].read_text()
+
+    svg = (tmp_path / "plots" / "load-e.svg").read_text()
+    assert plots.COLOURS["tendermint"] in svg
+    assert plots.COLOURS["raft"] in svg
+    assert "offered (transactions/s)" in svg
+    assert "latency at all nodes (ms)" in svg
+    assert "currentColor" in page
+    assert "currentColor" not in svg
+    assert plots.colour("cometbft tuned") == plots.colour("cometbft")
+
+
+def test_repetitions_become_a_median_with_its_interval() -> None:
+    rows = [{**LABELS, "kind": "load", "latency_p50_ms": value} for value in (10, 12, 40)]
+
+    [group] = grouped(rows)
+
+    assert group.middle("latency_p50_ms") == 12
+    interval = group.interval("latency_p50_ms")
+    assert interval is not None
+    assert (interval.low, interval.high, interval.count) == (10, 40, 3)
+    assert grouped([*rows, {**rows[0], "latency_p50_ms": None}])[0].middle("latency_p50_ms") is None
+
+
+def test_over_ten_per_cent_worse_is_a_regression_and_better_is_none(tmp_path: Path) -> None:
+    before = written(tmp_path / "before", of("raft"))
+    worse = written(tmp_path / "worse", slower(of("raft"), 1.2))
+
+    told = CliRunner().invoke(
+        benchmarks, ["report", str(worse), "--baseline", str(before), "--json"]
+    )
+    back = CliRunner().invoke(benchmarks, ["report", str(before), "--baseline", str(worse)])
+
+    assert json.loads(told.stdout)["regressions"] == 2
+    page = (worse / "report.html").read_text()
+    assert "Regression: p50 of e, raft, loopback, 256 B, 10/s went from 40.0 to 48.0 ms." in page
+    assert "+20.0%" in page
+    assert back.exit_code == 0
+    assert "regression" not in back.stdout
+
+
+def test_a_difference_within_the_noise_of_repetitions_is_said_to_be() -> None:
+    def rows(*values: float) -> list[dict[str, Any]]:
+        return [{**LABELS, "kind": "load", "latency_p50_ms": value} for value in values]
+
+    [noisy] = compared(rows(10, 20, 30), rows(18, 24, 35))
+    [clear] = compared(rows(10, 11, 12), rows(18, 24, 35))
+
+    assert (noisy.is_regression, noisy.is_within_noise) == (True, True)
+    assert (clear.is_regression, clear.is_within_noise) == (True, False)
+
+
+def test_several_runs_stand_beside_each_other(tmp_path: Path) -> None:
+    runs = [written(tmp_path / name, of("raft")) for name in ("first", "second")]
+
+    page = write_report(runs, tmp_path / "both")[0].read_text()
+
+    names = [row[0] for row in rows_of(page, "table-1-1")]
+    assert names == ["run", "first", "second"]
+    assert (tmp_path / "both" / "results.csv").is_file()
+
+
+def test_a_table_is_sorted_by_the_column_that_is_clicked(tmp_path: Path) -> None:
+    if CHROMIUM is None:
+        return
+    found = [of("raft", 10.0), of("raft", 5.0), of("raft", 100.0)]
+    path = write_report([written(tmp_path / "run", *found)], tmp_path)[0]
+    clicks = "document.querySelectorAll('#table-1-1 th button')[1].click();"
+    page = path.read_text()
+
+    path.write_text(page.replace("</body>", f"<script>{clicks * 2}</script></body>"))
+    rows = rows_of(document(path, ""), "table-1-1")
+
+    assert [row[1] for row in rows[1:]] == ["100", "10", "5"]

@@ -70,9 +70,9 @@ PBFT = (
          "P10", goes_on(pl.two_dead_primaries)),
     pbft("L11", "liveness", p.NeverFetches, "4.4: a value that is missing is fetched", "P10",
          goes_on(pl.missed_pre_prepare)),
-    pbft("L9a", "liveness", p.NeverSuspects, "a primary that starves a batch is replaced", "P10",
+    pbft("V2", "liveness", p.NeverSuspects, "a primary that starves a batch is replaced", "P10",
          goes_on(pl.starving)),
-    pbft("L4", "liveness", p.BelievesBases, "4.4: a base is believed once it is decided here",
+    pbft("V1", "liveness", p.BelievesBases, "4.4: a base is believed once it is decided here",
          "P10", goes_on(pl.false_base)),
     pbft("D6", "liveness", p.NeverRests, "an idle ledger is quiet", "P10", goes_on(pl.idle)),
 )  # fmt: skip

@@ -16,10 +16,13 @@ from typing import Any, TypeVar
 from consensus.interface import Consensus, Signed
 from consensus.protocols.tendermint import Tendermint
 from ledger.statement import Slot
+from sim.clock import EPOCH_MS
 from sim.plugin_step import Packet
 from sim.plugins import PluginScenario, Script
+from tests.consensus import chained_stage
 from tests.consensus.harness import FAST
 from tests.consensus.jolteon_stage import led_by
+from tests.consensus.test_streamlet_schedules import LENGTH_MS
 from tests.zoo.model import numbers
 
 T = TypeVar("T")
@@ -105,6 +108,20 @@ ADAPTERS = {
         led_by,
         lambda plugin: int(plugin.view),
     ),
+    "simplex": Adapter(
+        ("propose", "vote", "end"),
+        1,
+        (("timeout_max_ms", 8 * TIMEOUT_MS), ("timeout_ms", TIMEOUT_MS)),
+        chained_stage.led_by,
+        lambda plugin: int(plugin.view),
+    ),
+    "streamlet": Adapter(
+        ("propose", "vote", "vote"),
+        EPOCH_MS // LENGTH_MS,
+        (("epoch_ms", LENGTH_MS),),
+        chained_stage.led_by,
+        lambda plugin: int(plugin.view),
+    ),
 }
 
 
@@ -150,6 +167,12 @@ SHAPES = {
         ("all", "few", "few", "few", "one", "without", "islands"),
         _LAST_VOTES,
     ),
+    "simplex": (
+        (*_SENT_TO_ALL, "nobody", "nobody"),
+        ("all", "few", "few", "one", "without", "islands"),
+        _LAST_VOTES,
+    ),
+    "streamlet": (_SENT_TO_ALL, ("all", "all", "few", "one", "without", "islands"), ("all",)),
     "jolteon": (
         (*_SENT_TO_ALL, "nobody", "nobody"),
         ("all", "all", "all", "few", "islands"),

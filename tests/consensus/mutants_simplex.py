@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from consensus.interface import Context, DecisionProof, Recovery, Signed
 from consensus.protocols.simplex import Simplex
 from consensus.protocols.simplex_messages import END, PROPOSE, VOTE, Propose
@@ -84,6 +86,14 @@ class ForgetsRecord(Simplex):
 
     def persist(self, record: bytes) -> None:
         pass
+
+
+class ForgetsDummies(Simplex):
+    """What ended an iteration is known after a restart: a dummy vote excludes finalize."""
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        kept = tuple(one for one in recovery.sent if one.message.statement()[0] != END)
+        super().__init__(context, replace(recovery, sent=kept))
 
 
 class NeverAsks(Simplex):

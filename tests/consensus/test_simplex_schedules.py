@@ -110,6 +110,22 @@ def notarized_too_late(protocol: type[Simplex]) -> ChainedStage:
     return stage
 
 
+def notarized_after_a_restart(protocol: type[Simplex]) -> ChainedStage:
+    """B has voted for the dummy block, and crashed, when b_1's votes come."""
+    stage = stage_of(protocol, {1: A, 2: C, 3: B})
+    stage.plan(VOTE, (1,))
+    stage.plan(END, (1,))
+    stage.until_said(END, 1, A, B, C, Z)
+    stage.run_ms(5)
+    stage.crash(B)
+    stage.restart(B)
+    stage.release(lambda s, to, packet: to == B and of_slot(VOTE, 1)(s, to, packet))
+    stage.run_ms(40)
+    stage.release(of_slot(VOTE, 1))
+    stage.run_ms(300)
+    return stage
+
+
 def notarized_at_one(protocol: type[Simplex]) -> ChainedStage:
     """A alone has the votes for b_1; the others give iteration 1 up and decide b_2."""
     stage = stage_of(protocol, {1: B, 2: C, 3: Z})
@@ -141,6 +157,7 @@ SAFETY: list[tuple[type[Simplex], Play, str]] = [
     (mutants.SkipsWithoutDummies, around_a_decided_block, "agreement"),
     (mutants.VotesOnAnyParent, on_a_block_that_nobody_notarized, "agreement"),
     (mutants.FinalizesAfterDummy, notarized_too_late, "breakdown"),
+    (mutants.ForgetsDummies, notarized_after_a_restart, "breakdown"),
     (mutants.DecidesOnVotes, notarized_at_one, "agreement"),
     (mutants.BelievesDecisions, false_decision, "agreement"),
 ]

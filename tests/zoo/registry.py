@@ -8,8 +8,11 @@ from tests.zoo.protocols import JOLTEON, TENDERMINT
 from tests.zoo.replica_mutants import REPLICAS
 from tests.zoo.rows import NOT_HERE
 from tests.zoo.storage_mutants import STORAGE
+from tests.zoo.teaching_protocols import SIMPLEX, STREAMLET
 
-MUTANTS = (*TENDERMINT, *JOLTEON, *PBFT, *REPLICAS, *STORAGE, *EVIDENCE)
+MUTANTS = (
+    *TENDERMINT, *JOLTEON, *PBFT, *SIMPLEX, *STREAMLET, *REPLICAS, *STORAGE, *EVIDENCE
+)  # fmt: skip
 ROWS = tuple(
     [f"Z{number}" for number in (*range(1, 5), *range(6, 11), *range(12, 18), *range(19, 26), 27,
                                  28, 29)]

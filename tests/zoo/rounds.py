@@ -17,11 +17,13 @@ from consensus.interface import Consensus, Signed
 from consensus.protocols.pbft import Pbft
 from consensus.protocols.tendermint import Tendermint
 from ledger.statement import Slot
+from sim.clock import EPOCH_MS
 from sim.plugin_step import Packet
 from sim.plugins import PluginScenario, Script
-from tests.consensus import pbft_stage
+from tests.consensus import chained_stage, pbft_stage
 from tests.consensus.harness import FAST
 from tests.consensus.jolteon_stage import led_by
+from tests.consensus.test_streamlet_schedules import LENGTH_MS
 from tests.zoo.model import numbers
 
 T = TypeVar("T")
@@ -122,6 +124,20 @@ ADAPTERS = {
         _led_pbft,
         lambda plugin: int(plugin.view),
     ),
+    "simplex": Adapter(
+        ("propose", "vote", "end"),
+        1,
+        (("timeout_max_ms", 8 * TIMEOUT_MS), ("timeout_ms", TIMEOUT_MS)),
+        chained_stage.led_by,
+        lambda plugin: int(plugin.view),
+    ),
+    "streamlet": Adapter(
+        ("propose", "vote", "vote"),
+        EPOCH_MS // LENGTH_MS,
+        (("epoch_ms", LENGTH_MS),),
+        chained_stage.led_by,
+        lambda plugin: int(plugin.view),
+    ),
 }
 
 
@@ -167,6 +183,12 @@ SHAPES = {
         ("all", "few", "few", "few", "one", "without", "islands"),
         _LAST_VOTES,
     ),
+    "simplex": (
+        (*_SENT_TO_ALL, "nobody", "nobody"),
+        ("all", "few", "few", "one", "without", "islands"),
+        _LAST_VOTES,
+    ),
+    "streamlet": (_SENT_TO_ALL, ("all", "all", "few", "one", "without", "islands"), ("all",)),
     "jolteon": (
         (*_SENT_TO_ALL, "nobody", "nobody"),
         ("all", "all", "all", "few", "islands"),
@@ -255,7 +277,7 @@ class Rounds(Script):
         last = self.adapter.first + len(self.plan.leaders)
         while self.agenda.now_ms < STABLE_MS and not self._is_broken():
             self.run_ms(SLICE_MS)
-            reached = self._reached()
+            reached = self._lowest_round()
             self._let_late_ones_in(reached)
             self._crash_some()
             if reached >= last:
@@ -264,7 +286,7 @@ class Rounds(Script):
             self._heal()
         return numbers(tuple(self.oracles.violations))
 
-    def _reached(self) -> int:
+    def _lowest_round(self) -> int:
         """The lowest round of an honest seat."""
         rounds = [self.adapter.round_of(self.seats[seat].plugin) for seat in HONEST
                   if self.seats[seat].plugin is not None]  # fmt: skip
@@ -299,7 +321,7 @@ class Rounds(Script):
             if number in self._crashed or plugin is None:
                 continue
             turn = self.adapter.first + round_
-            slot = (turn,) if self.scenario.protocol.name == "jolteon" else (1, turn)
+            slot = (1, turn) if self.scenario.protocol.name in ("tendermint", "pbft") else (turn,)
             if plugin.said(self.adapter.phases[phase], slot) is not None:
                 self._crashed[number] = None
                 self.crash(seat)

@@ -6,12 +6,11 @@ _OTHER = "a rule of {}, which this project does not contain"
 _DAG = _OTHER.format("protocols that agree on a graph of vertices")
 
 NOT_HERE: dict[str, str] = {
-    **{f"Z{number}": _OTHER.format("Streamlet") for number in range(20, 25)},
-    **{f"Z{number}": _OTHER.format("Simplex") for number in (25, 27, 28, 29)},
     **{f"D{number}m": _DAG for number in range(1, 7)},
     "L7": "it needs a certified fork, so more liars than a quorum tolerates: a qc that does not "
     "extend the decided root is of no use to anyone, since its path never reaches the root",
-    "L10": _OTHER.format("Simplex"),
+    "L10": "a rule of one implementation of Simplex, which has blocks certified by the application "
+    "after they are notarized; a notarized block is all that this one waits for",
     "E3": "evidence has no time in it: there is no field that a mutant could fill from a clock",
     "E4": "there are no threshold signatures: every certificate names its signers",
     "E5": "a Tendermint vote names no justification by design of the paper; who broke the lock "

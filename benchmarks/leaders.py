@@ -44,7 +44,9 @@ class Cell:
         return self.blocks * 60 / self.seconds
 
 
-def play(protocol: type[Consensus], *, nodes: int, crashed: int, seconds: int) -> Cell:
+def play(
+    protocol: type[Consensus], *, nodes: int, crashed: int, seconds: int, link_ms: int = LINK_MS
+) -> Cell:
     """Run a protocol whose last validators crash, and count the blocks after that."""
     crashes = tuple(Crash(nodes - 1 - each, CRASH_MS, None) for each in range(crashed))
     script = Script(
@@ -53,7 +55,7 @@ def play(protocol: type[Consensus], *, nodes: int, crashed: int, seconds: int) -
             nodes=nodes,
             payloads=0,
             payload_max=1,
-            delay_us=LINK_MS * 1_000,
+            delay_us=link_ms * 1_000,
             jitter_us=500,
             crashes=crashes,
         )

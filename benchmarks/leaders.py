@@ -1,8 +1,8 @@
 """Blocks a minute by protocol and leader policy, while all is well and with crashed validators.
 
 Bare plugins in virtual time, so the numbers are the same on every machine: links of 50 ms, four
-validators unless told otherwise, always something to order, one payload a block.  The last validators crash and stay
-down; after half a minute, in which back-off may grow, blocks are counted for a minute or more.
+validators unless told otherwise, always something to order, one payload a block.  The last
+validators crash and stay down; after half a minute, in which back-off may grow, blocks are counted.
 """
 
 from __future__ import annotations

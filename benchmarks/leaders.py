@@ -1,8 +1,8 @@
 """Blocks a minute by protocol and leader policy, while all is well and with crashed validators.
 
 Bare plugins in virtual time, so the numbers are the same on every machine: links of 50 ms, four
-validators, always something to order, one payload a block.  The last validators crash and stay
-down; after half a minute, in which back-off may grow, blocks are counted for a minute or more.
+validators unless told otherwise, always something to order, one payload a block.  The last
+validators crash and stay down; after half a minute, in which back-off may grow, blocks are counted.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class Cell:
         return self.blocks * 60 / self.seconds
 
 
-def play(protocol: type[Consensus], *, nodes: int, crashed: int, seconds: int) -> Cell:
+def play(
+    protocol: type[Consensus], *, nodes: int, crashed: int, seconds: int, link_ms: int = LINK_MS
+) -> Cell:
     """Run a protocol whose last validators crash, and count the blocks after that."""
     crashes = tuple(Crash(nodes - 1 - each, CRASH_MS, None) for each in range(crashed))
     script = Script(
@@ -53,7 +55,7 @@ def play(protocol: type[Consensus], *, nodes: int, crashed: int, seconds: int) -
             nodes=nodes,
             payloads=0,
             payload_max=1,
-            delay_us=LINK_MS * 1_000,
+            delay_us=link_ms * 1_000,
             jitter_us=500,
             crashes=crashes,
         )
@@ -86,7 +88,13 @@ def _view(script: Script) -> int:
 
 
 def table(
-    protocols: tuple[str, ...], *, nodes: int, crashed: int, seconds: int, hidden: bool = False
+    protocols: tuple[str, ...],
+    *,
+    nodes: int,
+    crashed: int,
+    seconds: int,
+    link_ms: int,
+    hidden: bool = False,
 ) -> dict[str, dict[str, tuple[Cell, Cell]]]:
     """protocol -> policy -> (all up, some crashed)."""
     names = leaders_names()
@@ -97,7 +105,9 @@ def table(
                 plugin = protocol_named(f"{protocol}+{leaders}")
                 cells = []
                 for down in (0, crashed):
-                    cells.append(play(plugin, nodes=nodes, crashed=down, seconds=seconds))
+                    cells.append(
+                        play(plugin, nodes=nodes, crashed=down, seconds=seconds, link_ms=link_ms)
+                    )
                     bar.advance()
                 rows.setdefault(protocol, {})[leaders] = (cells[0], cells[1])
     return rows
@@ -111,16 +121,34 @@ def table(
 @click.option("--nodes", type=click.IntRange(1, 100), default=4, show_default=True)
 @click.option("--crashed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--seconds", type=click.IntRange(1), default=120, show_default=True)
+@click.option(
+    "--link-ms", type=click.IntRange(1), default=LINK_MS, show_default=True, help="A message takes."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def leaders(
-    protocols: tuple[str, ...], nodes: int, crashed: int, seconds: int, as_json: bool
+    protocols: tuple[str, ...],
+    nodes: int,
+    crashed: int,
+    seconds: int,
+    link_ms: int,
+    as_json: bool,
 ) -> None:
-    """Blocks a minute by protocol and leader policy, in virtual time."""
-    rows = table(protocols, nodes=nodes, crashed=crashed, seconds=seconds, hidden=as_json)
+    """Blocks a minute by protocol and leader policy, in virtual time.
+
+    Example: python -m benchmarks leaders --seconds 60
+    """
+    rows = table(
+        protocols,
+        nodes=nodes,
+        crashed=crashed,
+        seconds=seconds,
+        link_ms=link_ms,
+        hidden=as_json,
+    )
     if as_json:
-        click.echo(json.dumps(_document(rows, nodes, crashed, seconds)))
+        click.echo(json.dumps(_document(rows, nodes, crashed, seconds, link_ms)))
         return
-    click.echo(f"{nodes} validators, links of {LINK_MS} ms, {seconds} s of virtual time")
+    click.echo(f"{nodes} validators, links of {link_ms} ms, {seconds} s of virtual time")
     click.echo(
         f"{'protocol':<12}{'leaders':<14}{'all up':>10}{f'{crashed} crashed':>12}{'views':>8}"
     )
@@ -134,13 +162,17 @@ def leaders(
 
 
 def _document(
-    rows: dict[str, dict[str, tuple[Cell, Cell]]], nodes: int, crashed: int, seconds: int
+    rows: dict[str, dict[str, tuple[Cell, Cell]]],
+    nodes: int,
+    crashed: int,
+    seconds: int,
+    link_ms: int,
 ) -> dict[str, object]:
     return {
         "nodes": nodes,
         "crashed": crashed,
         "seconds": seconds,
-        "link_ms": LINK_MS,
+        "link_ms": link_ms,
         "blocks_per_minute": {
             protocol: {
                 name: {"all_up": calm.per_minute, "crashed": rough.per_minute}

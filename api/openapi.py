@@ -256,6 +256,28 @@ PATHS: dict[str, dict[str, Schema]] = {
             LIMIT,
         )
     },
+    "/v1/provenance/lineage": {
+        "get": _operation(
+            "lineage",
+            "The confirmed statements that a question about lineage needs, by the node's index; "
+            "perhaps a few more.",
+            {
+                "200": _json("In the order of the ledger.", "LineagePage"),
+                "404": _json("Nothing names the thing, or it is too much for one walk.", "Error"),
+                **REFUSED,
+            },
+            {**_query("thing", "Its URI or its qualified name.", WORD), "required": True},
+            _query(
+                "question",
+                "What is asked; upstream unless given.",
+                one_of("upstream", "downstream", "history", "who"),
+            ),
+            _query("depth", "Edges upstream or downstream; as far as it goes unless given."),
+            _query("height", "As of this block, as the first page says; now unless given."),
+            OFFSET,
+            LIMIT,
+        )
+    },
     "/v1/joint-receipts": {
         "post": _operation(
             "jointReceipt",

@@ -13,6 +13,7 @@ from ledger.batch import split_batch
 from ledger.block import BlockHeader, Result
 from ledger.errors import DecodeFault, StorageError
 from ledger.genesis import Genesis
+from ledger.queries import Executed
 from ledger.store import Reader
 from ledger.transaction import Transaction, parse_transaction
 
@@ -42,22 +43,29 @@ def page(reader: Reader, genesis: Genesis, start: Place, limit: int) -> dict[str
             scanned += 1
             first = start[2] if (height, position) == start[:2] else 0
             for number in range(first, len(found.operations)):
-                _, name, version, body = found.operations[number]
+                _, name, version, _ = found.operations[number]
                 if (name, version) != (NAME, VERSION):
                     continue
                 if len(rows) == limit:
                     return _page(rows, (height, position, number))
-                rows.append(
-                    {
-                        "id": found.id.hex(),
-                        "operation": number,
-                        "height": height,
-                        "timestamp_ms": header.timestamp_ms,
-                        "sender": found.sender.hex(),
-                        **json_ready(_application.describe(body)),
-                    }
-                )
+                rows.append(_row(found, number, height, header.timestamp_ms))
     return _page(rows, None)
+
+
+def row_of(executed: Executed, number: int) -> dict[str, Any]:
+    """A statement, who said it, and where."""
+    return _row(executed.transaction, number, executed.height, executed.timestamp_ms)
+
+
+def _row(found: Transaction, number: int, height: int, timestamp_ms: int) -> dict[str, Any]:
+    return {
+        "id": found.id.hex(),
+        "operation": number,
+        "height": height,
+        "timestamp_ms": timestamp_ms,
+        "sender": found.sender.hex(),
+        **json_ready(_application.describe(found.operations[number][3])),
+    }
 
 
 def _page(rows: list[dict[str, Any]], place: Place | None) -> dict[str, Any]:

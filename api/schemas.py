@@ -46,6 +46,7 @@ _statement = record_of(
         "id": DIGEST,
         "operation": WHOLE,
         "height": WHOLE,
+        "position": WHOLE,
         "timestamp_ms": WHOLE,
         "sender": DIGEST,
         "kind": WORD,

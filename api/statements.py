@@ -48,20 +48,23 @@ def page(reader: Reader, genesis: Genesis, start: Place, limit: int) -> dict[str
                     continue
                 if len(rows) == limit:
                     return _page(rows, (height, position, number))
-                rows.append(_row(found, number, height, header.timestamp_ms))
+                rows.append(_row(found, (height, position, number), header.timestamp_ms))
     return _page(rows, None)
 
 
 def row_of(executed: Executed, number: int) -> dict[str, Any]:
     """A statement, who said it, and where."""
-    return _row(executed.transaction, number, executed.height, executed.timestamp_ms)
+    place = (executed.height, executed.leaf.position, number)
+    return _row(executed.transaction, place, executed.timestamp_ms)
 
 
-def _row(found: Transaction, number: int, height: int, timestamp_ms: int) -> dict[str, Any]:
+def _row(found: Transaction, place: Place, timestamp_ms: int) -> dict[str, Any]:
+    height, position, number = place
     return {
         "id": found.id.hex(),
         "operation": number,
         "height": height,
+        "position": position,
         "timestamp_ms": timestamp_ms,
         "sender": found.sender.hex(),
         **json_ready(_application.describe(found.operations[number][3])),

@@ -7,6 +7,7 @@ import click
 from benchmarks.bundle import bundle
 from benchmarks.hashes import hashes
 from benchmarks.ingest import ingest
+from benchmarks.lineage import lineage
 from benchmarks.plugins import plugins
 from benchmarks.simulation import simulation
 from benchmarks.stages import stages
@@ -22,6 +23,7 @@ def benchmarks() -> None:
 benchmarks.add_command(bundle)
 benchmarks.add_command(hashes)
 benchmarks.add_command(ingest)
+benchmarks.add_command(lineage)
 benchmarks.add_command(plugins)
 benchmarks.add_command(simulation)
 benchmarks.add_command(stages)

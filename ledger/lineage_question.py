@@ -102,7 +102,8 @@ def settle(
 ) -> tuple[Answer, tuple[Statement, ...]]:
     """The answer, and the statements that it rests on, each once and in their order.
 
-    There are none where a thing is named only in places that say nothing of it.  Raises Fault as `Lineage.find` does.
+    There are none where a thing is named only in places that say nothing of it.  Raises Fault as
+    `Lineage.find` does.
     """
     kept = tuple(dict.fromkeys(statements))
     while True:

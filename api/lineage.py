@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.contents import Contents
 from api.limits import ROWS_A_PAGE
-from api.lookup import Lookup
-from api.statements import row_of
 from ledger import queries
 from ledger.applications.provenance import PREDEFINED
 from ledger.applications.provenance_index import Index
 from ledger.errors import Fault
-from ledger.genesis import Genesis
 from ledger.lineage_question import Question
 from ledger.lineage_walk import walk
 from ledger.store import Reader
@@ -19,7 +17,6 @@ from ledger.store import Reader
 
 def page(
     reader: Reader,
-    genesis: Genesis,
     question: Question,
     *,
     height: int | None,
@@ -40,18 +37,13 @@ def page(
     uri = _find(index, question.things[0])
     found = walk(index, Question(question.word, (uri,), question.depth), height)
     places = found.places[offset:][: max(1, min(limit, ROWS_A_PAGE))]
-    lookup = Lookup(reader, genesis)
-    rows = []
-    for block, position, operation in places:
-        executed = lookup.executed_at(block, position)
-        rows.append(row_of(executed, operation))
     end = offset + len(places)
     return {
         "thing": uri,
         "height": height,
         "things": found.things,
         "total": len(found.places),
-        "statements": rows,
+        "statements": Contents(reader).rows(places),
         "next": end if end < len(found.places) else None,
     }
 

@@ -32,9 +32,7 @@ async def _lineage(api: Api, request: Request) -> Response:
     height = query_number(request, "height", 0) or None
     offset, limit = query_number(request, "offset", 0), query_number(request, "limit", ROWS_A_PAGE)
     found = await api.node.read(
-        lambda reader: lineage.page(
-            reader, api.node.genesis, question, height=height, offset=offset, limit=limit
-        )
+        lambda reader: lineage.page(reader, question, height=height, offset=offset, limit=limit)
     )
     return JSONResponse(found)
 

@@ -13,7 +13,6 @@ from ledger.batch import split_batch
 from ledger.block import BlockHeader, Result
 from ledger.errors import DecodeFault, StorageError
 from ledger.genesis import Genesis
-from ledger.queries import Executed
 from ledger.store import Reader
 from ledger.transaction import Transaction, parse_transaction
 
@@ -43,31 +42,29 @@ def page(reader: Reader, genesis: Genesis, start: Place, limit: int) -> dict[str
             scanned += 1
             first = start[2] if (height, position) == start[:2] else 0
             for number in range(first, len(found.operations)):
-                _, name, version, _ = found.operations[number]
+                _, name, version, body = found.operations[number]
                 if (name, version) != (NAME, VERSION):
                     continue
                 if len(rows) == limit:
                     return _page(rows, (height, position, number))
-                rows.append(_row(found, (height, position, number), header.timestamp_ms))
+                place = (height, position, number)
+                rows.append(row_of(found.id, found.sender, place, header.timestamp_ms, body))
     return _page(rows, None)
 
 
-def row_of(executed: Executed, number: int) -> dict[str, Any]:
-    """A statement, who said it, and where."""
-    place = (executed.height, executed.leaf.position, number)
-    return _row(executed.transaction, place, executed.timestamp_ms)
-
-
-def _row(found: Transaction, place: Place, timestamp_ms: int) -> dict[str, Any]:
+def row_of(
+    identity: bytes, sender: bytes, place: Place, timestamp_ms: int, body: bytes
+) -> dict[str, Any]:
+    """A statement, who said it, and where.  Raises DecodeFault where the body is none."""
     height, position, number = place
     return {
-        "id": found.id.hex(),
+        "id": identity.hex(),
         "operation": number,
         "height": height,
         "position": position,
         "timestamp_ms": timestamp_ms,
-        "sender": found.sender.hex(),
-        **json_ready(_application.describe(found.operations[number][3])),
+        "sender": sender.hex(),
+        **json_ready(_application.describe(body)),
     }
 
 

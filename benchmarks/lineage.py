@@ -97,9 +97,7 @@ def _ask(store: Store, filled: Ledger, chains: int) -> Answers:
     for question in questions:
         with store.snapshot() as reader:
             began = time.perf_counter()
-            page = lineage_page.page(
-                reader, filled.genesis, question, height=None, offset=0, limit=1_000
-            )
+            page = lineage_page.page(reader, question, height=None, offset=0, limit=1_000)
             pages.append(1_000 * (time.perf_counter() - began))
             found = page["total"]
             began = time.perf_counter()

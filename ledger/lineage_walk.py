@@ -8,8 +8,9 @@ no attributes but that a derivation is a revision, and does not know what a thin
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeAlias
 
 from ledger.applications.provenance_index import (
@@ -57,14 +58,18 @@ class _Walk:
     steps: dict[bytes, int] = field(default_factory=dict)
     """Edges from the start to each thing."""
     marks: dict[bytes, Place] = field(default_factory=dict)
+    """Where each statement that is needed stands first."""
+    read: dict[tuple[bytes, int], list[Entry]] = field(default_factory=dict)
 
-    def entries(self, thing: bytes, role: int) -> Iterable[Entry]:
-        for entry in self.index.entries(thing, role):
-            if self.left == 0:
+    def entries(self, thing: bytes, role: int) -> list[Entry]:
+        """What stands there of a thing, read once."""
+        if (thing, role) not in self.read:
+            found = list(islice(self.index.entries(thing, role), self.left + 1))
+            if len(found) > self.left:
                 raise Fault("lineage.too-much", f"more than {SCANNED_MAX:,} entries of the index")
-            self.left -= 1
-            if entry.place[0] <= self.height:
-                yield entry
+            self.left -= len(found)
+            self.read[thing, role] = [each for each in found if each.place[0] <= self.height]
+        return self.read[thing, role]
 
     def keep(self, entry: Entry) -> None:
         """The statement is needed."""

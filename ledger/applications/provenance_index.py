@@ -96,6 +96,7 @@ class Mention(NamedTuple):
     kind: str
 
 
+@lru_cache(maxsize=8_192)
 def thing_key(uri: str) -> bytes:
     """The name of a thing in the index."""
     return sha256(uri.encode(errors="surrogatepass")).digest()[:THING_BYTES]
@@ -112,36 +113,32 @@ def namespace_key(prefix: str, uri: str) -> bytes:
 
 def entries(statement: Statement, body: bytes, place: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(key, value) of everything that one statement puts into the index."""
-    keys = {name: thing_key(statement.expand(name)) for name in statement.things()}
+    kind, expand = statement.kind, statement.expand
     mark = sha256(body).digest()[:MARK_BYTES]
-    kind = REVISED if is_revision(statement) else statement.kind
-    code = CODES[kind]
-    told = set()
-    effect, causes = LINKS.get(statement.kind, ("", ()))
-    arguments = dict(statement.arguments)
-    resting = [keys[arguments[cause]] for cause in causes if cause in arguments]
-    if effect in arguments and resting:
-        source = keys[arguments[effect]]
-        yield _key(source, EFFECT, place), code + mark + b"".join(resting)
-        for thing in resting:
-            yield _key(thing, CAUSE, place), code + mark + source
-        told = {source, *resting}
-    elif kind in _ELEMENTS:
-        thing = keys[statement.identifier]
-        yield _key(thing, IS, place), code + mark
-        told = {thing}
-    for thing in keys.values():
+    code = CODES[REVISED if kind == "wasDerivedFrom" and is_revision(statement) else kind]
+    told: tuple[bytes, ...] = ()
+    if kind in _ELEMENTS:
+        told = (thing_key(expand(statement.identifier)),)
+        yield _THING + told[0] + _ROLES[IS] + place, code + mark
+    elif kind in LINKS:
+        effect, causes = LINKS[kind]
+        arguments = dict(statement.arguments)
+        resting = [thing_key(expand(arguments[each])) for each in causes if each in arguments]
+        if resting and effect in arguments:
+            source = thing_key(expand(arguments[effect]))
+            told = (source, *resting)
+            yield _THING + source + _ROLES[EFFECT] + place, code + mark + b"".join(resting)
+            for thing in resting:
+                yield _THING + thing + _ROLES[CAUSE] + place, code + mark + source
+    for name in statement.things():
+        thing = thing_key(expand(name))
         if thing not in told:
-            yield _key(thing, OTHER, place), code
+            yield _THING + thing + _ROLES[OTHER] + place, code
     for prefix, uri in statement.namespaces:
-        yield namespace_key(prefix, uri), uri.encode(errors="surrogatepass")
+        yield namespace_key(prefix, uri), uri.encode()
 
 
 _ELEMENTS = frozenset(KINDS_BY_CODE[:3])
-
-
-def _key(thing: bytes, role: int, place: bytes) -> bytes:
-    return _THING + thing + _ROLES[role] + place
 
 
 def is_revision(statement: Statement) -> bool:
@@ -192,7 +189,7 @@ class Index:
     def _meanings(self, prefix: str) -> list[str]:
         start = _NAMESPACE + thing_key(prefix)
         rows = self._state.rows(start, start + b"\xff" * (THING_BYTES + 1))
-        return [uri.decode(errors="surrogatepass") for _, uri in rows]
+        return [uri.decode() for _, uri in rows]
 
 
 def statements_about(reader: Reader, uri: str) -> list[Mention]:

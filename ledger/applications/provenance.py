@@ -128,7 +128,10 @@ class Statement:
     def expand(self, name: str) -> str:
         """The URI of a qualified name."""
         prefix, _, local = name.partition(":")
-        return (PREDEFINED.get(prefix) or dict(self.namespaces)[prefix]) + local
+        for declared, uri in self.namespaces:
+            if declared == prefix:
+                return uri + local
+        return PREDEFINED[prefix] + local
 
     def things(self) -> Iterator[str]:
         """Every qualified name that stands for a thing: not kinds, attribute names, datatypes."""

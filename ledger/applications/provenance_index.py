@@ -70,6 +70,7 @@ PROV_TYPE = "http://www.w3.org/ns/prov#type"
 REVISION = "http://www.w3.org/ns/prov#Revision"
 _QUALIFIED_NAME = "prov:QUALIFIED_NAME"
 _ROLES = tuple(bytes([role]) for role in range(4))
+_IS, _EFFECT, _CAUSE, _OTHER = _ROLES
 _THING, _NAMESPACE = b"t", b"n"
 
 
@@ -116,24 +117,28 @@ def entries(statement: Statement, body: bytes, place: bytes) -> Iterator[tuple[b
     kind, expand = statement.kind, statement.expand
     mark = sha256(body).digest()[:MARK_BYTES]
     code = CODES[REVISED if kind == "wasDerivedFrom" and is_revision(statement) else kind]
-    told: tuple[bytes, ...] = ()
+    told: dict[str, bytes] = {}
     if kind in _ELEMENTS:
-        told = (thing_key(expand(statement.identifier)),)
-        yield _THING + told[0] + _ROLES[IS] + place, code + mark
+        thing = thing_key(expand(statement.identifier))
+        told[statement.identifier] = thing
+        yield _THING + thing + _IS + place, code + mark
     elif kind in LINKS:
         effect, causes = LINKS[kind]
         arguments = dict(statement.arguments)
-        resting = [thing_key(expand(arguments[each])) for each in causes if each in arguments]
-        if resting and effect in arguments:
+        names = [arguments[each] for each in causes if each in arguments]
+        if names and effect in arguments:
+            told = {name: thing_key(expand(name)) for name in names}
+            resting = b"".join([told[name] for name in names])
             source = thing_key(expand(arguments[effect]))
-            told = (source, *resting)
-            yield _THING + source + _ROLES[EFFECT] + place, code + mark + b"".join(resting)
-            for thing in resting:
-                yield _THING + thing + _ROLES[CAUSE] + place, code + mark + source
+            yield _THING + source + _EFFECT + place, code + mark + resting
+            for thing in told.values():
+                yield _THING + thing + _CAUSE + place, code + mark + source
+            told[arguments[effect]] = source
     for name in statement.things():
-        thing = thing_key(expand(name))
-        if thing not in told:
-            yield _THING + thing + _ROLES[OTHER] + place, code
+        if name not in told:
+            thing = thing_key(expand(name))
+            if thing not in told.values():
+                yield _THING + thing + _OTHER + place, code
     for prefix, uri in statement.namespaces:
         yield namespace_key(prefix, uri), uri.encode()
 

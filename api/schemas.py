@@ -172,6 +172,7 @@ SCHEMAS: dict[str, Schema] = {
     "Statements": record_of(
         {"identifier": WORD, "total": WHOLE, "statements": list_of(record_of(_place))}
     ),
+    "Content": record_of({"sha256": DIGEST, "bytes": WHOLE}),
     "LineagePage": record_of(
         {
             "thing": WORD,

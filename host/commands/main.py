@@ -30,6 +30,7 @@ COMMANDS = {
     "diff": "Show in what two runs differ.",
     "pay": "Issue, transfer or redeem an amount, and wait for confirmation.",
     "balance": "Show an account's balance, proved against a certificate.",
+    "content": "Keep a file in the nodes' content stores, or get one from there.",
     "receipt": "Write a transaction's receipt to a file.",
     "evidence": "Collect what nodes hold against validators in a file.",
     "fork": "Fork a simulated ledger on purpose, and write the evidence.",

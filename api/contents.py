@@ -78,7 +78,8 @@ class Contents:
         if raw is None:
             raise StorageError(f"batch {digest.hex()} is missing; run an audit")
         try:
-            transactions = _unpack(raw[queries.SIGNATURE_BYTES :])[6]
+            # A view: a batch has up to a megabyte.
+            transactions = _unpack(memoryview(raw)[queries.SIGNATURE_BYTES :])[6]
         except (ValueError, TypeError, IndexError) as error:
             raise _damaged(height, error) from error
         if type(transactions) is not tuple:
@@ -86,7 +87,7 @@ class Contents:
         return transactions
 
 
-def _unpack(raw: bytes) -> Any:
+def _unpack(raw: bytes | memoryview) -> Any:
     return msgpack.unpackb(raw, raw=False, use_list=False)
 
 

@@ -25,6 +25,8 @@ def page(
 ) -> dict[str, Any]:
     """What the ledger holds up to a height, the confirmed one unless given, in its order.
 
+    With a limit of 0 it only says how much that is.
+
     The thing of the question may be a URI or a qualified name.  Raises Fault: "lineage.unknown",
     "lineage.ambiguous" for a name of several things, "lineage.too-much" for an answer that takes
     too long, "lineage.height" for one that is not confirmed here.
@@ -36,7 +38,7 @@ def page(
     index = Index(reader)
     uri = _find(index, question.things[0])
     found = walk(index, Question(question.word, (uri,), question.depth), height)
-    places = found.places[offset:][: max(1, min(limit, ROWS_A_PAGE))]
+    places = found.places[offset:][: min(limit, ROWS_A_PAGE)]
     end = offset + len(places)
     return {
         "thing": uri,
@@ -44,7 +46,7 @@ def page(
         "things": found.things,
         "total": len(found.places),
         "statements": Contents(reader).rows(places),
-        "next": end if end < len(found.places) else None,
+        "next": end if limit and end < len(found.places) else None,
     }
 
 

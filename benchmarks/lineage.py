@@ -2,9 +2,10 @@
 
 A ledger of chains is filled, as many statements as asked for: step n of all chains before step
 n + 1 of any, so that each chain is scattered over the whole ledger, a step in a batch of its own.
-A few more chains are recorded in one piece each, as an import of a document does it.  Then the database is closed and opened, and what led to the ends of chains drawn at random is asked
-for, 100 edges deep: the walk alone, and the page that the API answers, with the statements in it.
-The first answer finds nothing in the database's own cache.
+A few more chains are recorded in one piece each, as an import of a document does it.  Then the
+database is closed and opened, and what led to the ends of chains drawn at random is asked for, 100
+edges deep: the walk alone, and the page that the API answers, with the statements in it.  The first
+answer finds nothing in the database's own cache.
 
 The cost is paired: the same transactions are executed with the index, with one bare key a thing, as
 it would be without edges, and without any index, in turns.

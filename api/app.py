@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from api import describe, lineage_routes, members, openapi, requests, statements
+from api import content_routes, describe, lineage_routes, members, openapi, requests, statements
 from api.limits import BLOCKS_A_PAGE, RECEIPTS_MAX, ROWS_A_PAGE, TRANSACTIONS_MAX, ApiLimits
 from api.lookup import Lookup
 from api.metrics import exposition
@@ -29,7 +29,7 @@ from api.requests import (
 )
 from api.serving import OCTETS, Api, Handler, missing
 from api.stream import BlockStream
-from api.view import RunningNode
+from api.view import Contents, RunningNode
 from api.waiting import Found, wait_for
 from ledger import genesis as genesis_format
 from ledger import queries
@@ -45,9 +45,11 @@ FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
 """For what a log never changes: its tiles."""
 
 
-def make_app(node: RunningNode, limits: ApiLimits | None = None) -> Starlette:
-    """The ASGI app that serves one running node."""
-    api = Api(node, limits or ApiLimits())
+def make_app(
+    node: RunningNode, limits: ApiLimits | None = None, contents: Contents | None = None
+) -> Starlette:
+    """The ASGI app that serves one running node, and the content store beside it."""
+    api = Api(node, limits or ApiLimits(), contents)
     routes = [
         Route(path, partial(_answer, handler, api), methods=[method])
         for method, path, handler in ROUTES
@@ -360,6 +362,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v1/statements", _statements),
     ("GET", "/v1/provenance/statements", _all_statements),
     *lineage_routes.ROUTES,
+    *content_routes.ROUTES,
     ("GET", "/v1/status", _status),
     ("GET", "/v1/genesis", _genesis),
     ("GET", "/v1/stream", _stream),

@@ -10,7 +10,7 @@ from api.limits import RECEIPTS_BYTES_MAX, ROWS_A_PAGE
 from api.lookup import Lookup
 from api.view import NodeView, json_ready
 from ledger import queries
-from ledger.applications import ALL, provenance
+from ledger.applications import ALL, provenance_index
 from ledger.applications import records as records_application
 from ledger.block import BlockHeader, TransactionLeaf
 from ledger.errors import Fault
@@ -182,7 +182,7 @@ def statements(
     reader: Reader, genesis: Genesis, identifier: str, *, offset: int, limit: int
 ) -> dict[str, Any]:
     """Provenance statements that name a thing by its URI, oldest first."""
-    mentions = provenance.statements_about(reader, identifier)
+    mentions = provenance_index.statements_about(reader, identifier)
     places = [(found.height, found.position, found.operation) for found in mentions]
     return {
         "identifier": identifier,

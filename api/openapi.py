@@ -44,6 +44,9 @@ WAIT = _query(
     f"Wait so long for a confirmation before answering; at most {DEFAULTS.wait_ms}.",
     {**WHOLE, "default": 0},
 )
+ASKED = ("upstream", "downstream", "history", "who")
+CONTENT = _parameter("digest", "path", DIGEST, "SHA-256 of the content.")
+SIGNED = _parameter("authorization", "header", WORD, "Ledger KEY EXPIRES SIGNATURE.")
 OFFSET = _query("offset", "Rows to leave out, oldest first.", {**WHOLE, "default": 0})
 LIMIT = _query("limit", f"Rows of the answer; at most {ROWS_A_PAGE}.")
 
@@ -69,6 +72,7 @@ BODY_REFUSED = {
     "413": _json(f"The body has more than {DEFAULTS.body_bytes} bytes.", "Error"),
 }
 MISSING = {"404": _json("The node does not have it.", "Error")}
+ABSENT = {**MISSING, **REFUSED}
 
 
 def _operation(
@@ -278,11 +282,27 @@ PATHS: dict[str, dict[str, Schema]] = {
             LIMIT,
         )
     },
+    "/v1/provenance/lineage": {
+        "get": _operation(
+            "lineage",
+            "The confirmed statements that a question about lineage needs, by the index.",
+            {
+                "200": _json("In the order of the ledger.", "LineagePage"),
+                "404": _json("Nothing names the thing, or it is too much for one walk.", "Error"),
+                **REFUSED,
+            },
+            {**_query("thing", "Its URI or its qualified name.", WORD), "required": True},
+            _query("question", "upstream unless given.", one_of(*ASKED)),
+            _query("depth", "Edges upstream or downstream; as far as it goes unless given."),
+            _query("height", "As of this block, as the first page says; now unless given."),
+            OFFSET,
+            LIMIT,
+        )
+    },
     "/v1/joint-receipts": {
         "post": _operation(
             "jointReceipt",
-            "One proof of many operations (docs/format.md), under the first certificate that "
-            "covers them.  What is not confirmed or was not applied is left out.",
+            "One proof of many operations (docs/format.md), as far as they can be proved here.",
             {
                 "200": _file("The joint receipt.", "application/octet-stream", BYTES),
                 "404": _json("Nothing of it can be proved here.", "Error"),
@@ -296,6 +316,34 @@ PATHS: dict[str, dict[str, Schema]] = {
                 "An array of (id, numbers of operations).",
             ),
         )
+    },
+    "/v1/contents/{digest}": {
+        "get": _operation(
+            "content",
+            "A content of the store beside this node, for members (docs/contents.md).",
+            {
+                "200": _file("The content.", "application/octet-stream", BYTES),
+                "401": _json("No member signed for it.", "Error"),
+                **ABSENT,
+            },
+            CONTENT,
+            SIGNED,
+        ),
+        "put": _operation(
+            "keepContent",
+            "Keep a content in the store beside this node, for members who may submit.",
+            {
+                "201": _json("It is kept.", "Content"),
+                "401": _json("No member signed for it.", "Error"),
+                "422": _json("It has another SHA-256.", "Error"),
+                "507": _json("The store is full.", "Error"),
+                **MISSING,
+                **BODY_REFUSED,
+            },
+            CONTENT,
+            SIGNED,
+            body={"required": True, "content": {"application/octet-stream": {"schema": BYTES}}},
+        ),
     },
     "/v1/status": {
         "get": _operation(

@@ -41,6 +41,22 @@ def named(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+_statement = record_of(
+    {
+        "id": DIGEST,
+        "operation": WHOLE,
+        "height": WHOLE,
+        "position": WHOLE,
+        "timestamp_ms": WHOLE,
+        "sender": DIGEST,
+        "kind": WORD,
+        "bundle": WORD,
+        "identifier": WORD,
+        "arguments": {"type": "object"},
+        "attributes": list_of({"type": "object"}),
+        "namespaces": {"type": "object"},
+    }
+)
 _executed: dict[str, Schema] = {
     "result": one_of("applied", "failed"),
     "reason": WORD,
@@ -177,25 +193,20 @@ SCHEMAS: dict[str, Schema] = {
     "Statements": record_of(
         {"identifier": WORD, "total": WHOLE, "statements": list_of(record_of(_place))}
     ),
+    "Content": record_of({"sha256": DIGEST, "bytes": WHOLE}),
+    "LineagePage": record_of(
+        {
+            "thing": WORD,
+            "height": WHOLE,
+            "things": WHOLE,
+            "total": WHOLE,
+            "statements": list_of(_statement),
+            "next": {"oneOf": [{"type": "null"}, WHOLE]},
+        }
+    ),
     "StatementPage": record_of(
         {
-            "statements": list_of(
-                record_of(
-                    {
-                        "id": DIGEST,
-                        "operation": WHOLE,
-                        "height": WHOLE,
-                        "timestamp_ms": WHOLE,
-                        "sender": DIGEST,
-                        "kind": WORD,
-                        "bundle": WORD,
-                        "identifier": WORD,
-                        "arguments": {"type": "object"},
-                        "attributes": list_of({"type": "object"}),
-                        "namespaces": {"type": "object"},
-                    }
-                )
-            ),
+            "statements": list_of(_statement),
             "next": {
                 "oneOf": [
                     {"type": "null"},

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from api.limits import ApiLimits
 from api.requests import Arriving
 from api.stream import OpenStreams
-from api.view import RunningNode
+from api.view import Contents, RunningNode
 
 OCTETS = "application/octet-stream"
 
@@ -23,6 +23,8 @@ class Api:
 
     node: RunningNode
     limits: ApiLimits
+    contents: Contents | None = None
+    """The content store, where the node has one."""
     streams: OpenStreams = field(default_factory=OpenStreams)
     arriving: Arriving = field(default_factory=Arriving)
 

@@ -47,17 +47,25 @@ def page(reader: Reader, genesis: Genesis, start: Place, limit: int) -> dict[str
                     continue
                 if len(rows) == limit:
                     return _page(rows, (height, position, number))
-                rows.append(
-                    {
-                        "id": found.id.hex(),
-                        "operation": number,
-                        "height": height,
-                        "timestamp_ms": header.timestamp_ms,
-                        "sender": found.sender.hex(),
-                        **json_ready(_application.describe(body)),
-                    }
-                )
+                place = (height, position, number)
+                rows.append(row_of(found.id, found.sender, place, header.timestamp_ms, body))
     return _page(rows, None)
+
+
+def row_of(
+    identity: bytes, sender: bytes, place: Place, timestamp_ms: int, body: bytes
+) -> dict[str, Any]:
+    """A statement, who said it, and where.  Raises DecodeFault where the body is none."""
+    height, position, number = place
+    return {
+        "id": identity.hex(),
+        "operation": number,
+        "height": height,
+        "position": position,
+        "timestamp_ms": timestamp_ms,
+        "sender": sender.hex(),
+        **json_ready(_application.describe(body)),
+    }
 
 
 def _page(rows: list[dict[str, Any]], place: Place | None) -> dict[str, Any]:

@@ -64,6 +64,16 @@ class NodeView:
     """(metric name, value) pairs for the exposition, ascending."""
 
 
+class Contents(Protocol):
+    """A content store beside a node; its calls block."""
+
+    def get(self, digest: bytes) -> bytes | None:
+        """The content with this SHA-256, or None.  Raises StorageError where it is damaged."""
+
+    def put(self, digest: bytes, content: bytes) -> None:
+        """Keep a content.  Raises Fault: content.digest, content.full; StorageError."""
+
+
 class RunningNode(Protocol):
     """A node that serves clients."""
 

@@ -13,6 +13,7 @@ from benchmarks.harness import probe
 from benchmarks.hashes import hashes
 from benchmarks.ingest import ingest
 from benchmarks.leaders import leaders
+from benchmarks.lineage import lineage
 from benchmarks.plugins import plugins
 from benchmarks.report import command as report
 from benchmarks.simulation import simulation
@@ -36,6 +37,7 @@ benchmarks.add_command(report.command)
 benchmarks.add_command(hashes)
 benchmarks.add_command(ingest)
 benchmarks.add_command(leaders)
+benchmarks.add_command(lineage)
 benchmarks.add_command(plugins)
 benchmarks.add_command(simulation)
 benchmarks.add_command(stages)

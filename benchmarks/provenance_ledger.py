@@ -17,6 +17,7 @@ from host.home import CONSENSUS_KEY_FILE, read_private
 from host.network import MEMBER_KEY_FILE, Plan, create_network
 from ledger import layout
 from ledger.applications import ALL
+from ledger.applications.interface import Application
 from ledger.applications.provenance import Statement, make_statement
 from ledger.batch import make_batch
 from ledger.certified import CheckpointCertificate, checkpoint_message
@@ -62,13 +63,20 @@ def _relation(kind: str, **arguments: str) -> Statement:
 class Ledger:
     """The database of one node that never ran."""
 
-    def __init__(self, genesis: Genesis, store: Store, keys: Sequence[Signer], member: Signer):
+    def __init__(
+        self,
+        genesis: Genesis,
+        store: Store,
+        keys: Sequence[Signer],
+        member: Signer,
+        applications: Sequence[Application],
+    ) -> None:
         self.genesis = genesis
         self.store = store
         self._keys = keys
         """Consensus keys of a quorum, in order."""
         self._member = member
-        self._executor = Executor(genesis, ALL)
+        self._executor = Executor(genesis, applications)
         self._head = genesis_head(genesis)
         self._waiting: list[Transaction] = []
         self._nonce = 0
@@ -146,7 +154,9 @@ class Ledger:
 
 
 @contextmanager
-def new_ledger(folder: Path, engine: str) -> Iterator[Ledger]:
+def new_ledger(
+    folder: Path, engine: str, applications: Sequence[Application] = ALL
+) -> Iterator[Ledger]:
     """An empty ledger in a new folder."""
     plan = Plan("provenance", VALIDATORS, protocol_named("tendermint"), engine, ())
     genesis = create_network(folder, plan)
@@ -158,4 +168,4 @@ def new_ledger(folder: Path, engine: str) -> Iterator[Ledger]:
     ]
     member = scheme.signer(read_private(folder / MEMBER_KEY_FILE))
     with storage_home.open_store(folder / "node0", network=genesis.network) as store:
-        yield Ledger(genesis, store, keys, member)
+        yield Ledger(genesis, store, keys, member, applications)

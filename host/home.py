@@ -6,6 +6,7 @@ HOME/peers.toml          where the other validators listen
 HOME/consensus.key       seed of the consensus key, hexadecimal, mode 0600
 HOME/transport.key       seed of the transport key, hexadecimal, mode 0600
 HOME/db...               the database (storage/home.py)
+HOME/contents/           a content store, where the node has one (storage/content.py)
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ CONFIG_VERSION = 1
 GENESIS_FILE = "genesis.json"
 CONFIG_FILE = "config.toml"
 PEERS_FILE = "peers.toml"
+CONTENTS = "contents"
 CONSENSUS_KEY_FILE = "consensus.key"
 TRANSPORT_KEY_FILE = "transport.key"
 

@@ -21,7 +21,7 @@ from hypercorn.utils import wrap_app
 
 from api.app import make_app
 from api.limits import ApiLimits
-from api.view import RunningNode
+from api.view import Contents, RunningNode
 
 GRACE_S = 0.2
 """For an answer that is being sent when the node stops."""
@@ -96,9 +96,12 @@ def _is_head(data: bytes) -> bool:
 class _Server:
     """The connections of one API."""
 
-    def __init__(self, node: RunningNode, limits: ApiLimits | None) -> None:
+    def __init__(
+        self, node: RunningNode, limits: ApiLimits | None, contents: Contents | None
+    ) -> None:
         self._config = _config()
-        self._app = wrap_app(make_app(node, limits), self._config.wsgi_max_body_size, "asgi")  # type: ignore[arg-type]
+        app = make_app(node, limits, contents)
+        self._app = wrap_app(app, self._config.wsgi_max_body_size, "asgi")  # type: ignore[arg-type]
         self._context = WorkerContext(None)
         self._connections: dict[int, _Connection] = {}
         self._idle = trio.Event()
@@ -144,10 +147,11 @@ async def serve_api(
     listeners: list[trio.SocketListener],
     *,
     limits: ApiLimits | None = None,
+    contents: Contents | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled; whoever still reads then is cut off."""
-    server = _Server(node, limits)
+    server = _Server(node, limits, contents)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.give_up_in_the_end)
         await nursery.start(partial(trio.serve_listeners, server.serve, listeners))

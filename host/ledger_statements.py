@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from api.client import LedgerClient
 from ledger.applications.provenance import Statement, make_statement
-from ledger.errors import DecodeFault, UnreachableError
+from ledger.errors import DecodeFault, Fault, UnreachableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,15 @@ class Said:
     height: int
     transaction: str
     """Id in hexadecimal."""
+    position: int
+    """Of the transaction in the block."""
     operation: int
     """Its number in the transaction."""
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Where it stands in the ledger."""
+        return (self.height, self.position, self.operation)
 
 
 async def all_statements(client: LedgerClient) -> AsyncIterator[list[Said]]:
@@ -43,6 +51,41 @@ async def all_statements(client: LedgerClient) -> AsyncIterator[list[Said]]:
             raise UnreachableError(f"the node sends no page of statements: {error}") from None
 
 
+async def lineage_statements(
+    client: LedgerClient, word: str, thing: str, depth: int | None
+) -> tuple[str, list[Said]]:
+    """(URI of the thing, the statements that a question needs), by the index of a node.
+
+    Raises UnreachableError where no node answers sensibly, and Fault as `api.lineage.page` does.
+    """
+    query = f"/v1/provenance/lineage?question={word}&thing={quote(thing, safe='')}"
+    query += f"&depth={depth}" if depth else ""
+    found: list[Said] = []
+    where = ""
+    offset: int | None = 0
+    while offset is not None:
+        page = await _lineage_page(client, f"{query}&offset={offset}{where}")
+        try:
+            found += [_said(row) for row in page["statements"]]
+            uri, where = str(page["thing"]), f"&height={int(page['height'])}"
+            offset = None if page["next"] is None else int(page["next"])
+            if offset is not None and offset != len(found):
+                raise UnreachableError("the node goes in circles over its statements")
+        except (KeyError, TypeError, ValueError, AttributeError, DecodeFault) as error:
+            raise UnreachableError(f"the node sends no page of statements: {error}") from None
+    return uri, found
+
+
+async def _lineage_page(client: LedgerClient, query: str) -> dict[str, Any]:
+    try:
+        return await client.get_json(query)
+    except Fault as fault:
+        reason, colon, detail = fault.detail.partition(": ")
+        if colon and reason in ("lineage.unknown", "lineage.ambiguous"):
+            raise Fault(reason, detail) from None
+        raise
+
+
 def _key(place: dict[str, Any]) -> tuple[int, int, int]:
     return int(place["height"]), int(place["position"]), int(place["operation"])
 
@@ -57,8 +100,14 @@ def _said(row: dict[str, Any]) -> Said:
         attributes=attributes,
         bundle=row["bundle"],
     )
-    place = (int(row["height"]), str(row["id"]), int(row["operation"]))
-    return Said(statement, str(row["sender"]), *place)
+    return Said(
+        statement,
+        str(row["sender"]),
+        int(row["height"]),
+        str(row["id"]),
+        int(row["position"]),
+        int(row["operation"]),
+    )
 
 
 def distinct(statements: list[Statement]) -> list[Statement]:

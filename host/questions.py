@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,16 +12,17 @@ import click
 import trio
 
 from host.commands.options import Target
-from host.ledger_statements import Said, all_statements, distinct
+from host.ledger_statements import Said, all_statements, distinct, lineage_statements
 from host.progress import Bar
 from ledger.applications.provenance import Statement, parse_statement
 from ledger.bundle import Bundle, BundleJudge, VerifiedBundle
-from ledger.errors import DecodeFault, ProofFault, UserError
+from ledger.errors import DecodeFault, Fault, ProofFault, UserError
 from ledger.genesis import Genesis
 from ledger.joint_receipt import SHOWN_MAX, JointReceipt, Proven
 from ledger.lineage import Lineage
 from ledger.lineage_question import Question, settle
 
+Asked: TypeAlias = tuple[str, str, int | None]
 Joint: TypeAlias = tuple[JointReceipt, tuple[Proven, ...]]
 bundle_option = click.option(
     "--bundle",
@@ -37,6 +38,12 @@ class Sayings:
     """What nodes say that the ledger holds, in its order."""
 
     said: Sequence[Said]
+    uris: dict[str, str] = field(default_factory=dict)
+    """What nodes say that names mean; the others are looked for in the statements."""
+
+    def named(self, name: str) -> str:
+        """The URI of a name, or the name where nodes did not say."""
+        return self.uris.get(name, name)
 
     def statements(self) -> list[Statement]:
         """Each once, where it came first."""
@@ -71,6 +78,35 @@ def read_sayings(target: Target, *, hidden: bool) -> Sayings:
             return Sayings(found)
 
     return trio.run(read)
+
+
+def read_for(target: Target, asked: Sequence[Asked], *, hidden: bool) -> Sayings:
+    """What some questions need, each (word, name of a thing, depth), by a node's index.
+
+    Where no node has an index, or an answer is too much for it, every statement.  Raises
+    UnreachableError; Fault("lineage.unknown") and Fault("lineage.ambiguous").
+    """
+
+    async def read() -> Sayings:
+        async with target.client() as client:
+            found: dict[tuple[int, int, int], Said] = {}
+            uris = {}
+            for word, name, depth in asked:
+                uris[name], several = await lineage_statements(client, word, name, depth)
+                found |= {each.place: each for each in several}
+            return Sayings([found[place] for place in sorted(found)], uris)
+
+    try:
+        sayings = trio.run(read)
+    except Fault as fault:
+        if fault.reason in ("lineage.unknown", "lineage.ambiguous"):
+            raise
+        return read_sayings(target, hidden=hidden)
+    nodes = sayings.lineage().nodes
+    if any(uri not in nodes for uri in sayings.uris.values()):
+        # Named, but nowhere where it matters to the question.
+        return read_sayings(target, hidden=hidden)
+    return sayings
 
 
 def write_bundle(

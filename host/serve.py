@@ -16,7 +16,7 @@ from consensus.byzantine.guard import LooseGuard
 from consensus.io import Admission, Report
 from consensus.recovery import Setup
 from consensus.registry import protocol_named
-from host.home import Endpoint, Home
+from host.home import CONTENTS, Endpoint, Home
 from host.runtime import Node
 from ledger import applications
 from ledger.errors import Fault, UnreachableError, UserError
@@ -25,6 +25,7 @@ from ledger.keys import REAL_SCHEMES
 from ledger.store import Reader
 from p2p.transport import Address, listen
 from storage import home as storage_home
+from storage.content import ContentStore
 from storage.home import Store
 
 T = TypeVar("T")
@@ -178,8 +179,9 @@ async def serve(
             report=report,
             clock_skew_ms=clock_skew_ms,
         )
+        contents = ContentStore.open(home.path / CONTENTS)
         async with trio.open_nursery() as nursery:
             await nursery.start(node.run)
             served = ServedNode(node, home.config.name)
-            await nursery.start(partial(serve_api, served, api_listeners))
+            await nursery.start(partial(serve_api, served, api_listeners, contents=contents))
             ready()

@@ -24,24 +24,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ledger.applications.provenance import ELEMENTS, QUALIFIED_NAME, Statement
+from ledger.applications.provenance_index import EDGES as EDGES
+from ledger.applications.provenance_index import REVISION as REVISION
+from ledger.applications.provenance_index import is_revision
 from ledger.errors import Fault
 
-EDGES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "wasGeneratedBy": ("entity", ("activity",)),
-    "used": ("activity", ("entity",)),
-    "wasDerivedFrom": ("generatedEntity", ("usedEntity", "activity")),
-    "wasInformedBy": ("informed", ("informant",)),
-    "wasStartedBy": ("activity", ("trigger", "starter")),
-    "wasEndedBy": ("activity", ("trigger", "ender")),
-    "wasAttributedTo": ("entity", ("agent",)),
-    "wasAssociatedWith": ("activity", ("agent", "plan")),
-    "actedOnBehalfOf": ("delegate", ("responsible",)),
-    "wasInfluencedBy": ("influencee", ("influencer",)),
-    "hadMember": ("collection", ("entity",)),
-    "specializationOf": ("specificEntity", ("generalEntity",)),
-    "mentionOf": ("specificEntity", ("generalEntity",)),
-}
-"""Kind of statement -> (argument of the effect, arguments of what it rests on)."""
 ARGUMENT_KINDS = {
     "activity": "activity", "informed": "activity", "informant": "activity",
     "starter": "activity", "ender": "activity", "agent": "agent", "delegate": "agent",
@@ -51,7 +38,6 @@ ARGUMENT_KINDS = {
 SAME = ("specializationOf", "mentionOf")
 """Kinds of edge between two views of one thing."""
 PROV = "http://www.w3.org/ns/prov#"
-REVISION = PROV + "Revision"
 
 
 class Edge(NamedTuple):
@@ -362,11 +348,6 @@ class Lineage:
 
 _MADE = ("wasGeneratedBy", "wasDerivedFrom")
 _CREDITED = ("wasAttributedTo", "wasAssociatedWith")
-
-
-def is_revision(statement: Statement) -> bool:
-    """Whether it says that one thing is a later version of another."""
-    return statement.kind == "wasDerivedFrom" and REVISION in _types(statement)
 
 
 def _is_thing(argument: str) -> bool:

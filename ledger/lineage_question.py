@@ -13,13 +13,12 @@ from typing import NamedTuple
 
 from ledger import encoding
 from ledger.applications.provenance import ELEMENTS, QUALIFIED_NAME_CHARS_MAX, Statement
-from ledger.lineage import EDGES, SAME, Answer, Lineage, is_revision
+from ledger.applications.provenance_index import LINKS, is_revision
+from ledger.lineage import SAME, Answer, Lineage
 
 UPSTREAM, DOWNSTREAM, BETWEEN, HISTORY, WHO = "upstream", "downstream", "between", "history", "who"
 WORDS = {UPSTREAM: 1, DOWNSTREAM: 1, BETWEEN: 2, HISTORY: 1, WHO: 1}
 """What can be asked -> of how many things."""
-LINKS = EDGES | {"alternateOf": ("alternate1", ("alternate2",))}
-"""As EDGES, and what makes two things versions of one."""
 WORD_CHARS_MAX = 16
 DEPTH_MAX = 2**31
 _uri = encoding.text(2 * QUALIFIED_NAME_CHARS_MAX, low=1)
@@ -103,7 +102,8 @@ def settle(
 ) -> tuple[Answer, tuple[Statement, ...]]:
     """The answer, and the statements that it rests on, each once and in their order.
 
-    Raises Fault as `Lineage.find` does.
+    There are none where a thing is named only in places that say nothing of it.  Raises Fault as
+    `Lineage.find` does.
     """
     kept = tuple(dict.fromkeys(statements))
     while True:
@@ -112,7 +112,7 @@ def settle(
         used = tuple(each for each in kept if _is_used(question, things, each))
         # Nearly always at once.  What a thing is goes by what is said of it first, and where
         # statements contradict each other, those left may say something else.
-        if used == kept:
+        if used == kept or not used:
             return answer, used
         kept = used
 

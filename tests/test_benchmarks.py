@@ -52,3 +52,15 @@ def test_bundles_are_small_however_their_statements_were_recorded() -> None:
     assert list(found) == ["imported", "scattered", "one by one"]
     assert {figures["statements"] for figures in found.values()} == {40}
     assert all(figures["bytes"] / 40 < 1_000 for figures in found.values())
+
+
+def test_lineage_is_asked_of_a_ledger_and_the_index_has_a_price() -> None:
+    words = ["lineage", "--statements", "400", "--rounds", "1", "--json"]
+    done = CliRunner().invoke(benchmarks, words)
+
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    # Two chains of 50 steps, and 20 more in one piece; 100 edges lead to 200 statements.
+    assert found["answers"]["statements"] == 22 * 200
+    assert found["answers"]["found"] == 200
+    assert list(found["costs"]) == ["no index", "bare keys", "lineage"]

@@ -10,8 +10,8 @@ import click
 from host.commands.options import Target, network_options
 from host.commands.trace import INCOMPLETE
 from host.lineage import as_document, as_tree
-from host.questions import bundle_option, read_sayings, write_bundle
-from ledger.lineage_question import BETWEEN, Question
+from host.questions import bundle_option, read_for, write_bundle
+from ledger.lineage_question import BETWEEN, UPSTREAM, Question
 
 
 @click.command("between", epilog="Example: python node.py between pc1:e28 pc1:e11 --network mynet")
@@ -25,9 +25,11 @@ def command(first: str, second: str, bundle: Path | None, target: Target, as_jso
 
     Both are given by qualified name or URI.  Exit code 1 where neither led to the other.
     """
-    sayings = read_sayings(target, hidden=as_json)
+    asked = [(UPSTREAM, name, None) for name in (first, second)]
+    sayings = read_for(target, asked, hidden=as_json)
     lineage = sayings.lineage()
-    answer = lineage.between(first, second)
+    one, other = (lineage.find(sayings.named(name)).uri for name in (first, second))
+    answer = lineage.between(one, other)
     if as_json:
         click.echo(json.dumps(as_document(answer, note=INCOMPLETE)))
     elif answer.nodes:
@@ -37,5 +39,5 @@ def command(first: str, second: str, bundle: Path | None, target: Target, as_jso
         click.echo(f"nothing is recorded that leads from {first} to {second} or back", err=True)
     if bundle is None or not answer.nodes:
         return 0 if answer.nodes else 1
-    question = Question(BETWEEN, (lineage.find(first).uri, lineage.find(second).uri))
+    question = Question(BETWEEN, (one, other))
     return write_bundle(target, sayings, question, bundle, hidden=as_json)

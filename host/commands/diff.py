@@ -8,8 +8,9 @@ import click
 
 from host.commands.options import Target, network_options
 from host.lineage import edge_document
-from host.questions import read_sayings
+from host.questions import read_for
 from ledger.lineage import Edge
+from ledger.lineage_question import DOWNSTREAM, UPSTREAM
 
 
 @click.command("diff", epilog="Example: python node.py diff ex:run1 ex:run2 --network mynet")
@@ -23,8 +24,11 @@ def command(first: str, second: str, target: Target, as_json: bool) -> int:
     Lines with - are of FIRST alone, those with + of SECOND alone.  Exit code 0 whether or not there
     are any.
     """
-    lineage = read_sayings(target, hidden=as_json).lineage()
-    found = lineage.difference(first, second)
+    asked = [(way, name, 1) for name in (first, second) for way in (UPSTREAM, DOWNSTREAM)]
+    sayings = read_for(target, asked, hidden=as_json)
+    lineage = sayings.lineage()
+    one, other = (lineage.find(sayings.named(name)).uri for name in (first, second))
+    found = lineage.difference(one, other)
     names = {uri: node.name for uri, node in lineage.nodes.items()}
     if as_json:
         rows = [
@@ -35,7 +39,6 @@ def command(first: str, second: str, target: Target, as_json: bool) -> int:
         ]
         click.echo(json.dumps({"differences": rows}))
         return 0
-    one, other = lineage.find(first).uri, lineage.find(second).uri
     for kind, (ours, theirs) in found.items():
         for mark, me, edges in (("-", one, ours), ("+", other, theirs)):
             for edge in edges:

@@ -9,7 +9,7 @@ import click
 
 from host.commands.options import Target, network_options
 from host.lineage import node_document
-from host.questions import bundle_option, read_sayings, write_bundle
+from host.questions import bundle_option, read_for, write_bundle
 from ledger.lineage_question import HISTORY, Question
 
 
@@ -20,9 +20,10 @@ from ledger.lineage_question import HISTORY, Question
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(entity: str, bundle: Path | None, target: Target, as_json: bool) -> int:
     """List the versions of ENTITY, earlier ones first: revisions, specializations, alternates."""
-    sayings = read_sayings(target, hidden=as_json)
+    sayings = read_for(target, [(HISTORY, entity, None)], hidden=as_json)
     lineage = sayings.lineage()
-    start, versions = lineage.find(entity), lineage.history(entity)
+    start = lineage.find(sayings.named(entity))
+    versions = lineage.history(start.uri)
     if as_json:
         click.echo(json.dumps({"nodes": [node_document(node) for node in versions], "edges": []}))
     else:

@@ -9,10 +9,12 @@ import click
 
 from consensus.registry import protocol_named
 from host.commands.options import leaders_option
+from host.home import CONTENTS
 from host.network import Plan, create_network, homes_of
 from host.progress import Bar
 from ledger.errors import UserError
 from ledger.keys import REAL_SCHEMES
+from storage.content import ContentStore
 from storage.home import default_engine
 
 
@@ -76,6 +78,13 @@ from storage.home import default_engine
 @click.option(
     "--open", "open_policy", is_flag=True, help="Anyone may submit; needs --test-network."
 )
+@click.option(
+    "--store",
+    "store_bytes",
+    type=click.IntRange(1),
+    metavar="BYTES",
+    help="Keep files of members beside each node, so many bytes at most (docs/contents.md).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     folder: Path,
@@ -91,6 +100,7 @@ def command(
     approvals: int | None,
     test_network: bool,
     open_policy: bool,
+    store_bytes: int | None,
     as_json: bool,
 ) -> None:
     """Write DIR/genesis.json, one home per validator (DIR/node0, ...) and DIR/member.key.
@@ -115,6 +125,8 @@ def command(
     )
     with Bar("making homes", validators, hidden=as_json) as bar:
         genesis = create_network(folder, plan, progress=bar.advance)
+    for home in homes_of(folder) if store_bytes is not None else ():
+        ContentStore.create(home / CONTENTS, store_bytes or 0)
     homes = [str(home) for home in homes_of(folder)]
     if as_json:
         click.echo(

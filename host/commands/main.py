@@ -33,6 +33,7 @@ COMMANDS = {
     "document": "Versions of documents whose content can be deleted, each proved.",
     "identity": "Change and show members, their roles and their keys.",
     "prove": "Prove what an application's state holds under a key, or that it holds nothing.",
+    "content": "Keep a file in the nodes' content stores, or get one from there.",
     "receipt": "Write a transaction's receipt to a file.",
     "evidence": "Collect what nodes hold against validators in a file.",
     "fork": "Fork a simulated ledger on purpose, and write the evidence.",

@@ -9,7 +9,7 @@ import click
 
 from host.commands.options import Target, network_options
 from host.lineage import as_document, as_dot, as_tree, write_svg, write_text
-from host.questions import bundle_option, read_sayings, write_bundle
+from host.questions import bundle_option, read_for, read_sayings, write_bundle
 from ledger.lineage import Filter
 from ledger.lineage_question import DOWNSTREAM, UPSTREAM, Question
 
@@ -20,8 +20,8 @@ INCOMPLETE = "one node's word, and of what was recorded alone: no answer shows t
     "trace", epilog="Example: python node.py trace pc1:e28 --upstream --network mynet --svg e28.svg"
 )
 @click.argument("entity")
-@click.option("--upstream", "way", flag_value="upstream", default=True, help="What led to it.")
-@click.option("--downstream", "way", flag_value="downstream", help="What came of it.")
+@click.option("--upstream", "way", flag_value=UPSTREAM, default=True, help="What led to it.")
+@click.option("--downstream", "way", flag_value=DOWNSTREAM, help="What came of it.")
 @click.option("--depth", type=click.IntRange(1), help="At most so many relations away.")
 @click.option("--until", multiple=True, metavar="NAME", help="Show nothing beyond this thing.")
 @click.option(
@@ -61,10 +61,16 @@ def command(
     not among the nodes.  Filters hide nodes; they do not stop the walk, and a bundle proves the
     whole of it.
     """
-    sayings = read_sayings(target, hidden=as_json)
+    if agent:
+        # Whose work something is, other statements say than those on the way.
+        sayings = read_sayings(target, hidden=as_json)
+    else:
+        asked = [(way, entity, depth), *[(way, name, None) for name in until]]
+        sayings = read_for(target, asked, hidden=as_json)
     lineage = sayings.lineage()
     shown = Filter(types, role, lineage.find(agent).uri if agent else "", after, before)
-    is_up = way == "upstream"
+    is_up = way == UPSTREAM
+    entity, until = sayings.named(entity), tuple(map(sayings.named, until))
     answer = lineage.trace(entity, upstream=is_up, depth=depth, until=until, shown=shown)
     if dot is not None:
         write_text(dot, as_dot(answer))
@@ -79,5 +85,5 @@ def command(
         click.echo(f"{len(answer.nodes)} things {words}: {INCOMPLETE}")
     if bundle is None:
         return 0
-    question = Question(UPSTREAM if is_up else DOWNSTREAM, (answer.start.uri,), depth)
+    question = Question(way, (answer.start.uri,), depth)
     return write_bundle(target, sayings, question, bundle, hidden=as_json)

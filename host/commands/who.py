@@ -9,7 +9,7 @@ import click
 
 from host.commands.options import Target, network_options
 from host.lineage import as_document, as_tree
-from host.questions import bundle_option, read_sayings, write_bundle
+from host.questions import bundle_option, read_for, write_bundle
 from ledger.lineage_question import WHO, Question
 
 
@@ -24,8 +24,8 @@ def command(entity: str, bundle: Path | None, target: Target, as_json: bool) -> 
 
     An attribution is what its sender says; whether the agent says so too, a receipt does not show.
     """
-    sayings = read_sayings(target, hidden=as_json)
-    answer = sayings.lineage().who(entity)
+    sayings = read_for(target, [(WHO, entity, None)], hidden=as_json)
+    answer = sayings.lineage().who(sayings.named(entity))
     if as_json:
         click.echo(json.dumps(as_document(answer)))
     else:

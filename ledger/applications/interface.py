@@ -8,6 +8,7 @@ of its own part of the state, so that every validator comes to the same result; 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from struct import Struct
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -107,9 +108,12 @@ class StateReader:
     def get(self, key: bytes) -> bytes | None:
         return self._reader.get(self._prefix + key)
 
+    def rows(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys with start <= key < stop, ascending, with their values."""
+        length = len(self._prefix)
+        for key, value in self._reader.scan(self._prefix + start, self._prefix + stop):
+            yield key[length:], value
+
     def keys(self, start: bytes, stop: bytes) -> list[bytes]:
         """Keys with start <= key < stop, ascending."""
-        length = len(self._prefix)
-        return [
-            key[length:] for key, _ in self._reader.scan(self._prefix + start, self._prefix + stop)
-        ]
+        return [key for key, _ in self.rows(start, stop)]

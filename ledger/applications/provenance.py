@@ -8,9 +8,9 @@ PROV-DM, absent ones left out; `attributes` are (name, value, datatype).  Names 
 statement can be read alone; prov and xsd mean what the Recommendations say.  Source: PROV-DM and
 PROV-N, W3C Recommendations of 30 April 2013; mentionOf: PROV-Links.
 
-State: for each thing that a statement names, the first bytes of the SHA-256 of its URI, and the
-operation's place in the ledger.  Whether statements agree with each other (PROV-CONSTRAINTS) is a
-question to ask of the ledger, not a reason to refuse one of them.
+State: an index from things to statements (`ledger.applications.provenance_index`).  Whether
+statements agree with each other (PROV-CONSTRAINTS) is a question to ask of the ledger, not a reason
+to refuse one of them.
 """
 
 from __future__ import annotations
@@ -18,19 +18,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, ClassVar, NamedTuple
 
 import msgpack
 
-from ledger import encoding, layout
-from ledger.applications.interface import PLACE_BYTES, Application, Origin, State, StateReader
+from ledger import encoding
+from ledger.applications.interface import Application, Origin, State
+from ledger.applications.provenance_index import NAME as NAME
+from ledger.applications.provenance_index import entries
 from ledger.encoding import encode, normal_text
 from ledger.errors import DecodeFault
-from ledger.store import Reader
 from ledger.transaction import Operation
 
-NAME = "provenance"
 VERSION = 1
 STATEMENT_BYTES_MAX = 60_000
 """Leaves room for the transaction around it within 65,535 bytes."""
@@ -41,8 +40,6 @@ NAMESPACES_MAX = 64
 ATTRIBUTES_MAX = 512
 QUALIFIED_NAME_CHARS_MAX = 2_048
 """Of a qualified name or a URI; longer ones do not work in browsers either."""
-THING_BYTES = 20
-"""Of the hash under which a thing is found."""
 PREDEFINED = {
     "prov": "http://www.w3.org/ns/prov#",
     "xsd": "http://www.w3.org/2001/XMLSchema#",
@@ -131,7 +128,10 @@ class Statement:
     def expand(self, name: str) -> str:
         """The URI of a qualified name."""
         prefix, _, local = name.partition(":")
-        return (PREDEFINED.get(prefix) or dict(self.namespaces)[prefix]) + local
+        for declared, uri in self.namespaces:
+            if declared == prefix:
+                return uri + local
+        return PREDEFINED[prefix] + local
 
     def things(self) -> Iterator[str]:
         """Every qualified name that stands for a thing: not kinds, attribute names, datatypes."""
@@ -298,33 +298,6 @@ def _check_attributes(statement: Statement) -> None:
             raise DecodeFault("provenance.attributes", "not a language tag")
 
 
-class Mention(NamedTuple):
-    """Where the ledger says something about a thing."""
-
-    height: int
-    position: int
-    """Of the transaction in the block."""
-    operation: int
-    kind: str
-
-
-def statements_about(reader: Reader, uri: str) -> list[Mention]:
-    """Every statement that names the thing with this URI, oldest first."""
-    thing = _thing_key(uri)
-    state = StateReader(reader, layout.state_key(NAME, b""))
-    rows = []
-    for key in state.keys(thing, thing + b"\xff" * (PLACE_BYTES + 1)):
-        kind = state.get(key)
-        assert kind is not None, "one reader is one consistent view"
-        height, position, operation = Origin.place_of(key[THING_BYTES:])
-        rows.append(Mention(height, position, operation, kind.decode("ascii")))
-    return rows
-
-
-def _thing_key(uri: str) -> bytes:
-    return sha256(uri.encode(errors="surrogatepass")).digest()[:THING_BYTES]
-
-
 class Provenance(Application):
     """Keeps an index from things to statements; the statements themselves are in the blocks."""
 
@@ -336,9 +309,8 @@ class Provenance(Application):
 
     def apply(self, state: State, origin: Origin, body: bytes) -> None:
         statement = parse_statement(body)
-        place, kind = origin.key(), statement.kind.encode("ascii")
-        for name in statement.things():
-            state.put(_thing_key(statement.expand(name)) + place, kind)
+        for key, value in entries(statement, body, origin.key()):
+            state.put(key, value)
 
     def describe(self, body: bytes) -> dict[str, object]:
         statement = parse_statement(body)

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from api import statements
+from api import lineage
 from api.client import LedgerClient
 from host.commands import main, options
 from host.importers.files import content_statement, read_content
 from ledger import genesis as genesis_format
+from ledger import lineage_walk
 from ledger.applications.provenance import Statement, make_statement
 from tests.api.memory_node import MemoryLedger, MemoryNode, net_of
 from tests.host.program import ROOT, call, running_cluster
@@ -176,21 +177,38 @@ def test_changed_bytes_of_the_bundle_are_refused_in_one_line(bench: Bench) -> No
     assert bench.facts()["valid"] is False
 
 
+def lying(monkeypatch: pytest.MonkeyPatch, change: Callable[[list[dict[str, Any]]], None]) -> None:
+    """Change what nodes say of lineage."""
+    honest = lineage.page
+
+    def page(*arguments: Any, **more: Any) -> dict[str, Any]:
+        found = honest(*arguments, **more)
+        change(found["statements"])
+        return found
+
+    monkeypatch.setattr(lineage, "page", page)
+
+
+def test_without_an_index_every_statement_is_read_and_the_bundle_is_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexed = (bundled(bench).folder / "a.bundle").read_bytes()
+    monkeypatch.setattr(lineage_walk, "SCANNED_MAX", 1)
+
+    assert (bundled(bench).folder / "a.bundle").read_bytes() == indexed
+
+
 def test_what_a_node_says_and_cannot_prove_is_named(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = statements.page
-
-    def page(*arguments: Any) -> dict[str, Any]:
-        found = honest(*arguments)
-        found["statements"].append(
-            {**found["statements"][-1], "id": "00" * 32, "kind": "used", "identifier": "",
+    def invent(rows: list[dict[str, Any]]) -> None:
+        rows.append(
+            {**rows[-1], "id": "00" * 32, "kind": "used", "identifier": "", "operation": 9,
              "arguments": {"activity": "x:sort", "entity": "x:magic"}, "attributes": [],
              "namespaces": {"x": "urn:x:"}}
         )  # fmt: skip
-        return found
 
-    monkeypatch.setattr(statements, "page", page)
+    lying(monkeypatch, invent)
     code, _, said = bench.ask("trace", bench.clean, "--bundle", bench.folder / "a.bundle")
     assert code == 1
     assert "cannot prove" in said
@@ -206,16 +224,12 @@ def test_what_a_node_says_and_cannot_prove_is_named(
 def test_a_node_that_says_another_statement_than_it_proves_is_refused(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = statements.page
-
-    def page(*arguments: Any) -> dict[str, Any]:
-        found = honest(*arguments)
-        for row in found["statements"]:
+    def change(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
             if row["arguments"].get("agent") == "x:carol":
                 row["arguments"]["agent"] = "x:dave"
-        return found
 
-    monkeypatch.setattr(statements, "page", page)
+    lying(monkeypatch, change)
 
     code, _, said = bench.ask("trace", bench.clean, "--bundle", bench.folder / "a.bundle")
 

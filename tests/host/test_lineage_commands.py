@@ -16,7 +16,7 @@ from ledger.lineage import Lineage
 from tests.ledger.test_lineage import BAKING, say
 
 NETWORK = ("--api", "http://127.0.0.1:1")
-SAID = Sayings([Said(each, "", 1, "", number) for number, each in enumerate(BAKING)])
+SAID = Sayings([Said(each, "", 1, "", 0, number) for number, each in enumerate(BAKING)])
 MODULES = (trace, between, history, who, diff)
 
 
@@ -24,7 +24,7 @@ MODULES = (trace, between, history, who, diff)
 def _ledger(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command reads these statements instead of a node's."""
     for module in MODULES:
-        monkeypatch.setattr(module, "read_sayings", lambda target, hidden: SAID)
+        monkeypatch.setattr(module, "read_for", lambda target, asked, hidden: SAID)
 
 
 def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:

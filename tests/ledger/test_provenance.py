@@ -18,13 +18,12 @@ from ledger.applications.provenance import (
     STATEMENT_BYTES_MAX,
     STRING,
     TIMES,
-    Mention,
     Provenance,
     Statement,
     make_statement,
     parse_statement,
-    statements_about,
 )
+from ledger.applications.provenance_index import Mention, statements_about
 from ledger.encoding import encode
 from ledger.errors import DecodeFault
 from tests.ledger.builders import Chain, damaged, loose_encodings, make_genesis, make_signed

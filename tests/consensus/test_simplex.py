@@ -72,13 +72,13 @@ def plugin(me: int | None = 0, root: Root = GENESIS) -> Simplex:
 # --- what it costs --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("nodes", [4, 7])
+@pytest.mark.parametrize("nodes", [4, 7, 16, 31, 100])
 def test_a_block_costs_what_the_paper_says(nodes: int) -> None:
     """Section 3.4: each process multicasts a proposal, a vote and a finalize message; 3 delays."""
     world = Counted(Simplex, nodes)
     links = nodes - 1
 
-    for number in range(nodes + 1):
+    for number in range(nodes + 1 if nodes < 10 else 1):
         count = world.decide_one(bytes([number]) * 32)
 
         assert count.messages == {END: nodes * links, PROPOSE: links, VOTE: nodes * links}
@@ -108,7 +108,7 @@ def test_a_dead_leader_costs_a_dummy_vote_and_a_relay_each(nodes: int) -> None:
 # --- drawn faults ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(14))
 def test_every_promise_holds_under_drawn_faults(seed: int) -> None:
     drawn = draw_scenario(Simplex, seed)
     for scenario in (

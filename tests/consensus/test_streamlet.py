@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from consensus.interface import CertificateReceived, Context, Now, Recovery, Start, ValueReceived
+from consensus.interface import (
+    CertificateReceived,
+    Consensus,
+    Context,
+    Now,
+    Recovery,
+    Start,
+    ValueReceived,
+)
 from consensus.interface import Root as PluginRoot
 from consensus.protocols.streamlet import Streamlet
 from consensus.protocols.streamlet_messages import PROPOSE, VOTE, Propose, Vote
@@ -17,9 +25,14 @@ from ledger.certificate import Certificate
 from ledger.errors import DecodeFault
 from ledger.validators import QuorumRule, Validator, ValidatorSet
 from ledger.value import Value
+from sim.conformance.subject import Subject
 from sim.conformance.vectors import compare_vectors
 from sim.counting import DELAY_MS, Counted
-from sim.plugins import draw_duel, draw_scenario, draw_twins, hasty, run
+from sim.liveness import excuse
+from sim.plugin_drawing import LOCK_STEP_MS_MIN
+from sim.plugins import Clock, PluginScenario, draw_duel, draw_scenario, draw_twins, hasty, run
+from sim.scenario import Incident, Scenario
+from sim.world import World
 
 EPOCH = b"e" * 32
 VALUE = Value(EPOCH, b"d" * 32, (7,), 3, 1_000, (b"p" * 32,))
@@ -59,13 +72,13 @@ def show(player: Streamlet, *values: Value) -> None:
 # --- what it costs --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("nodes", [4, 7])
+@pytest.mark.parametrize("nodes", [4, 7, 16, 31])
 def test_a_block_costs_a_proposal_and_a_vote_of_everybody(nodes: int) -> None:
     """A payload takes three blocks: its own, and two empty ones that finalize it."""
     world, epoch_ms = Counted(Streamlet, nodes), Streamlet.PARAMETERS["epoch_ms"]
     links, blocks = nodes - 1, 3
 
-    for number in range(3):
+    for number in range(3 if nodes < 10 else 1):
         world.run_ms(4 * epoch_ms - world.agenda.now_ms % epoch_ms - DELAY_MS)
         count = world.decide_one(bytes([number]) * 32)
 
@@ -150,7 +163,7 @@ def test_the_declared_bound_holds_a_run_of_honest_leaders() -> None:
 # --- drawn faults ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_every_promise_holds_under_drawn_faults(seed: int) -> None:
     drawn = draw_scenario(Streamlet, seed)
     for scenario in (
@@ -172,6 +185,45 @@ def test_the_wire_format_is_the_recorded_one() -> None:
     file = Path(__file__).parents[1] / "sim" / "vectors" / "streamlet.txt"
 
     assert compare_vectors(Streamlet, file.read_text()) == []
+
+
+# --- what it takes for granted --------------------------------------------------------------------
+
+
+class Patient(Streamlet):
+    """Streamlet that takes nothing for granted, as its class says."""
+
+    lock_step = False
+
+
+def test_while_clocks_are_wrong_only_its_safety_is_judged() -> None:
+    clocks = tuple(Clock(seat, 0, seat * 10_000) for seat in range(4))
+    scenario = PluginScenario(
+        Streamlet, clocks=clocks, bound_ms=8_000, quiet_ms=1_000, interval_ms=5
+    )
+
+    report = run(scenario)
+
+    assert (report.decided, report.violations) == ((), ())
+    assert run(replace(scenario, protocol=Patient)).properties == ("liveness",)
+
+
+def test_whole_replicas_that_go_by_wrong_clocks_are_excused() -> None:
+    def why(protocol: type[Consensus], kind: str) -> str:
+        incident = Incident(kind, 10, 20, (1,), 5_000)
+        world = World(Scenario(1, protocol.name, 4, incidents=(incident,)))
+        return excuse(world, VALIDATORS, protocol)
+
+    assert why(Streamlet, "clock").startswith("clocks were wrong (clock)")
+    assert why(Streamlet, "drift").startswith("clocks were wrong (drift)")
+    assert not why(Streamlet, "pause").startswith("clocks")
+    assert not why(Patient, "clock").startswith("clocks")
+
+
+def test_hasty_epochs_still_have_time_for_votes() -> None:
+    assert dict(hasty(Streamlet, divisor=1_000)) == {"epoch_ms": LOCK_STEP_MS_MIN}
+    assert dict(Subject(Streamlet).hasty) == {"epoch_ms": LOCK_STEP_MS_MIN}
+    assert dict(hasty(Patient, divisor=1_000)) == {"epoch_ms": 1}
 
 
 # --- messages and record --------------------------------------------------------------------------

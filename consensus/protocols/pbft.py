@@ -40,6 +40,8 @@ Deviations:
 * committed-local asks for no own prepare: 2f+1 commits prove that f+1 honest validators prepared.
 * A primary that leaves a batch unordered while `overdue` blocks pass is suspected; the paper's
   timer for each request has the same purpose.
+* While others are in flight, numbers are assigned `spacing_ms` apart, so that values fill up: where
+  links are fast, every block costs more than the wait.  The paper's batching has the same purpose.
 * Idle: no timer runs and nothing is proposed unless something is to be ordered or on its way.
 """
 
@@ -84,6 +86,7 @@ class Pbft(Views):
         "timeout_max_ms": 20_000,
         "retry_ms": 400,
         "window": 8,
+        "spacing_ms": 25,
         "overdue": 32,
     }
 
@@ -202,7 +205,7 @@ class Pbft(Views):
         if timer.name == "retry":
             self._say_again()
             self._doubts = True  # Batches expire, too.
-        else:
+        elif timer.name == "view":
             # 4.4, 4.5.2
             self._ask(self.asked + 1)
         self._advance()
@@ -306,6 +309,10 @@ class Pbft(Views):
         line = self.line()
         sequence = self.last + len(line) + 1
         if self.may_assign(sequence):
+            wait_ms = self.wait_ms(len(line))
+            if wait_ms > 0:
+                self._run("pace", (sequence, self.view), wait_ms)
+                return
             self.ask_payload((sequence, self.view), line[-1].digest if line else self.root.value)
         elif self._doubts:
             self.ask_payload(NOWHERE, self.root.value)
@@ -322,6 +329,7 @@ class Pbft(Views):
             before = line[-1].digest if line else self.root.value
             epoch, time_ms = self.context.epoch, self.now.wall_ms
             value = Value(epoch, before, slot, self.me, time_ms, payload)
+            self._assigned_ms = self.now.monotonic_ms
             self.note("proposed", sequence=slot[0], view=slot[1], value=value.digest)
             self.log.propose(value)
             self._keep_value(value)

@@ -86,7 +86,7 @@ class Pbft(Views):
         "timeout_max_ms": 20_000,
         "retry_ms": 400,
         "window": 8,
-        "spacing_ms": 25,
+        "spacing_ms": 50,
         "overdue": 32,
     }
 

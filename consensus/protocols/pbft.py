@@ -136,22 +136,25 @@ class Pbft(Views):
             self._hear_change(signed, message)
         elif isinstance(message, NewView):
             self._hear_new_view(signed, message)
-        else:
-            self._hear_vote(signed)
+        elif not self._hear_vote(signed):
+            return  # Of n votes, one makes a quorum; no rule applies to the others.
         self._advance()
 
-    def _hear_vote(self, signed: Signed) -> None:
+    def _hear_vote(self, signed: Signed) -> bool:
+        """Count a vote; whether it assigned something or made a quorum."""
         message = signed.message
         phase, slot, _ = message.statement()
         if slot[0] <= self.last:
             self._remind(signed.sender, phase, slot[0])
         if not self._is_near(slot):
-            return
+            return False
         if isinstance(message, PrePrepare) and not self.is_of_primary(signed.sender, message.value):
-            return
+            return False
+        known = self.log.proven(phase, slot)
         earlier = self.log.add(signed)
         if earlier is not None:
             self.accuse(earlier, signed)
+        return isinstance(message, PrePrepare) or self.log.proven(phase, slot) is not known
 
     def _remind(self, sender: int, phase: str, sequence: int) -> None:
         """Who votes again on what is decided lacks the decision."""
@@ -193,6 +196,7 @@ class Pbft(Views):
     def on_certified(self, root: Root) -> None:
         if root.slot[0] > self.last:
             self.adopt(root)
+            self.calm_view = max(self.calm_view, root.slot[-1])
             self._root_moved()
         for phase in (PREPARE, COMMIT):
             self.settle(phase, (root.slot[0] + 1, 0))

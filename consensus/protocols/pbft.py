@@ -40,6 +40,8 @@ Deviations:
 * committed-local asks for no own prepare: 2f+1 commits prove that f+1 honest validators prepared.
 * A primary that leaves a batch unordered while `overdue` blocks pass is suspected; the paper's
   timer for each request has the same purpose.
+* While others are in flight, numbers are assigned `spacing_ms` apart, so that values fill up: where
+  links are fast, every block costs more than the wait.  The paper's batching has the same purpose.
 * Idle: no timer runs and nothing is proposed unless something is to be ordered or on its way.
 """
 
@@ -84,6 +86,7 @@ class Pbft(Views):
         "timeout_max_ms": 20_000,
         "retry_ms": 400,
         "window": 8,
+        "spacing_ms": 50,
         "overdue": 32,
     }
 
@@ -133,22 +136,25 @@ class Pbft(Views):
             self._hear_change(signed, message)
         elif isinstance(message, NewView):
             self._hear_new_view(signed, message)
-        else:
-            self._hear_vote(signed)
+        elif not self._hear_vote(signed):
+            return  # Of n votes, one makes a quorum; no rule applies to the others.
         self._advance()
 
-    def _hear_vote(self, signed: Signed) -> None:
+    def _hear_vote(self, signed: Signed) -> bool:
+        """Count a vote; whether it assigned something or made a quorum."""
         message = signed.message
         phase, slot, _ = message.statement()
         if slot[0] <= self.last:
             self._remind(signed.sender, phase, slot[0])
         if not self._is_near(slot):
-            return
+            return False
         if isinstance(message, PrePrepare) and not self.is_of_primary(signed.sender, message.value):
-            return
+            return False
+        known = self.log.proven(phase, slot)
         earlier = self.log.add(signed)
         if earlier is not None:
             self.accuse(earlier, signed)
+        return isinstance(message, PrePrepare) or self.log.proven(phase, slot) is not known
 
     def _remind(self, sender: int, phase: str, sequence: int) -> None:
         """Who votes again on what is decided lacks the decision."""
@@ -190,6 +196,7 @@ class Pbft(Views):
     def on_certified(self, root: Root) -> None:
         if root.slot[0] > self.last:
             self.adopt(root)
+            self.calm_view = max(self.calm_view, root.slot[-1])
             self._root_moved()
         for phase in (PREPARE, COMMIT):
             self.settle(phase, (root.slot[0] + 1, 0))
@@ -202,7 +209,7 @@ class Pbft(Views):
         if timer.name == "retry":
             self._say_again()
             self._doubts = True  # Batches expire, too.
-        else:
+        elif timer.name == "view":
             # 4.4, 4.5.2
             self._ask(self.asked + 1)
         self._advance()
@@ -306,6 +313,10 @@ class Pbft(Views):
         line = self.line()
         sequence = self.last + len(line) + 1
         if self.may_assign(sequence):
+            wait_ms = self.wait_ms(len(line))
+            if wait_ms > 0:
+                self._run("pace", (sequence, self.view), wait_ms)
+                return
             self.ask_payload((sequence, self.view), line[-1].digest if line else self.root.value)
         elif self._doubts:
             self.ask_payload(NOWHERE, self.root.value)
@@ -322,6 +333,7 @@ class Pbft(Views):
             before = line[-1].digest if line else self.root.value
             epoch, time_ms = self.context.epoch, self.now.wall_ms
             value = Value(epoch, before, slot, self.me, time_ms, payload)
+            self._assigned_ms = self.now.monotonic_ms
             self.note("proposed", sequence=slot[0], view=slot[1], value=value.digest)
             self.log.propose(value)
             self._keep_value(value)

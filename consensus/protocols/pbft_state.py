@@ -69,6 +69,8 @@ class State(Consensus):
         self.pending = False
         """Whether there may be something to order."""
         self._woken = self._doubts = False
+        self._assigned_ms = 0
+        """When a number was assigned last."""
         self._requested: Slot | None = None
         """For which slot a payload is asked for."""
         self._verdicts: dict[bytes, bool | None] = {}
@@ -172,6 +174,11 @@ class State(Consensus):
         """Section 4.2: the primary of this view, between the water marks; 4.4: beyond max-s."""
         is_mine = self.primary(self.view) == self.me and not self.is_changing
         return is_mine and self.is_in_window(sequence) and sequence > self.redo_last
+
+    def wait_ms(self, in_flight: int) -> int:
+        """How long the primary lets a value fill up while others are in flight."""
+        rest_ms = self._assigned_ms + self.parameters["spacing_ms"] - self.now.monotonic_ms
+        return rest_ms if in_flight else 0
 
     def prepared_certificate(self, sequence: int) -> Certificate | None:
         """Section 4.2, prepared(m, v, n, i): a quorum's prepares of this view."""

@@ -109,8 +109,8 @@ class Views(State):
         """Timers run exactly while there is work; in a change of view once a quorum asks for it."""
         is_working = self.me is not None and self.has_work()
         if not is_working:
-            self._stop("view")
-            self._stop("retry")
+            for name in ("view", "retry", "pace"):
+                self._stop(name)
             return
         self._run("retry", (self.asked,), self.parameters["retry_ms"])
         if self.may_lose_patience():

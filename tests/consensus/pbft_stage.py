@@ -39,7 +39,7 @@ KINDS: dict[str, type[Message]] = {
 HEALED_MS = 2_000
 PAYLOAD, OTHER_PAYLOAD = b"\x11" * 32, b"\x22" * 32
 Plan = dict[str, str]
-FAST = (("timeout_ms", 40), ("timeout_max_ms", 640), ("retry_ms", 20))
+FAST = (("timeout_ms", 40), ("timeout_max_ms", 640), ("retry_ms", 20), ("spacing_ms", 0))
 """Parameters with which many views pass in a second."""
 
 

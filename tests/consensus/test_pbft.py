@@ -165,7 +165,7 @@ class Counted(Script):
 def test_a_decision_costs_what_the_paper_says(n: int, values: int) -> None:
     """OSDI 1999, figure 1: pre-prepare to n - 1, prepares of n - 1 and commits of n to all others;
     three message delays, and as many for values in flight at once."""
-    network = Counted(n)
+    network = Counted(n, spacing_ms=0)
 
     delays = network.decide(values)
 
@@ -221,6 +221,12 @@ def test_values_in_flight_stand_on_one_another() -> None:
     log = network.seats[0].log
     assert [value.parent for value in log] == [b"", *(value.digest for value in log[:-1])]
     assert [value.slot for value in log] == [(number, 0) for number in range(1, 7)]
+
+
+def test_while_values_are_in_flight_the_next_ones_fill_up() -> None:
+    """Two payloads come at once; the first is assigned at once, the second 20 ms later."""
+    assert Counted(4, spacing_ms=20).decide(2) == 2 + 3
+    assert Counted(4, spacing_ms=0).decide(2) == 3
 
 
 def test_a_gap_is_decided_as_null_with_a_proof() -> None:

@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--budget", type=seconds, default=300.0, help="wall time, such as 5m")
     made.add_argument("--processor-time", action="store_true",
-                      help="the budget is processor time of a worker: on busy machines")  # fmt: skip
+                      help="the budget is processor time of each worker")  # fmt: skip
     made.add_argument("--workers", type=int, default=2, help="processes")
     made.add_argument("--strategy", action="append", choices=NAMES, help="only this one; repeat")
     made.add_argument("--mutant", action="append", metavar="ID", help="only this one; repeat")

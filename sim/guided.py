@@ -12,20 +12,20 @@ usual.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from random import Random
 
-from consensus.interface import Consensus, Signed
+from consensus.interface import Signed
 from ledger.statement import Slot
 from sim.plugin_node import Seat
-from sim.plugin_plots import altered, draw_plot
+from sim.plugin_plots import altered
 from sim.plugin_scenario import PluginReport, PluginScenario
 from sim.plugin_step import Packet
 from sim.plugins import PluginWorld
 
 Cell = tuple[object, ...]
-EPISODE = 48
+EPISODE = 40
 """Plots of one episode: it begins with nothing and ends with whatever it has learned."""
 FRESH = 0.25
 """The share of plots that are drawn anew."""
@@ -36,13 +36,12 @@ _MOST = 3
 class Episode:
     """Some plots, one after the other, each drawn in the light of those before."""
 
-    def __init__(self, protocol: type[Consensus], number: int, *, nodes: int = 4) -> None:
-        self._protocol = protocol
-        self._draw = Random(f"episode {number}")
-        self._first = number * EPISODE
-        self._nodes = nodes
+    def __init__(self, draw: Callable[[int], PluginScenario], first: int) -> None:
+        """`draw` gives a fresh plot of a number; the numbers of this episode begin with `first`."""
+        self._fresh = draw
+        self._draw = Random(f"episode {first}")
+        self._first = first
         self._kept: dict[Cell, PluginScenario] = {}
-        self._hard: dict[str, int] = {}
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -53,7 +52,7 @@ class Episode:
         """The plots of the episode; each must be told to `learn` before the next one is asked."""
         for number in range(self._first, self._first + EPISODE):
             if not self._kept or self._draw.random() < FRESH:
-                yield draw_plot(self._protocol, number, nodes=self._nodes)
+                yield self._fresh(number)
                 continue
             kept = list(self._kept.values())
             # The latest cells are those that were hardest to reach.

@@ -26,7 +26,7 @@ class PluginPlans(PluginNetwork):
 
     def __init__(self, scenario: PluginScenario, recorder: PluginRecorder | None = None) -> None:
         super().__init__(scenario, recorder)
-        self._reached: dict[int, int] = {}
+        self._spoken_of: dict[int, int] = {}
         """The last round of which a seat has spoken."""
         self._stumbles = list(scenario.stumbles)
         """Those that have not happened."""
@@ -52,7 +52,7 @@ class PluginPlans(PluginNetwork):
             if self._stumbles:
                 self._perhaps_stumble(seat, number, packet.message.KIND)
             if self.scenario.heals and not seat.is_byzantine:
-                self._reached[seat.index] = max(number, self._reached.get(seat.index, 0))
+                self._spoken_of[seat.index] = max(number, self._spoken_of.get(seat.index, 0))
                 self._perhaps_heal()
         if self.adversary is not None and not isinstance(packet, bytes):
             self.adversary.hear(packet)
@@ -75,7 +75,7 @@ class PluginPlans(PluginNetwork):
         """The network heals once every honest seat that is up speaks of later rounds."""
         last = len(self.scenario.rounds)
         honest = [seat.index for seat in self.seats if seat.is_up and not seat.is_byzantine]
-        if all(self._reached.get(index, 0) >= last for index in honest):
+        if all(self._spoken_of.get(index, 0) >= last for index in honest):
             self._become_stable()
 
     def _become_stable(self) -> None:

@@ -41,7 +41,7 @@ RATES = (0, 300, 700)
 
 
 def draw_plot(protocol: type[Consensus], seed: int, *, nodes: int = 4) -> PluginScenario:
-    """The plot of this seed.  Of n validators (n - 1) // 3 are Byzantine."""
+    """The plot of this seed.  Of n validators (n - 1) // 3 are Byzantine, and run twice."""
     draw = Random(f"plot {seed}")
     twins = tuple(sorted(draw.sample(range(nodes), (nodes - 1) // 3)))
     seats = nodes + len(twins)
@@ -184,14 +184,14 @@ def altered(plot: PluginScenario, seed: int, other: PluginScenario | None = None
 
 
 _DIALS: tuple[tuple[str, tuple[Any, ...]], ...] = (
-    ("splice", RATES),
-    ("hoard", (0, 20, 100)),
     ("late", (0, 200, 700)),
     ("late_ms", (10, 40, 120)),
-    ("hush", (False, True)),
     ("replay", (0, 200)),
+    ("splice", RATES),
+    ("hoard", (0, 20, 100)),
+    ("hush", (False, True)),
 )
-"""Rates that may be changed, and to what."""
+"""What may be changed, and to what; the last three are about liars."""
 
 
 def _altered_once(
@@ -216,7 +216,7 @@ def _altered_once(
             if len(rounds) > 1:
                 del rounds[place]
         case "rate":
-            name, options = draw.choice(_DIALS)
+            name, options = draw.choice(_DIALS if plot.twins else _DIALS[:3])
             return replace(plot, **{name: draw.choice(options)})
         case "fall":
             kinds = [kind.KIND for kind in plot.protocol.MESSAGES]

@@ -8,16 +8,20 @@ however many processes or machines share the work.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 
 from consensus.interface import Consensus
 from ledger.errors import UserError
 from ledger.validators import QuorumRule
 from sim import faults, plugins
+from sim.guided import EPISODE, Episode, play_and_look
 from sim.plugin_drawing import FAULTS, draw_duel, draw_scenario, draw_twins, hasty
-from sim.plugin_scenario import PluginScenario
+from sim.plugin_plots import draw_plot
+from sim.plugin_scenario import PluginReport, PluginScenario
+from sim.run import SimReport
 from sim.run import run as run_replicas
 from sim.scenario import Scenario
 from sim.scenario_file import AnyScenario
@@ -176,21 +180,27 @@ def _swarm(protocol: type[Consensus], seed: int, nodes: int | None) -> PluginSce
     return replace(scenario, parameters=hasty(protocol, divisor=divisor) if divisor > 1 else ())
 
 
+def _plots(protocol: type[Consensus], seed: int, nodes: int | None) -> PluginScenario:
+    return draw_plot(protocol, seed, nodes=nodes or NODES)
+
+
 PLUGIN_STRATEGIES: dict[str, Drawn] = {
     "twins": _twins,
     "random": _random,
     "duel": _duel,
     "swarm": _swarm,
     "mutation": _mutation,
+    "plots": _plots,
 }
+GUIDED = "guided"
 REPLICAS = "replicas"
-STRATEGIES = (*PLUGIN_STRATEGIES, REPLICAS)
+STRATEGIES = (*PLUGIN_STRATEGIES, GUIDED, REPLICAS)
 """Names of all strategies; a search takes turns between those it is given."""
 
 
 def chunk_size(strategy: str) -> int:
     """How many scenarios of a strategy are played in one go: about as long for each of them."""
-    return 1 if strategy == REPLICAS else 12
+    return {REPLICAS: 1, GUIDED: EPISODE}.get(strategy, 12)
 
 
 def draw(hunt: Hunt, protocol: type[Consensus], strategy: str, number: int) -> AnyScenario:
@@ -203,8 +213,26 @@ def draw(hunt: Hunt, protocol: type[Consensus], strategy: str, number: int) -> A
         crash_only = protocol.fault_model == "crash"
         return faults.draw_scenario(seed, hunt.protocol, hunt.nodes or NODES, crash_only=crash_only)
     check_strategies((strategy,))
+    if strategy == GUIDED:
+        first = number - number % EPISODE
+        return [plot for _, plot, _ in _episode(hunt, protocol, first, number - first + 1)][-1]
+    return _drawn(hunt, protocol, strategy, seed)
+
+
+def _drawn(hunt: Hunt, protocol: type[Consensus], strategy: str, seed: int) -> PluginScenario:
     drawn = PLUGIN_STRATEGIES[strategy](protocol, seed, hunt.nodes)
     return drawn if protocol.fault_model == "byzantine" else _honest(drawn, quorum_rule(protocol))
+
+
+def _episode(
+    hunt: Hunt, protocol: type[Consensus], first: int, size: int
+) -> Iterator[tuple[int, PluginScenario, Outcome]]:
+    """(number, plot, what it came to) of the first plots of an episode, each after those before."""
+    episode = Episode(partial(_drawn, hunt, protocol, "plots"), hunt.seed * SEEDS_A_SEARCH + first)
+    for number, plot in zip(range(first, first + size), episode.plots(), strict=False):
+        report, cell = play_and_look(plot)
+        episode.learn(plot, cell)
+        yield number, plot, outcome_of(report)
 
 
 def check_strategies(names: tuple[str, ...]) -> None:
@@ -223,7 +251,7 @@ def _honest(scenario: PluginScenario, rule: QuorumRule) -> PluginScenario:
     """The same without liars."""
     for seat in range(len(scenario.seats) - 1, scenario.nodes - 1, -1):
         scenario = without_seat(scenario, seat)
-    return replace(scenario, attacks=(), mutate=0, bad=0, rule=rule)
+    return replace(scenario, attacks=(), mutate=0, bad=0, splice=0, hoard=0, hush=False, rule=rule)
 
 
 # --- playing --------------------------------------------------------------------------------------
@@ -232,17 +260,29 @@ def _honest(scenario: PluginScenario, rule: QuorumRule) -> PluginScenario:
 def play(scenario: AnyScenario, protocol: type[Consensus]) -> Outcome:
     """Run a scenario of either mode."""
     if isinstance(scenario, PluginScenario):
-        bare = plugins.run(scenario)
-        events, trace_hash = bare.events, bare.trace_hash
-        found = [(one.property, one.sentence, one.time_ms) for one in bare.violations]
-    else:
-        whole = run_replicas(scenario, protocol)
-        events, trace_hash = whole.event_count, whole.trace_hash
-        found = [(one.property, one.sentence, one.time_ms) for one in whole.violations]
+        return outcome_of(plugins.run(scenario))
+    return outcome_of(run_replicas(scenario, protocol))
+
+
+def outcome_of(report: PluginReport | SimReport) -> Outcome:
+    """What a run came to."""
+    events = report.events if isinstance(report, PluginReport) else report.event_count
+    trace_hash = report.trace_hash
+    found = [(one.property, one.sentence, one.time_ms) for one in report.violations]
     names = tuple(dict.fromkeys(name for name, _, _ in found))
     outcome = Outcome(names, "", 0, events, trace_hash)
     first = next((one for one in found if one[0] == outcome.broken), ("", "", 0))
     return replace(outcome, sentence=first[1], time_ms=first[2])
+
+
+def _played(chunk: Chunk, protocol: type[Consensus]) -> Iterator[tuple[int, AnyScenario, Outcome]]:
+    """(number, scenario, what it came to) of all scenarios of a chunk, in their order."""
+    if chunk.strategy == GUIDED:
+        yield from _episode(chunk.hunt, protocol, chunk.numbers.start, chunk.size)
+        return
+    for number in chunk.numbers:
+        scenario = draw(chunk.hunt, protocol, chunk.strategy, number)
+        yield number, scenario, play(scenario, protocol)
 
 
 def play_chunk(chunk: Chunk, protocol: type[Consensus]) -> ChunkReport:
@@ -251,9 +291,7 @@ def play_chunk(chunk: Chunk, protocol: type[Consensus]) -> ChunkReport:
     findings = []
     events = 0
     traces = hashlib.sha256()
-    for number in chunk.numbers:
-        scenario = draw(chunk.hunt, protocol, chunk.strategy, number)
-        outcome = play(scenario, protocol)
+    for number, scenario, outcome in _played(chunk, protocol):
         events += outcome.events
         traces.update(bytes.fromhex(outcome.trace_hash))
         broken = outcome.broken

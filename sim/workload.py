@@ -227,6 +227,12 @@ class Clients(Watcher):
             self.findings.add("P6", f"node {node} took an unsound transaction "
                               f"({raw[:16].hex()}...)", node)  # fmt: skip
 
+    def booted(self, node: int, reader: Reader) -> None:
+        """A node that starts tells whoever asks what it knows to be certified."""
+        certified = reader.get(layout.CERTIFIED)
+        if certified is not None:
+            self.confirmed(node, int.from_bytes(certified, "big"), reader)
+
     def confirmed(self, node: int, height: int, reader: Reader) -> None:
         """Read the blocks that a certificate now covers for the first time anywhere."""
         for above in range(self._read_height + 1, height + 1):

@@ -8,6 +8,7 @@ import pytest
 
 from consensus.interface import Context, Recovery
 from consensus.protocols.jolteon import Jolteon
+from consensus.protocols.raft import Raft
 from consensus.protocols.solo import Solo
 from consensus.protocols.tendermint import Tendermint
 from ledger.errors import UserError
@@ -16,6 +17,7 @@ from sim.plugins import Crash, Partition, Pause, PluginScenario, Round
 from sim.scenario import Incident, Scenario
 from sim.scenario_file import ScenarioFile, read_scenario, write_scenario
 from sim.search import (
+    GUIDED,
     REPLICAS,
     STRATEGIES,
     Chunk,
@@ -30,10 +32,12 @@ from sim.search import (
 from sim.translation import whole_replicas
 from tests.consensus.mutants_tendermint import QuorumOfTwoThirds
 
+DRAWN = tuple(name for name in STRATEGIES if name != GUIDED)
+"""Strategies whose scenarios follow from their numbers alone, and not from those before."""
 MUTANT = "tests.consensus.mutants_tendermint:QuorumOfTwoThirds"
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", DRAWN)
 def test_scenarios_follow_from_the_seed_alone(strategy: str) -> None:
     hunts = [Hunt("jolteon", (strategy,), None, seed) for seed in (1, 1, 2)]
 
@@ -46,7 +50,7 @@ def test_scenarios_follow_from_the_seed_alone(strategy: str) -> None:
     assert len(set(first)) == 20
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", DRAWN)
 def test_whatever_is_drawn_can_be_written_and_read(strategy: str) -> None:
     hunt = Hunt("jolteon", (strategy,), None, 3)
 
@@ -55,7 +59,7 @@ def test_whatever_is_drawn_can_be_written_and_read(strategy: str) -> None:
         assert read_scenario(write_scenario(file)) == file
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", DRAWN)
 def test_protocols_that_bear_no_liars_meet_none(strategy: str) -> None:
     hunt = Hunt("solo", (strategy,), None, 1)
 
@@ -95,6 +99,28 @@ def test_a_chunk_reports_the_first_scenario_that_broke_each_property() -> None:
         assert play(finding.scenario, QuorumOfTwoThirds).sentence == finding.sentence
     assert "agreement" in dict(report.broken)
     assert play_chunk(chunk, Tendermint).broken == ()
+
+
+def test_a_guided_chunk_is_an_episode_that_can_be_played_again_from_its_numbers() -> None:
+    hunt = Hunt(MUTANT, (GUIDED,), None, 1)
+    chunk = Chunk(hunt, 2, 3)
+
+    report = play_chunk(chunk, QuorumOfTwoThirds)
+
+    plots = [draw(hunt, QuorumOfTwoThirds, GUIDED, number) for number in chunk.numbers]
+    assert chunk.numbers.start == 2 * chunk_size(GUIDED)
+    assert play_chunk(chunk, QuorumOfTwoThirds) == report
+    for finding in report.findings:
+        assert finding.scenario == plots[finding.number - chunk.numbers.start]
+    assert report.events == sum(play(plot, QuorumOfTwoThirds).events for plot in plots)
+
+
+def test_an_episode_for_a_protocol_that_bears_no_liars_has_none() -> None:
+    plot = draw(Hunt("raft", (GUIDED,), None, 1), Raft, GUIDED, 3)
+
+    assert isinstance(plot, PluginScenario)
+    assert (plot.byzantine, plot.splice, plot.hoard, plot.hush) == ((), 0, 0, False)
+    assert play(plot, Raft).broken == ""
 
 
 def test_an_unknown_strategy_is_refused_with_the_known_ones() -> None:

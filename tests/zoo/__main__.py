@@ -41,6 +41,8 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--budget", type=seconds, default=300.0, help="wall time, such as 5m")
+    made.add_argument("--processor-time", action="store_true",
+                      help="the budget is processor time of each worker")  # fmt: skip
     made.add_argument("--workers", type=int, default=2, help="processes")
     made.add_argument("--strategy", action="append", choices=NAMES, help="only this one; repeat")
     made.add_argument("--mutant", action="append", metavar="ID", help="only this one; repeat")
@@ -70,7 +72,12 @@ def main(arguments: Sequence[str]) -> int:
     campaign = Campaign(mutants, names, is_exhaustive=options.exhaustive)
     code = 0
     try:
-        campaign.run(options.budget, options.workers, told=_progress(campaign))
+        campaign.run(
+            options.budget,
+            options.workers,
+            told=_progress(campaign),
+            is_processor_time=options.processor_time,
+        )
     except KeyboardInterrupt:
         code = 130
     print(report.as_text(campaign))

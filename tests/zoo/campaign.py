@@ -1,9 +1,12 @@
 """Hunting all mutants at once, in processes, with one budget.
 
 Fair shares: the mutant that had the least time is next, with the strategy that has spent the least
-on it for its weight, and every slice doubles what that strategy spent.  So easy mutants are out of
-the way at once, an expensive strategy cannot starve a cheap one, and the hard mutants get all that
-is left.
+on it for what it deserves, and every slice doubles what that strategy spent.  So easy mutants are
+out of the way at once, an expensive strategy cannot starve a cheap one, and the hard mutants get
+all that is left.  What a strategy deserves is learned as the hunt goes on, from what it found among
+mutants of the same sort and how long that took (a bandit, as Auer et al., "Finite-time analysis of
+the multiarmed bandit problem", 2002, but for its bounds, which would need more pulls): never more
+than four times as much as its weight says, and never less than a quarter.
 
 A worker's exception is a finding about the zoo itself: it ends that strategy for that mutant,
 stands in the table, and makes the run fail; the hunt for the others goes on.
@@ -24,6 +27,9 @@ from tests.zoo.strategies import BY_NAME, Slice, work
 
 FIRST_SLICE_S = 0.2
 LONGEST_SLICE_S = 12.0
+PRIOR_S = 5.0
+"""A strategy of which nothing is known counts as one that finds something in so long."""
+FAVOUR = 4.0
 Told = Callable[[Case, Slice], None]
 """Called after every slice."""
 
@@ -35,11 +41,34 @@ def work_on(identity: str, strategy: str, first: int, seconds: float) -> Slice:
 
 
 @dataclass(slots=True)
+class _Yield:
+    """What the strategies found among mutants of one sort."""
+
+    kills: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def took(self, name: str, seconds: float, *, has_found: bool) -> None:
+        """A slice of a strategy is over."""
+        self.kills[name] = self.kills.get(name, 0) + has_found
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+    def rate(self, name: str) -> float:
+        """Finds a second, with one find in `PRIOR_S` to begin with."""
+        return (self.kills.get(name, 0) + 1) / (self.seconds.get(name, 0.0) + PRIOR_S)
+
+    def deserves(self, name: str, others: Sequence[str]) -> float:
+        """Its rate by the mean rate, between a quarter and four."""
+        mean = sum(self.rate(other) for other in others) / len(others)
+        return min(max(self.rate(name) / mean, 1 / FAVOUR), FAVOUR)
+
+
+@dataclass(slots=True)
 class _Turn:
     """Where a mutant stands in the rotation."""
 
     case: Case
     strategies: list[str]
+    learned: _Yield
     attempts: dict[str, int] = field(default_factory=dict)
     is_busy: bool = False
 
@@ -60,7 +89,8 @@ class _Turn:
 
     def due(self, name: str) -> float:
         """What a strategy has spent, by what it deserves."""
-        return self.spent(name) / BY_NAME[name].weight
+        share = BY_NAME[name].weight * self.learned.deserves(name, self.strategies)
+        return self.spent(name) / share
 
     def choose(self) -> tuple[str, float]:
         """The strategy whose turn it is, and for how long."""
@@ -87,25 +117,46 @@ class Campaign:
         self.strategies = tuple(strategies)
         self.cases = [Case(mutant) for mutant in mutants if not mutant.equivalent]
         self._is_exhaustive = is_exhaustive
+        learned: dict[tuple[str, bool], _Yield] = {}
         self._turns = {
             case.mutant.id: _Turn(
-                case, [name for name in strategies if BY_NAME[name].fits(case.mutant)]
+                case,
+                [name for name in strategies if BY_NAME[name].fits(case.mutant)],
+                learned.setdefault(_sort(case.mutant), _Yield()),
             )
             for case in self.cases
         }
+        self._spent_s = 0.0
 
-    def run(self, budget_s: float, workers: int, told: Told = lambda case, slice_: None) -> None:
-        """Hunt until all are killed, nothing is left to try, or the budget is spent."""
+    def run(
+        self,
+        budget_s: float,
+        workers: int,
+        told: Told = lambda case, slice_: None,
+        *,
+        is_processor_time: bool = False,
+    ) -> None:
+        """Hunt until all are killed, nothing is left to try, or the budget is spent.
+
+        The budget is wall time, or processor time of each worker, which on a machine that does
+        nothing else is the same.
+        """
         end = time.monotonic() + budget_s
+
+        def left_s() -> float:
+            if is_processor_time:
+                return budget_s - self._spent_s / workers
+            return end - time.monotonic()
+
         running: dict[Future[Slice], _Job] = {}
         pool = _pool(workers)
         try:
             while True:
-                while len(running) < workers and time.monotonic() < end:
+                while len(running) < workers and left_s() > 0:
                     turn = self._next()
                     if turn is None:
                         break
-                    future, job = self._start(pool, turn, end)
+                    future, job = self._start(pool, turn, left_s())
                     running[future] = job
                 if not running:
                     return
@@ -133,11 +184,11 @@ class Campaign:
         return min(waiting, key=lambda turn: (turn.case.is_killed, turn.seconds), default=None)
 
     def _start(
-        self, pool: ProcessPoolExecutor, turn: _Turn, end: float
+        self, pool: ProcessPoolExecutor, turn: _Turn, left_s: float
     ) -> tuple[Future[Slice], _Job]:
         name, length_s = turn.choose()
         turn.is_busy = True
-        seconds = max(0.05, min(length_s, end - time.monotonic()))
+        seconds = max(0.05, min(length_s, left_s))
         job = _Job(turn, name, turn.attempts.get(name, 0))
         return pool.submit(work_on, turn.case.mutant.id, name, job.first, seconds), job
 
@@ -158,6 +209,8 @@ class Campaign:
         turn.is_busy = False
         how = BY_NAME[slice_.strategy]
         effort = turn.case.efforts.setdefault(slice_.strategy, Effort())
+        self._spent_s += slice_.seconds
+        turn.learned.took(slice_.strategy, slice_.seconds, has_found=slice_.verdict.is_kill)
         effort.scenarios += slice_.scenarios
         effort.seconds += slice_.seconds
         attempts = turn.attempts.get(slice_.strategy, 0) + slice_.attempts
@@ -179,6 +232,11 @@ class Campaign:
         """Whether all mutants were found, the protocols had no findings, and no worker failed."""
         killed, count = self.score
         return killed == count and not any(case.unsound or case.crashes for case in self.cases)
+
+
+def _sort(mutant: Mutant) -> tuple[str, bool]:
+    """Mutants of which one teaches something about the other: of what, and whether of liveness."""
+    return mutant.protocol, "P10" in mutant.expected
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

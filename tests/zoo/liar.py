@@ -23,7 +23,7 @@ from consensus.packets import (
     encode_packet,
 )
 from ledger.applications.records import make_record
-from ledger.batch import make_batch, parse_batch
+from ledger.batch import Batch, make_batch, parse_batch
 from ledger.certificate import Certificate, TimeoutCertificate
 from ledger.certified import checkpoint_message
 from ledger.encoding import encode
@@ -36,6 +36,10 @@ from ledger.transaction import Operation, Transaction, make_transaction
 from ledger.value import Value
 from sim.watcher import Machine
 from sim.workload import Clients
+
+SEEN_MAX = 40
+"""Batches that a liar remembers."""
+_BATCH = bytes([BatchPacket.KIND])
 
 
 class World(Protocol):
@@ -63,15 +67,16 @@ class Liar:
         self.protocol = world.protocol
         self.draw = world.draw
         self.clients = world.clients
+        self._share = self.draw.choice((0.5, 0.5, 1.0))
+        """Of its frames, how many it may do something with."""
         self._tricks = [TRICKS[name] for name in tricks]
         self._kinds: dict[int, type[Message]] = {m.KIND: m for m in self.protocol.MESSAGES}
-        self.old_batches: list[bytes] = []
-        """Digests of batches that were seen, oldest first."""
-        self.old_raws: list[bytes] = []
-        """The batches themselves."""
+        self.old_batches: list[Batch] = []
+        """Batches that were seen, oldest first, as many as a liar needs."""
 
     def step(self, now: Now, event: HostEvent) -> Step:
-        if isinstance(event, FrameArrived) and event.payload[2:3] == bytes([BatchPacket.KIND]):
+        is_batch = isinstance(event, FrameArrived) and event.payload[2:3] == _BATCH
+        if is_batch and len(self.old_batches) < SEEN_MAX:
             self._see(event.payload)
         step = self._machine.step(now, event)
         outputs: list[Any] = []
@@ -86,11 +91,10 @@ class Liar:
             batch = parse_batch(packet.batch, self.genesis.limits)  # type: ignore[union-attr]
         except Fault:
             return
-        self.old_batches.append(batch.digest)
-        self.old_raws.append(batch.raw)
+        self.old_batches.append(batch)
 
     def _lie(self, output: SendFrame) -> list[SendFrame]:
-        if self.draw.random() < 0.5:
+        if self.draw.random() >= self._share:
             return [output]
         _, packet = decode_packet(output.channel, output.payload)
         for trick in self._tricks:
@@ -195,7 +199,7 @@ def _bad_value(liar: Liar, packet: Packet) -> list[Packet | bytes] | None:
     if not isinstance(value, Value) or value.proposer != liar.me:
         return None
     draw = liar.draw
-    old = tuple(liar.old_batches[:1])
+    old = tuple(batch.digest for batch in liar.old_batches[:1])
     changed = draw.choice(
         (
             {"payload": (*value.payload, draw.randbytes(32))},
@@ -244,7 +248,7 @@ def _odd_batch(liar: Liar, packet: Packet) -> list[Packet | bytes] | None:
         return None
     batch = parse_batch(packet.batch, liar.genesis.limits)
     made: list[Packet | bytes] = [packet]
-    held = [parse_batch(raw, liar.genesis.limits) for raw in liar.old_raws] or [batch]
+    held = liar.old_batches or [batch]
     for _ in range(liar.draw.choice((1, 3, 3, 200))):
         batch = liar.draw.choice(held)
         other = make_batch(
@@ -265,10 +269,13 @@ def _odd_transactions(liar: Liar, packet: Packet) -> list[Packet | bytes] | None
 
     Each has sender and nonce of something that a client wants, so that it can take its place.
     """
-    if not isinstance(packet, BatchPacket) or not liar.clients.wishes:
+    wanted = [key for key, wish in liar.clients.wishes.items() if wish.height is None]
+    if not isinstance(packet, BatchPacket) or not wanted:
         return None
     height = parse_batch(packet.batch, liar.genesis.limits).height
-    transactions = tuple(_odd_transaction(liar, height) for _ in range(liar.draw.choice((1, 3))))
+    transactions = tuple(
+        _odd_transaction(liar, height, wanted) for _ in range(liar.draw.choice((1, 3)))
+    )
     other = make_batch(
         network=liar.genesis.network,
         epoch=liar.genesis.epoch.id,
@@ -281,10 +288,10 @@ def _odd_transactions(liar: Liar, packet: Packet) -> list[Packet | bytes] | None
     return [packet, BatchPacket(other.raw, signature)]
 
 
-def _odd_transaction(liar: Liar, height: int) -> Transaction:
+def _odd_transaction(liar: Liar, height: int, wanted: list[tuple[bytes, int]]) -> Transaction:
     """One of a member's that is too old, lives too long, or asks for what cannot be done."""
     draw = liar.draw
-    sender, nonce = draw.choice(list(liar.clients.wishes))
+    sender, nonce = draw.choice(wanted)
     member = next(one for one in liar.clients.members if one.public_key == sender)
     window = liar.genesis.limits.replay_window
     record = make_record("odd", content=draw.randbytes(8))

@@ -161,7 +161,8 @@ CONFIRMING = (
          disarm="", easy="replicas"),
     rule("D19", "design", confirmation, WHOLE, confirmation.RunsAhead, "votes run no further than "
          "run_ahead beyond the certificates", "P16",
-         "test_more_diverging_executions_than_tolerated_stop_the_ledger_within_run_ahead"),
+         "test_more_diverging_executions_than_tolerated_stop_the_ledger_within_run_ahead",
+         limits=(("run_ahead", 2),)),
     rule("D20", "design", judgement, CONFIRMATION, judgement.ShrugsOff, "a quorum for what is "
          "never valid stops the node", "P6 P19",
          "test_a_quorum_for_what_is_never_valid_stops_the_node_loudly"),

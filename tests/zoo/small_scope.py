@@ -27,8 +27,7 @@ RECORDS = (
     layout.SEQUENCES, layout.SIGNED + b"checkpoint",
 )  # fmt: skip
 LIMITS: tuple[tuple[tuple[str, int], ...], ...] = (
-    (),
-    (),
+    *((),) * 7,
     (("batch_window", 4), ("replay_window", 8)),
     (("run_ahead", 2),),
     (("batch_transactions", 1),),
@@ -66,7 +65,7 @@ def _deafness(draft: Draft) -> None:
 def _cut(draft: Draft) -> None:
     """Power fails right behind a kind of record, at one node, at most or at all."""
     draw = draft.draw
-    prefix, skip = draw.choice(RECORDS), draw.choice((0, 0, 1, 2, 4))
+    prefix, skip = draw.choice(RECORDS), draw.choice((0, 0, 0, 1, 2))
     draft.cuts.append(Cut(prefix, draft.some(), skip, draw.choice((10, 400))))
 
 
@@ -131,7 +130,7 @@ def draw_plan(number: int, home: str, mutant: Mutant) -> Plan:
         what(draft)
     limits = dict(draw.choice(LIMITS)) | dict(mutant.limits)
     is_tight = "replay_window" in limits or "run_ahead" in limits
-    few = draft.transactions or draw.choice((1, 2, 3, 6))
+    few = draft.transactions or draw.choice((1, 1, 2, 3, 6))
     transactions = draw.choice((12, 25)) if is_tight else few
     # Alone in the world there is nobody to lie to.
     liar = draft.liar if home != "solo" else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from consensus.interface import Consensus
-from sim.guided import Episode, brief, play_and_look
+from sim.guided import EPISODE, Episode, brief, play_and_look
 from sim.plugin_drawing import draw_duel, draw_scenario, draw_twins, hasty
 from sim.plugin_plots import draw_plot
 from sim.plugins import PluginScenario, run
@@ -130,7 +131,7 @@ def attempt_plot(mutant: Mutant, number: int) -> tuple[Verdict, int]:
 def attempt_guided(mutant: Mutant, number: int) -> tuple[Verdict, int]:
     """The same in an episode that learns."""
     assert mutant.plugin is not None
-    episode = Episode(mutant.plugin, number)
+    episode = Episode(partial(draw_plot, mutant.plugin), number * EPISODE)
     tried = 0
     for plot in episode.plots():
         tried += 1

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from consensus.protocols.tendermint import Tendermint
+from consensus.replica import Replica
 from ledger.evidence import Judge
 from tests.zoo import __main__ as command
 from tests.zoo import campaign, forgeries, mechanical, saved, strategies
@@ -64,7 +65,7 @@ def test_an_easy_mutant_is_found_by_chance(mutant: Mutant) -> None:
 
 
 def test_nothing_is_found_where_nothing_is_missing() -> None:
-    for name in ("twins", "swarm", "mutation", "random"):
+    for name in ("twins", "swarm", "mutation", "random", "plots"):
         for number in range(2):
             verdict, _ = strategies.BY_NAME[name].attempt(UNHARMED, number)
             assert verdict.broken == (), f"{name} {number}"
@@ -261,3 +262,32 @@ def test_the_document_names_commands_that_there_are(line: list[str]) -> None:
     else:
         options = command.parser().parse_args(line)
         assert set(options.mutant or ()) <= set(BY_ID)
+
+
+def test_a_strategy_that_finds_much_gets_more_of_the_time_and_never_all() -> None:
+    learned = campaign._Yield()
+    learned.took("plots", 1.0, has_found=True)
+    learned.took("twins", 400.0, has_found=False)
+    both = ("plots", "twins")
+
+    assert learned.deserves("plots", both) > 1 > learned.deserves("twins", both)
+    assert learned.deserves("twins", both) == 1 / campaign.FAVOUR
+    for _ in range(100):
+        learned.took("plots", 0.0, has_found=True)
+    assert learned.deserves("plots", (*both, *map(str, range(9)))) == campaign.FAVOUR
+
+
+def test_a_budget_of_processor_time_ends_with_what_the_workers_spent(here: None) -> None:
+    hunted = campaign.Campaign([UNHARMED], ["twins"])
+
+    hunted.run(0.1, workers=1, is_processor_time=True)
+
+    assert hunted.cases[0].efforts["twins"].seconds >= 0.1
+
+
+def test_what_goes_wrong_in_a_small_scope_breaks_no_replica() -> None:
+    unharmed = replace(BY_ID["D12"], replica=Replica)
+
+    for number in range(6):
+        verdict, _ = strategies.BY_NAME["small"].attempt(unharmed, number)
+        assert verdict.broken == (), number

@@ -31,7 +31,6 @@ from benchmarks.harness.suite import (
 )
 from benchmarks.harness.trial import run_trial
 from benchmarks.harness.verdict import Verdict
-from benchmarks.metrics import NoData
 from benchmarks.peers.run import PEERS, programs, run_peer
 from benchmarks.report.command import draw
 from benchmarks.report.glossary import ALL, text_of
@@ -170,10 +169,11 @@ async def _run_all(
 async def _run_one(step: Step, place: Path, results: Results, show: Callable[[Row], None]) -> None:
     """One step, whose end without data is kept and does not end the run."""
     try:
-        verdict = await step.run(place, results, show)
+        with one_error():
+            verdict = await step.run(place, results, show)
         if verdict is None:
             return
-    except (NoData, UnreachableError) as error:
+    except UnreachableError as error:
         results.fail(step.name, str(error))
         show({"kind": "error", "reason": str(error)})
         return

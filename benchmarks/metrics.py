@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from random import Random
 from statistics import fmean, median, pstdev
 
+from ledger.errors import UnreachableError
+
 RESAMPLES = 2_000
 """Of a bootstrap; the end of a 95 % interval moves by less than a hundredth of its width."""
 
 
-class NoData(ValueError):
+class NoData(UnreachableError):
     """There is no sample to compute a figure from; it is never zero instead."""
 
 

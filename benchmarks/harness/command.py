@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import click
@@ -21,17 +22,19 @@ from benchmarks.harness.reading import read_suite, ready_suites, suite_text
 from benchmarks.harness.record import run_record
 from benchmarks.harness.results import Results, Row, label_of
 from benchmarks.harness.samples import Measurement
+from benchmarks.harness.simulated import Job, run_simulated
 from benchmarks.harness.suite import (
     Lineage,
     PeerRun,
     Proofs,
+    Simulated,
     Suite,
     Trial,
+    protocols_of,
     trials,
 )
 from benchmarks.harness.trial import run_trial
 from benchmarks.harness.verdict import Verdict
-from benchmarks.metrics import NoData
 from benchmarks.peers.run import PEERS, programs, run_peer
 from benchmarks.report.command import draw
 from benchmarks.report.glossary import ALL, text_of
@@ -132,6 +135,14 @@ def steps(suite: Suite) -> list[Step]:
         found.append(
             Step(each.name, each.name, each.estimate_s(), partial(_lineage, each, suite.seed))
         )
+    for group in suite.simulated:
+        for link, size in product(group.links, group.validators):
+            for protocol in protocols_of(group):
+                job = Job(protocol, size, link, group.decisions, suite.seed)
+                title = f"{group.name}: {protocol}, {size} validators, {link}, simulated"
+                found.append(
+                    Step(title, title, group.estimate_s(size), partial(_simulated, group, job))
+                )
     return found
 
 
@@ -170,10 +181,11 @@ async def _run_all(
 async def _run_one(step: Step, place: Path, results: Results, show: Callable[[Row], None]) -> None:
     """One step, whose end without data is kept and does not end the run."""
     try:
-        verdict = await step.run(place, results, show)
+        with one_error():
+            verdict = await step.run(place, results, show)
         if verdict is None:
             return
-    except (NoData, UnreachableError) as error:
+    except UnreachableError as error:
         results.fail(step.name, str(error))
         show({"kind": "error", "reason": str(error)})
         return
@@ -202,6 +214,12 @@ async def _lineage(
     one: Lineage, seed: int, place: Path, results: Results, show: Callable[[Row], None]
 ) -> Verdict:
     return await run_lineage(one, seed, place, partial(_keep_row, results, show))
+
+
+async def _simulated(
+    one: Simulated, job: Job, _place: Path, results: Results, show: Callable[[Row], None]
+) -> Verdict:
+    return await run_simulated(one, job, partial(_keep_row, results, show))
 
 
 async def _peer(

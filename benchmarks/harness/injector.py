@@ -35,6 +35,8 @@ class Injector:
     """Of a load client, of which a flood is one that signs wrongly."""
     log: list[tuple[float, str]] = field(default_factory=list)
     """(seconds after the start, what was done)."""
+    _down: dict[int, int] = field(default_factory=dict)
+    """How many faults keep a node from running, of those that any does."""
     _floods: list[Clients] = field(default_factory=list)
 
     async def run(self, scenario: Scenario) -> None:
@@ -113,8 +115,7 @@ class Injector:
     ) -> Callable[[], Awaitable[object]] | None:
         """Begin a fault; how it is ended, if it does not end by itself."""
         if event.kind == "kill":
-            for node in nodes:
-                self.cluster.kill(node)
+            self._kill(nodes)
             return lambda: self._restart(nodes)
         if event.kind == "pause":
             for node in nodes:
@@ -148,10 +149,29 @@ class Injector:
                     found.append((one, other))
         return found
 
-    async def _restart(self, nodes: list[int]) -> None:
+    def _kill(self, nodes: list[int]) -> None:
         for node in nodes:
-            await self.cluster.wait_ended(node)
-        await self.cluster.start(*nodes)
+            self._down[node] = self._down.get(node, 0) + 1
+            self.cluster.kill(node)
+
+    async def _restart(self, nodes: list[int]) -> None:
+        """Start those of the nodes that no other fault keeps down."""
+        for node in nodes:
+            self._down[node] -= 1
+        async with trio.open_nursery() as nursery:
+            for node in nodes:
+                nursery.start_soon(self._start, node)
+
+    async def _start(self, node: int) -> None:
+        await self.cluster.wait_ended(node)
+        if self._down.get(node) or self.cluster.nodes[node].is_running:
+            return
+        try:
+            await self.cluster.start(node)
+        except UnreachableError:
+            # Killed once more while it started: whoever did that will start it.
+            if not self._down.get(node):
+                raise
 
     def _homes(self, nodes: list[int]) -> list[Path]:
         return [self.cluster.nodes[node].home for node in nodes]
@@ -163,8 +183,8 @@ class Injector:
         for node in ended:
             last = self.cluster.nodes[node].errors
             self._note(f"node{node} had stopped: {last[-1] if last else 'without a word'}")
-        if ended:
-            await self._restart(ended)
+        for node in ended:
+            await self._start(node)
 
     async def _resume(self, nodes: list[int]) -> None:
         for node in nodes:
@@ -172,7 +192,7 @@ class Injector:
 
     async def _roll(self, nodes: list[int], apart_s: float) -> None:
         for node in nodes:
-            self.cluster.kill(node)
+            self._kill([node])
             await self._restart([node])
             self._note(f"node{node} restarted")
             await trio.sleep(apart_s)
@@ -184,11 +204,13 @@ class Injector:
 
     async def heal(self) -> None:
         """Everything is up and linked again, whatever the scenario has left."""
-        for node in self.cluster.nodes:
-            self.cluster.resume(node.index)
+        for process in self.cluster.nodes:
+            self.cluster.resume(process.index)
         gone = [node.index for node in self.cluster.nodes if not node.is_running]
+        self._down.clear()
+        for node in gone:
+            await self._start(node)
         if gone:
-            await self._restart(gone)
             self._note(f"started again: {', '.join(f'node{node}' for node in gone)}")
 
 

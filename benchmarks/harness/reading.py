@@ -16,6 +16,7 @@ from benchmarks.harness.suite import (
     Lineage,
     Proofs,
     Scenario,
+    Simulated,
     Suite,
     protocols_of,
 )
@@ -58,9 +59,10 @@ def ready_suites() -> list[str]:
 
 
 def _check(suite: Suite) -> None:
-    _that(bool(suite.experiments or suite.proofs or suite.lineages), "experiments", "none is named")
-    parts: list[Experiment | Proofs | Lineage] = [*suite.experiments, *suite.proofs]
-    names = [one.name for one in [*parts, *suite.lineages]]
+    anything = suite.experiments or suite.proofs or suite.lineages or suite.simulated
+    _that(bool(anything), "experiments", "none is named")
+    parts: list[Experiment | Proofs | Lineage | Simulated] = [*suite.experiments, *suite.proofs]
+    names = [one.name for one in [*parts, *suite.lineages, *suite.simulated]]
     _that(len(set(names)) == len(names), "experiments", "two have one name")
     for scenario in suite.scenarios:
         where = f"scenario {scenario.name}"
@@ -68,6 +70,10 @@ def _check(suite: Suite) -> None:
             attackers_named(scenario.byzantine)
         for event in scenario.events:
             _check_event(where, event)
+    for each in suite.simulated:
+        for protocol in protocols_of(each):
+            protocol_named(protocol)
+        _that(set(each.links) <= {"world", "lan"}, each.name, "simulated links are world or lan")
     known = {scenario.name: scenario for scenario in suite.scenarios}
     known.setdefault(NO_FAULT, Scenario(NO_FAULT))
     for one in suite.experiments:

@@ -195,6 +195,22 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True)
+class Simulated:
+    """Networks of any size in the simulator: messages and delays, no processor time."""
+
+    name: str
+    protocols: tuple[str, ...] = ("tendermint",)
+    validators: tuple[int, ...] = (4, 16)
+    links: tuple[str, ...] = ("world",)
+    """world, or lan: no distances."""
+    decisions: int = 30
+
+    def estimate_s(self, validators: int) -> float:
+        """About how long one takes: messages grow with the square."""
+        return 3 + self.decisions * validators**2 / 300
+
+
+@dataclass(frozen=True, slots=True)
 class PeerRun:
     """Another system under the same load, where its program is installed."""
 
@@ -227,6 +243,7 @@ class Suite:
     experiments: tuple[Experiment, ...] = ()
     proofs: tuple[Proofs, ...] = ()
     lineages: tuple[Lineage, ...] = ()
+    simulated: tuple[Simulated, ...] = ()
     peers: tuple[PeerRun, ...] = ()
     left_out: tuple[str, ...] = ()
     """What a scenario of the simulator has and this does not."""
@@ -287,7 +304,7 @@ def trials(suite: Suite) -> Iterator[Trial]:
                     )  # fmt: skip
 
 
-def protocols_of(experiment: Experiment) -> list[str]:
+def protocols_of(experiment: Experiment | Simulated) -> list[str]:
     """The protocols by name, "all" spelled out."""
     if experiment.protocols not in ((ALL,), (BFT,)):
         return list(experiment.protocols)

@@ -71,9 +71,10 @@ class Wires:
     async def begin(self, ways: Iterable[Way], fault: LinkRule) -> int:
         """Put a fault on some directions; the number to end it by."""
         self._count += 1
-        self._faults[self._count] = (frozenset(ways), fault)
+        number = self._count
+        self._faults[number] = (frozenset(ways), fault)
         await self.apply()
-        return self._count
+        return number
 
     async def end(self, number: int) -> None:
         """Take a fault away."""

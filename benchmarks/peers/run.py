@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.drive import start_clients
+from benchmarks.harness.drive import Row, start_clients
 from benchmarks.harness.samples import Measurement
 from benchmarks.harness.suite import PeerRun
 from benchmarks.harness.watch import Gauge
@@ -64,8 +64,7 @@ async def run_peer(
 
 async def _measure(one: PeerRun, peer: Peer, rate: float, place: int, seed: int) -> Measurement:
     name = f"{one.name}-{one.peer}-{peer.variant}-{place}-{rate:g}"
-    rows = peer.folder.parent / f"{name}.csv"
-    blocks = rows.with_suffix(".json")
+    blocks = peer.folder.parent / f"{name}.json"
     duration = one.warmup_s + one.measure_s
     job = {
         "peer": one.peer,
@@ -79,7 +78,7 @@ async def _measure(one: PeerRun, peer: Peer, rate: float, place: int, seed: int)
         "interval_s": INTERVAL_S,
         "settle_s": one.settle_s,
         "height": await peer.height(),
-        "rows": str(rows),
+        "rows": str(blocks.with_suffix(".csv")),
         "blocks": str(blocks),
     }
     clients = await start_clients([job], module="benchmarks.peers.client")
@@ -93,8 +92,6 @@ async def _measure(one: PeerRun, peer: Peer, rate: float, place: int, seed: int)
         gauge.look([*pids])
     finally:
         clients.kill()
-    seen = json.loads(blocks.read_text(encoding="utf-8"))
-    used = {row.height for row in driven.rows if row.height}
     return Measurement(
         name=name,
         labels=labels_of(one, peer.variant, seed),
@@ -106,11 +103,7 @@ async def _measure(one: PeerRun, peer: Peer, rate: float, place: int, seed: int)
         fault_s=None,
         heal_s=None,
         rows=driven.rows,
-        blocks={
-            int(height): tuple(times)
-            for height, times in seen.items()
-            if used and min(used) <= int(height) <= max(used)
-        },
+        blocks=_seen(blocks, driven.rows),
         events=(),
         costs=None,
         cpu_s=sum(gauge.cpu_s) - before,
@@ -118,6 +111,17 @@ async def _measure(one: PeerRun, peer: Peer, rate: float, place: int, seed: int)
         late_s=driven.late_s,
         client_cpu_s=driven.cpu_s,
     )
+
+
+def _seen(file: Path, rows: Iterable[Row]) -> dict[int, tuple[float | None, ...]]:
+    """The blocks that a client saw, those of before and after its load left out."""
+    used = {row.height for row in rows if row.height}
+    seen: dict[str, list[float | None]] = json.loads(file.read_text(encoding="utf-8"))
+    return {
+        int(height): tuple(times)
+        for height, times in seen.items()
+        if used and min(used) <= int(height) <= max(used)
+    }
 
 
 def labels_of(one: PeerRun, variant: str, seed: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from benchmarks import metrics
 from benchmarks.harness.samples import Measurement, confirmations
@@ -252,3 +253,42 @@ def lines(
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.legend(fontsize=8.5)
     return _drawn(figure, name, caption)
+
+
+def growth(name: str, groups: Sequence[Group]) -> Plot | None:
+    """What grows with the number of validators: messages and delay, a curve for each network."""
+    curves: dict[tuple[Any, ...], list[Group]] = {}
+    for group in groups:
+        key = (group.labels["run"], group.labels["protocol"], group.labels["link"])
+        curves.setdefault(key, []).append(group)
+    if max(len(curve) for curve in curves.values()) < 2:
+        return None
+    names = [label for label in varying(groups) if label != "validators"]
+    sizes = sorted({int(group.labels["validators"]) for group in groups})
+    figure = Figure(figsize=(9.2, 3.9))
+    left, right = figure.subplots(1, 2)
+    for number, curve in enumerate(curves.values()):
+        curve.sort(key=lambda group: int(group.labels["validators"]))
+        tone, mark = colour(str(curve[0].labels["protocol"])), MARKS[number % len(MARKS)]
+        xs = [int(group.labels["validators"]) for group in curve]
+        for axes, figure_name in (
+            (left, "messages_per_decision"),
+            (right, "simulated_p50_ms"),
+        ):
+            values = [group.middle(figure_name) or float("nan") for group in curve]
+            axes.plot(
+                xs, values, "-", color=tone, marker=mark, markersize=4,
+                label=_label(curve[0], names),
+            )  # fmt: skip
+    left.set_xscale("log")
+    left.set_yscale("log")
+    left.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    left.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    right.set_ylim(bottom=0)
+    left.set(xlabel="validators", ylabel="messages a decision", title="Messages (log-log)")
+    right.set(xlabel="validators", ylabel="virtual time (ms)", title="Wish to confirmation, p50")
+    for axes in (left, right):
+        axes.set_xticks(sizes, [str(size) for size in sizes])
+        axes.minorticks_off()
+        axes.legend(fontsize=8)
+    return _drawn(figure, f"growth-{name}", "Messages and delay against the number of validators.")

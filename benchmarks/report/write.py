@@ -51,6 +51,10 @@ PROOF_COLUMNS = (
     "transactions", "leaves", "receipt_bytes", "make_us", "check_us", "consistency_bytes",
     "audit_per_s", "bytes_per_transaction", "flips_found", "flips_harmless", "flips_silent",
 )  # fmt: skip
+SIMULATED_COLUMNS = (
+    "simulated_p50_ms", "simulated_p95_ms", "messages_per_decision",
+    "protocol_messages_per_decision", "bytes_per_decision", "decisions",
+)  # fmt: skip
 LINEAGE_COLUMNS = (
     "documents", "statements", "ingest_per_s", "stored_bytes_per_statement", "depth", "width",
     "found", "query_p50_ms", "query_p99_ms",
@@ -133,6 +137,8 @@ def section_of(
         return _proofs(name, mine)
     if kind == "lineage":
         return _lineage(name, mine)
+    if kind == "simulated":
+        return _simulated(name, mine)
     # A validator that lies from the first block on has no moment to recover from.
     rough = [group for group in mine if group.middle("base_per_s") is not None]
     calm = [group for group in mine if group not in rough]
@@ -204,6 +210,16 @@ def _proofs(name: str, groups: list[Group]) -> Section:
         findings=words.proof_findings(groups),
         plots=_there(plot) + _there(size),
         tables=[table(groups, ("run",), PROOF_COLUMNS)],
+    )
+
+
+def _simulated(name: str, groups: list[Group]) -> Section:
+    lead = "In the simulator: virtual time, real messages, no processor time."
+    return Section(
+        f"{name} (simulated)",
+        lead=lead,
+        plots=_there(plots.growth(name, groups)),
+        tables=[table(groups, ("run", "protocol", "validators", "link"), SIMULATED_COLUMNS)],
     )
 
 

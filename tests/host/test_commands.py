@@ -76,7 +76,7 @@ def test_every_command_has_help_with_an_example(
     entry = provenance.COMMANDS.get(name.removeprefix("provenance "))
     shown = entry[1] if isinstance(entry, tuple) else name
     assert f"Example: python node.py {shown} " in said or name == "keys"
-    assert "--json" in said or name in ("keys", "provenance")
+    assert "--json" in said or name in ("document", "identity", "keys", "provenance")
 
 
 def test_the_list_of_commands_is_the_folder_of_commands() -> None:

@@ -32,7 +32,7 @@ store_option = click.option(
 )
 
 
-@click.group("document")
+@click.group("document", epilog="Example: python node.py document put plan.txt --network mynet")
 def command() -> None:
     """Versions of documents whose content is never on the ledger, and can be deleted.
 

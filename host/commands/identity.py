@@ -7,7 +7,7 @@ import click
 from host.commands import identity_acts, identity_show
 
 
-@click.group("identity")
+@click.group("identity", epilog="Example: python node.py identity show --network mynet")
 def command() -> None:
     """Change members, roles and keys, and show them with proofs.
 

@@ -22,7 +22,7 @@ from ledger.light import LightClient
 from tests.host.program import LIMIT_S, Process, call, run, running_cluster
 
 PRIVATE = stat.S_IRUSR | stat.S_IWUSR
-GROUPS = ("keys", "provenance", "identity")
+GROUPS = ("keys", "provenance", "identity", "document", "content")
 ALL_COMMANDS = [
     *main.COMMANDS,
     "keys new",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ COLOURS = {"entity": "#fffc87", "activity": "#9fb1fc", "agent": "#fed37f", "": "
 """Those of the W3C's own PROV diagrams."""
 WORDS_MAX = 40
 """Characters of a label in a picture."""
+BOX_WORDS_MAX = 30
+"""Of one in a box of the layered layout."""
+_DIGITS = re.compile(r"[0-9a-f]{32,}")
+"""Names of commits and contents: who wants all of it finds it in the tooltip."""
 _COLUMN, _ROW, _BOX_WIDTH, _BOX_HEIGHT = 250, 54, 190, 34
 """Pixels of the layered layout."""
 _SVG = (
@@ -122,9 +127,13 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _title(node: Node) -> str:
-    words = node.label or node.name
-    return words if len(words) <= WORDS_MAX else f"...{words[3 - WORDS_MAX :]}"
+def _title(node: Node, length: int = WORDS_MAX) -> str:
+    """The beginning of a label, which is a sentence; the end of a name, which is a path."""
+    if node.label:
+        words = node.label
+        return words if len(words) <= length else f"{words[: length - 3]}..."
+    words = _DIGITS.sub(lambda found: found[0][:7], node.name)
+    return words if len(words) <= length else f"...{words[3 - length :]}"
 
 
 def write_svg(answer: Answer, file: Path) -> None:
@@ -208,9 +217,7 @@ def _arrow(edge: Edge, places: dict[str, tuple[int, int]]) -> str:
 
 def _box(node: Node, x: int, y: int, *, is_start: bool) -> str:
     rounding = {"activity": 0, "agent": 6}.get(node.kind, 17)
-    title = _title(node)
-    if len(title) > 28:
-        title = f"...{title[-25:]}"
+    title = _title(node, BOX_WORDS_MAX)
     return (
         f"<g><title>{escape(f'{node.kind} {node.name}')}</title>"
         f'<rect x="{x}" y="{y}" width="{_BOX_WIDTH}" height="{_BOX_HEIGHT}" rx="{rounding}" '

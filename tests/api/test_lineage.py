@@ -7,10 +7,12 @@ import pytest
 import trio
 
 from api.client import LedgerClient
+from api.contents import Contents
 from host.ledger_statements import lineage_statements
 from ledger import lineage_walk
 from ledger.applications.provenance import Statement, make_statement
-from ledger.errors import Fault, UnreachableError
+from ledger.errors import Fault, StorageError, UnreachableError
+from ledger.transaction import Transaction
 from tests.api.memory_node import MemoryLedger, MemoryNode, net_of
 from tests.api.small import GENESIS, PAPERS
 from tests.ledger.builders import make_signed
@@ -123,3 +125,33 @@ async def test_a_node_that_goes_in_circles_is_one_that_does_not_answer(
     async with client_of(MemoryNode(ledger_of([made(0)]))) as client:
         with pytest.raises(UnreachableError, match="circles"), trio.fail_after(5):
             await lineage_statements(client, "upstream", "x:e1", None)
+
+
+async def test_places_are_found_in_any_batch_of_a_block_and_behind_what_was_skipped() -> None:
+    store = MemoryLedger(GENESIS).store
+
+    def say(nonce: int, number: int) -> Transaction:
+        operations = [made(number).operation(), made(number + 100).operation()]
+        return make_signed(GENESIS, "alice", nonce, expiry=99, operations=operations)
+
+    store.block(say(1, 1))
+    # The second transaction is a duplicate, which takes a position and leaves nothing.
+    batches = [[say(2, 2), say(1, 1), say(3, 3)], [say(4, 4)], [say(5, 5), say(6, 6)]]
+    store.execute(*[store.batch(each, sequence=n) for n, each in enumerate(batches)])
+    places = [(1, 0, 1), (2, 0, 0), (2, 2, 0), (2, 2, 1), (2, 3, 1), (2, 5, 0)]
+
+    rows = Contents(store.store).rows(places)
+
+    generated = [row["arguments"]["generatedEntity"] for row in rows]
+    assert generated == ["x:e102", "x:e3", "x:e4", "x:e104", "x:e105", "x:e7"]
+    assert [row["id"] for row in rows[2:4]] == [say(3, 3).id.hex()] * 2
+    assert {row["sender"] for row in rows} == {say(1, 1).sender.hex()}
+    assert [row["position"] for row in rows] == [0, 0, 2, 2, 3, 5]
+    # Backwards is dearer, and right all the same.
+    assert Contents(store.store).rows(places[::-1]) == rows[::-1]
+
+
+@pytest.mark.parametrize("place", [(2, 0, 0), (1, 1, 0), (1, 0, 7)])
+async def test_an_index_that_leads_nowhere_is_damage(place: tuple[int, int, int]) -> None:
+    with pytest.raises(StorageError, match="run an audit|no transaction"):
+        Contents(ledger_of([made(0)]).reader).rows([place])

@@ -108,3 +108,17 @@ def test_the_other_questions(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_thing_that_nobody_names_fails_the_question(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["trace", "x:nothing", *NETWORK]) == 1
     assert "no statement names x:nothing" in capsys.readouterr().err
+
+
+def test_a_picture_shows_the_beginning_of_labels_and_the_end_of_names() -> None:
+    long = [
+        say("activity", "x:run", label="A sentence that is longer than a box of the picture is"),
+        say("wasGeneratedBy", entity=f"x:file/{'0123456789' * 4}/some/folder/name.py",
+            activity="x:run"),
+    ]  # fmt: skip
+
+    answer = Lineage(long).trace(f"urn:x:file/{'0123456789' * 4}/some/folder/name.py")
+
+    picture = drawing.in_layers(answer)
+    assert ">A sentence that is longer t...<" in picture
+    assert ">...0123456/some/folder/name.py<" in picture

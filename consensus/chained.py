@@ -63,8 +63,9 @@ class Chained(Consensus):
         while grown_ms < min(view_ms, longest_ms):
             bound_ms += grown_ms * cls.views_a_doubling()
             grown_ms *= 2
-        for _ in range(cls.failing_views(validators)):
-            timeout_ms = min(2 * timeout_ms, longest_ms)
+        for number in range(cls.failing_views(validators)):
+            if number % cls.views_a_doubling() == 0:
+                timeout_ms = min(2 * timeout_ms, longest_ms)
             bound_ms += timeout_ms + 2 * delay_ms
         return bound_ms + (validators.size + cls.VIEWS_A_DECISION) * view_ms
 

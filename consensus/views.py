@@ -68,7 +68,8 @@ class Views(Chained):
 
     def on_pending(self, oldest_age: int) -> None:
         super().on_pending(oldest_age)
-        if self.me is not None and self.leadership.is_overdue(oldest_age, self.root.height):
+        is_left = self.me is None or self.said(TIMEOUT, (self.view,)) is not None
+        if not is_left and self.leadership.is_overdue(oldest_age, self.root.height):
             self._time_out()
 
     @abstractmethod

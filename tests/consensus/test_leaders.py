@@ -321,6 +321,7 @@ def test_a_suspected_leader_is_left() -> None:
 
     assert timeouts_in(patient) == []
     assert [timeout.view for timeout in timeouts_in(suspicious)] == [59]
+    assert timeouts_in(bench.take(Pending(33))) == []  # Said once; the timer says it again.
 
 
 def test_a_policy_without_data_of_its_own_changes_no_byte_of_a_value() -> None:

@@ -304,9 +304,14 @@ class WritesMore(Executor):
     """Comes to another state than the others."""
 
     def _apply(
-        self, state: _TransactionState, header: BlockHeader, position: int, transaction: Transaction
+        self,
+        state: _TransactionState,
+        header: BlockHeader,
+        position: int,
+        transaction: Transaction,
+        roles: tuple[str, ...],
     ) -> str:
-        reason = super()._apply(state, header, position, transaction)
+        reason = super()._apply(state, header, position, transaction, roles)
         state._overlay.writes[layout.state_key("records", b"stray" + transaction.id)] = b""
         return reason
 

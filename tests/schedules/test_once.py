@@ -23,7 +23,9 @@ EXECUTOR = "_confirmation._executor"
 class ForgetsNonces(Executor):
     """Executes whatever has not expired."""
 
-    def _is_skipped(self, state: Overlay, height: int, transaction: Transaction) -> bool:
+    def _is_skipped(
+        self, state: Overlay, may_submit: bool, height: int, transaction: Transaction
+    ) -> bool:
         self._nonces.is_used(state, transaction.sender, transaction.nonce)
         return transaction.expiry < height
 
@@ -31,7 +33,9 @@ class ForgetsNonces(Executor):
 class PaysPerSignature(Executor):
     """Takes another signature for another transaction."""
 
-    def _is_skipped(self, state: Overlay, height: int, transaction: Transaction) -> bool:
+    def _is_skipped(
+        self, state: Overlay, may_submit: bool, height: int, transaction: Transaction
+    ) -> bool:
         self._nonces.is_used(state, transaction.sender, transaction.nonce)
         seen: dict[bytes, None] = self.__dict__.setdefault("seen", {})
         known = transaction.raw in seen
@@ -49,14 +53,18 @@ class ForgetsEarly(Executor):
 class IgnoresExpiry(Executor):
     """Executes what has expired."""
 
-    def _is_skipped(self, state: Overlay, height: int, transaction: Transaction) -> bool:
+    def _is_skipped(
+        self, state: Overlay, may_submit: bool, height: int, transaction: Transaction
+    ) -> bool:
         return self._nonces.is_used(state, transaction.sender, transaction.nonce)
 
 
 class AllowsAnyExpiry(Executor):
     """Executes what lives longer than its nonce is remembered."""
 
-    def _is_skipped(self, state: Overlay, height: int, transaction: Transaction) -> bool:
+    def _is_skipped(
+        self, state: Overlay, may_submit: bool, height: int, transaction: Transaction
+    ) -> bool:
         used = self._nonces.is_used(state, transaction.sender, transaction.nonce)
         return used or transaction.expiry < height
 
@@ -65,20 +73,30 @@ class TrustsApplications(Executor):
     """Looks an application up as if it had to be there."""
 
     def _apply(
-        self, state: _TransactionState, header: BlockHeader, position: int, transaction: Transaction
+        self,
+        state: _TransactionState,
+        header: BlockHeader,
+        position: int,
+        transaction: Transaction,
+        roles: tuple[str, ...],
     ) -> str:
         for _, name, version, _ in transaction.operations:
             assert self._applications[name, version]
-        return super()._apply(state, header, position, transaction)
+        return super()._apply(state, header, position, transaction, roles)
 
 
 class KeepsHalf(Executor):
     """Keeps what a transaction wrote before it failed."""
 
     def _apply(
-        self, state: _TransactionState, header: BlockHeader, position: int, transaction: Transaction
+        self,
+        state: _TransactionState,
+        header: BlockHeader,
+        position: int,
+        transaction: Transaction,
+        roles: tuple[str, ...],
     ) -> str:
-        reason = super()._apply(state, header, position, transaction)
+        reason = super()._apply(state, header, position, transaction, roles)
         state.keep()
         return reason
 

@@ -81,6 +81,9 @@ def colour(protocol: str) -> str:
 
 
 def _drawn(figure: Figure, name: str, caption: str) -> Plot:
+    # Laid out once; each file would do it again.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     text, picture = io.StringIO(), io.BytesIO()
     figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     figure.savefig(picture, format="png", dpi=144, facecolor="white")

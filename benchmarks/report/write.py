@@ -86,7 +86,7 @@ def write_report(
     findings += [one for section in sections for one in section.findings][:SHOWN]
     if baseline is not None:
         findings += words.change_findings(changes)
-    for what in records[0]["configuration"]["left_out"]:
+    for what in records[0]["configuration"].get("left_out", ()):
         findings.append(Finding(f"Not done on real processes: {what}."))
     for name, peer in records[0].get("peers", {}).items():
         findings.append(Finding(f"Beside {name} {peer['version']}: {peer['differs']}"))

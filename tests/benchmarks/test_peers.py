@@ -30,7 +30,7 @@ def program(tmp_path: Path) -> Path:
 
 
 def test_a_peer_is_measured_like_our_own_network(program: Path, tmp_path: Path) -> None:
-    one = PeerRun("beside", validators=2, rates_per_s=(60.0,), warmup_s=0.2, measure_s=0.8)
+    one = PeerRun("beside", validators=2, rates_per_s=(60.0,), warmup_s=0.1, measure_s=0.5)
     kept: list[Measurement] = []
 
     async def run() -> str:

@@ -13,10 +13,11 @@ from click.testing import CliRunner
 from benchmarks.__main__ import benchmarks
 from benchmarks.harness.record import run_record
 from benchmarks.harness.results import Results
-from benchmarks.harness.samples import Measurement
+from benchmarks.harness.samples import Measurement, figures
 from benchmarks.harness.suite import Experiment, Suite
 from benchmarks.harness.verdict import Verdict
-from benchmarks.report import plots
+from benchmarks.report import plots, words
+from benchmarks.report.page import Cell, Report, Table, render
 from benchmarks.report.tables import compared, grouped
 from benchmarks.report.write import write_report
 from ledger.errors import UserError
@@ -55,40 +56,48 @@ def of(protocol: str, rate: float = 10, **labels: Any) -> Measurement:
     return measured(labels=made, rate_per_s=rate, name=name)
 
 
-def test_what_a_user_wrote_is_text_and_no_markup(tmp_path: Path) -> None:
-    page = write_report([written(tmp_path / "run", of("tendermint"))], tmp_path)[0].read_text()
+def test_what_a_user_wrote_is_text_and_no_markup() -> None:
+    [finding] = words.load_findings(grouped([{"kind": "load", **figures(of("<i>"))}]))
+
+    page = render(
+        Report(
+            "Is 1 < 2?", "What if <b>?", [finding], [], [("a", "<u>")], "python 'x y'",
+            Table([("<s>", "")], [[Cell("<q>", "<q>")]]), is_sound=True, is_finished=True,
+        )
+    )  # fmt: skip
 
     assert "Is 1 &lt; 2?" in page
     assert "What if &lt;b&gt;?" in page
     assert "python &#39;x y&#39;" in page
-    assert "<b>" not in page
+    for tag in ("<b>", "<i>", "<u>", "<s>", "<q>"):
+        assert tag not in page
 
 
 def test_a_report_says_first_whether_the_ledgers_are_sound(tmp_path: Path) -> None:
-    bad = Verdict(False, 9, 0, 1, "the logs differ at height 9")
-
-    good_page = write_report([written(tmp_path / "a", of("raft"))], tmp_path)[0].read_text()
-    bad_page = write_report([written(tmp_path / "b", of("raft"), verdict=bad)], tmp_path)[
-        0
-    ].read_text()
-
-    assert 'class="verdict good">sound<' in good_page
-    assert 'class="verdict bad">not sound<' in bad_page
-    assert "m is UNSOUND: the logs differ at height 9." in bad_page
-
-
-def test_what_gave_no_data_is_told_and_spoils_the_verdict(tmp_path: Path) -> None:
+    """And what gave no data, and that it was interrupted."""
     folder = tmp_path / "run"
     results = Results(folder, run_record(SUITE, "text", ["x"], None))
     results.keep(of("raft"))
-    results.judge("m", SOUND)
+    results.judge("m", Verdict(False, 9, 0, 1, "the logs differ at height 9"))
     results.fail("other", "nothing was confirmed")
 
     page = write_report([folder], tmp_path)[0].read_text()
 
-    assert "No data: other: nothing was confirmed." in page
     assert 'class="verdict bad">not sound<' in page
+    assert "m is UNSOUND: the logs differ at height 9." in page
+    assert "No data: other: nothing was confirmed." in page
     assert "interrupted" in page
+
+
+def test_a_sound_run_without_data_in_one_place_is_not_called_sound(tmp_path: Path) -> None:
+    folder = written(tmp_path / "run", of("raft"))
+    good = write_report([folder], tmp_path)[0].read_text()
+    (folder / "errors.jsonl").write_text('{"trial": "other", "reason": "nothing"}\n')
+
+    bad = write_report([folder], tmp_path)[0].read_text()
+
+    assert 'class="verdict good">sound<' in good
+    assert 'class="verdict bad">not sound<' in bad
 
 
 def test_a_run_without_figures_has_no_report(tmp_path: Path) -> None:

@@ -109,6 +109,12 @@ def require_first_approval(proposal: Proposal, sender: bytes) -> None:
         raise Fault("identity.approved", "this key has approved it already")
 
 
+def require_room(proposal: Proposal) -> None:
+    """Keys that were rotated since are kept beside those that count; there is an end to it."""
+    if len(proposal.approvals) >= ADMINISTRATORS_MAX:
+        raise Fault("identity.too-many", f"at most {ADMINISTRATORS_MAX} keys approve a change")
+
+
 def require_own_approval(proposal: Proposal, sender: bytes) -> None:
     """One takes back what one gave."""
     if sender not in proposal.approvals:
@@ -240,6 +246,7 @@ class Identity(Application):
     def _approve(self, register: Changes, sender: bytes, identity: bytes) -> None:
         proposal = require_proposal(register, identity)
         require_first_approval(proposal, sender)
+        require_room(proposal)
         self._settle(register, identity, proposal._replace(approvals=(*proposal.approvals, sender)))
 
     def _withdraw(self, register: Changes, sender: bytes, identity: bytes) -> None:

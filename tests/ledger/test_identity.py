@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from ledger.applications import identity
 from ledger.applications.identity import Identity
 from ledger.applications.identity_body import (
     Act,
@@ -268,6 +269,19 @@ def test_there_is_room_for_so_many() -> None:
     assert ended == "identity.too-many"
     with pytest.raises(Fault, match="too-many"):
         Identity().for_network(replace(genesis, members=(*many, *GENESIS.members)))
+
+
+def test_there_is_room_for_so_many_approvals() -> None:
+    network = Network(replace(GENESIS, approvals=3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(identity, "ADMINISTRATORS_MAX", 2)
+        network.send("ada", remove("sam"))
+        proposal = network.last[0]
+
+        ended = network.run(*((name, approve(proposal)) for name in ("ben", "cleo")))
+        assert ended == ["", "identity.too-many"]
+        assert network.send("ben", withdraw(proposal)) == ""
+        assert network.send("cleo", approve(proposal)) == ""
 
 
 def test_without_approvals_only_own_keys_change() -> None:

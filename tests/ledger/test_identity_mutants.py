@@ -91,6 +91,7 @@ MUTANTS: list[tuple[object, str, object, Callable[[], object]]] = [
     (identity, "require_enough_administrators", nothing, tests.test_there_is_room_for_so_many),
     (identity, "require_proposal", any_proposal, tests.test_what_is_withdrawn_counts_no_more),
     (identity, "require_first_approval", nothing, tests.test_one_approval_is_not_enough),
+    (identity, "require_room", nothing, tests.test_there_is_room_for_so_many_approvals),
     (identity, "require_own_approval", nothing, tests.test_what_is_withdrawn_counts_no_more),
     (
         identity,

@@ -187,6 +187,9 @@ def broken_by(strategy: str, protocol: type[Consensus], number: int) -> tuple[st
     if strategy == "swarm":
         plan = rounds.draw_plan(Random(f"swarm {number}").choice, protocol.name, number)
         return rounds.play(protocol, plan, is_about_liveness=True)
+    if strategy == "plots":
+        plot = replace(draw_plot(protocol, number), bound_ms=BOUND_MS, quiet_ms=QUIET_MS)
+        return numbers(run(plot).violations)
     draw = {"twins": draw_pure_twins, "mutation": draw_mutation, "random": draw_random}[strategy]
     return numbers(run(draw(protocol, number)).violations)
 

@@ -58,7 +58,7 @@ class Confirmation:
         guard: Guard,
         spreading: Spreading,
         executor: Executor,
-        certified: Callable[[Root], None],
+        certified: Callable[[Root, tuple[Root, ...]], None],
     ) -> None:
         genesis = setup.genesis
         self._setup = setup
@@ -124,7 +124,9 @@ class Confirmation:
         """Append newly decided values and make them durable with their proof."""
         first = ordering.values.position.ordinal + 1
         for value in effect.values:
-            verdict = ordering.values.judge(value, self._spreading.pool, self._outbox.now.wall_ms)
+            verdict = ordering.values.judge(
+                value, self._spreading.pool, self._outbox.now.wall_ms, is_decided=True
+            )
             if verdict is Judgement.NEVER:
                 self._part_ways(
                     f"a quorum decided the value {value.digest.hex()}, which is invalid here: "
@@ -355,6 +357,7 @@ class Confirmation:
             writes.append((layout.height_key(layout.DECIDED, gone.ordinal), None))
         self._outbox.write(writes, sync=True)
         self.certifier.cover(height)
+        passed = tuple(each for at, (each, _) in self._uncertified.items() if at <= height)
         for old in [old for old in self._uncertified if old <= height]:
             del self._uncertified[old]
         if height > self.tip.height:
@@ -365,7 +368,7 @@ class Confirmation:
         self._spreading.certified_height = height
         self._outbox.put(Confirmed(height))
         self._outbox.report("certified", height=height, size=certificate.size)
-        self._on_certified(root)
+        self._on_certified(root, passed)
 
     # --- catching up ---
 

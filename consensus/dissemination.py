@@ -210,9 +210,15 @@ class Dissemination:
             self.ordered[digest] = (ordinal, height)
 
     def select(
-        self, excluded: frozenset[bytes], height: int, now_ms: int, patience_ms: int
+        self,
+        excluded: frozenset[bytes],
+        height: int,
+        now_ms: int,
+        patience_ms: int,
+        *,
+        lag: int = 0,
     ) -> tuple[bytes, ...]:
-        """Batches to name in a value at this height, oldest first.
+        """Batches to name in a value at this height, or up to lag above it, oldest first.
 
         Named once a quorum holds them, or after patience_ms, so that a vote seldom waits.
         """
@@ -221,7 +227,7 @@ class Dissemination:
         for digest, held in self.held.items():
             if digest in self.ordered or digest in excluded:
                 continue
-            if not self.in_window(held.batch, height):
+            if not self.in_window(held.batch, height, lag):
                 continue
             known = len(self.holders.get(digest, ())) >= self.quorum
             if not known and now_ms - held.since_ms < patience_ms:
@@ -242,9 +248,9 @@ class Dissemination:
         """Whether a block of these batches is far below what one value carries."""
         return sum(len(self.held[digest].batch.raw) for digest in payload) < SMALL_BYTES
 
-    def in_window(self, batch: Batch, height: int) -> bool:
-        """Whether a batch may be ordered at this height."""
-        return batch.height < height <= batch.height + self.limits.batch_window
+    def in_window(self, batch: Batch, height: int, lag: int = 0) -> bool:
+        """Whether a batch may be ordered at this height, and up to lag above it."""
+        return batch.height < height <= batch.height + self.limits.batch_window - lag
 
     def unordered(self) -> list[Held]:
         """Batches here that no decided value names, oldest first."""

@@ -30,6 +30,7 @@ from consensus.interface import (
     Hint,
     Message,
     Note,
+    Offer,
     PayloadReady,
     Pending,
     Persist,
@@ -107,11 +108,14 @@ class Ordering:
         """When the last block was decided here."""
         self._fetching: dict[bytes, None] = {}
         self._settling: list[Settle] = []
+        self._lag = setup.protocol.ordering_lag(setup.genesis.limits.batch_window)
         self.values = Values(
             setup.genesis.limits,
             self._epoch.id,
             recovered.decided.value,
             Position(recovered.decided_ordinal, recovered.decided.height),
+            earlier=recovered.positions,
+            lag=self._lag,
         )
         self.highest: dict[int, dict[str, tuple[Slot, bytes, bytes]]] = {}
         """By validator and phase: the highest statement seen, to remind one that lost its disk."""
@@ -140,6 +144,7 @@ class Ordering:
             validators=self._epoch.validators,
             parameters=self._setup.parameters(),
             slot_window=self._setup.genesis.limits.slot_window,
+            batch_window=self._setup.genesis.limits.batch_window,
         )
         recovery = Recovery(
             root=self._root,
@@ -195,11 +200,15 @@ class Ordering:
 
     def on_decision(self, packet: DecisionPacket) -> None:
         """A peer's decision: its certificates are checked here, the commit rule by the plugin."""
-        values, proof = packet.parse()
-        if not proof.certificates:
+        values, proof = packet.parse(self._inspector.message)
+        if not (proof.certificates or proof.signed):
             raise PeerFault("decision.no-certificate")
         for certificate in proof.certificates:
             self._check_certificate(certificate)
+        for signed in proof.signed:
+            self._evidence.on_statement(
+                signed.sender, *signed.message.statement(), signed.signature
+            )
         self._learn((*values, *proof.values))
         self._queue(DecisionReceived(values, proof))
 
@@ -210,8 +219,10 @@ class Ordering:
     def on_timer(self, timer: Timer) -> None:
         self._queue(TimerFired(timer))
 
-    def on_certified(self, root: Root) -> None:
-        """A certificate covers this root.  Settled floors may take effect."""
+    def on_certified(self, root: Root, passed: tuple[Root, ...]) -> None:
+        """A certificate covers this root, and those below it.  Settled floors may take effect."""
+        for each in passed:
+            self.values.passed(each.value, each.height)
         if root.height > self.values.position.height:
             self.values.adopt(root.value, root.height)
             self._adopted = root
@@ -325,7 +336,8 @@ class Ordering:
             return
         named, position = line
         now_ms = self._outbox.now.monotonic_ms
-        payload = self.pool.select(named, position.height + 1, now_ms, PATIENCE_MS)
+        height = position.height + 1
+        payload = self.pool.select(named, height, now_ms, PATIENCE_MS, lag=self._lag)
         rest_ms = self._decided_ms + PACE_MS - now_ms
         # Where undecided values wait for this one, it must not wait itself.
         may_wait = asked.parent in (b"", self.values.head) and self.pool.is_small(payload)
@@ -361,6 +373,9 @@ class Ordering:
         elif effect.value not in self._fetching:
             self._fetching[effect.value] = None
             self._outbox.send_all(WantValue(effect.value))
+
+    def _offer(self, effect: Offer) -> None:
+        self.values.learn(effect.value)
 
     def on_pace_timer(self) -> None:
         """The last block is long enough ago for the next."""
@@ -406,6 +421,7 @@ _CARRY_OUT: dict[type, Callable[[Ordering, Any], None]] = {
     RequestPayload: Ordering._request_payload,
     Validate: Ordering._validate,
     Fetch: Ordering._fetch,
+    Offer: Ordering._offer,
     Decide: lambda ordering, effect: ordering._decide(effect),
     Accuse: lambda ordering, effect: ordering._evidence.accuse(effect.first, effect.second),
     Note: Ordering._note,

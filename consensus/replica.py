@@ -219,8 +219,8 @@ class Replica:
     def _decide(self, effect: Decide) -> None:
         self._confirmation.decide(self._ordering, effect)
 
-    def _certified(self, root: Root) -> None:
-        self._ordering.on_certified(root)
+    def _certified(self, root: Root, passed: tuple[Root, ...]) -> None:
+        self._ordering.on_certified(root, passed)
         self._ordering.pending()
 
     def _may_run_ahead(self) -> bool:

@@ -8,6 +8,7 @@ batch that is not here, a clock that is behind) is not yet.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -37,12 +38,27 @@ class Values:
 
     KNOWN_MAX = 4_096
 
-    def __init__(self, limits: Limits, epoch: bytes, root: bytes, position: Position) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        epoch: bytes,
+        root: bytes,
+        position: Position,
+        *,
+        earlier: Iterable[tuple[bytes, int]] = (),
+        lag: int = 0,
+    ) -> None:
         self._limits = limits
         self._epoch = epoch
+        self._lag = lag
+        """Heights by which a payload may be ordered later than its value is judged."""
         self.known: dict[bytes, Value] = {}
         """Values seen in messages, oldest first, bounded: also what fetches are answered from."""
-        self._decided: dict[bytes, Position] = {root: position}
+        self._decided: dict[bytes, Position] = {epoch: Position(0, 0)}
+        for digest, height in earlier:
+            self.passed(digest, height)
+        self._decided.pop(root, None)
+        self._decided[root] = position
         self.head = root
         """Digest of the last decided value."""
 
@@ -69,7 +85,12 @@ class Values:
         """Jump to a certified value whose ancestors came by synchronisation."""
         self._move(digest, Position(self.position.ordinal + 1, height))
 
+    def passed(self, digest: bytes, height: int) -> None:
+        """Remember where a value stands that was decided here earlier, or certified by others."""
+        self._decided.setdefault(digest, Position(0, height))
+
     def _move(self, digest: bytes, position: Position) -> None:
+        self._decided.pop(digest, None)
         self._decided[digest] = position
         self.head = digest
         while len(self._decided) > self.KNOWN_MAX:
@@ -98,8 +119,11 @@ class Values:
         blocks = sum(1 for value in path if value.payload)
         return named, Position(base.ordinal + len(path), base.height + blocks)
 
-    def judge(self, value: Value, pool: Dissemination, wall_ms: int) -> Judgement:
-        """The verdict on a value whose signatures have been checked."""
+    def judge(
+        self, value: Value, pool: Dissemination, wall_ms: int, *, is_decided: bool = False
+    ) -> Judgement:
+        """The verdict on a value whose signatures have been checked, before or as it is decided."""
+        lag = 0 if is_decided else self._lag
         if value.epoch != self._epoch or len(set(value.payload)) != len(value.payload):
             return Judgement.NEVER
         if len(value.payload) > self._limits.block_batches:
@@ -122,7 +146,7 @@ class Values:
                 complete = False
                 continue
             transactions += len(held.batch.transactions)
-            if not pool.in_window(held.batch, height):
+            if not pool.in_window(held.batch, height, lag):
                 return Judgement.NEVER
         if transactions > self._limits.block_transactions:
             return Judgement.NEVER

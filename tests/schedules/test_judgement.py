@@ -31,7 +31,9 @@ from tests.schedules.stage import Stage
 class BelievesValues(Values):
     """Finds everything valid."""
 
-    def judge(self, value: Value, pool: Dissemination, wall_ms: int) -> Judgement:
+    def judge(
+        self, value: Value, pool: Dissemination, wall_ms: int, *, is_decided: bool = False
+    ) -> Judgement:
         return Judgement.VALID
 
 

@@ -1,0 +1,396 @@
+"""What a validator of Mysticeti has: accepted blocks, blocks on their way, its place in the order.
+
+No rule that safety rests on is here, but one: what is accepted has valid payload and ancestors that
+are accepted, too, or passed for good.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from consensus.interface import Context, DecisionProof, Recovery, Root, Signed
+from consensus.protocols.mysticeti_messages import (
+    BLOCK,
+    WANTED_MAX,
+    Block,
+    Parent,
+    encode_want,
+    parse_place,
+    parse_want,
+)
+from consensus.protocols.mysticeti_order import FIRST_SLOT, Order, place_of_root
+from consensus.protocols.mysticeti_record import Record, parse_record
+from consensus.protocols.mysticeti_rules import WAVE, Decided, Rules
+from ledger.errors import DecodeFault
+from ledger.statement import Slot
+from ledger.value import Value
+
+WINDOW_MAX = 32
+"""Decided values for which a block's payload counts after the one it builds on."""
+BLOCKS_AHEAD = 64
+"""How many rounds above the own one blocks are kept that wait for ancestors."""
+TWINS_MAX = 2
+"""Blocks of one validator and round that are kept unasked."""
+ASKED_MAX = 12
+"""After so many timers an ancestor that nobody has is given up, with all that waits for it."""
+DOUBLINGS_MAX = 20
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A block that is not accepted yet."""
+
+    signed: Signed
+    block: Block
+    is_valid: bool | None = None
+    is_judged: bool = False
+    """Whether a verdict was asked for."""
+
+
+class State(Rules):
+    """Blocks in memory and on disk."""
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        super().__init__(context, recovery)
+        self.window = self.ordering_lag(context.batch_window)
+        self.order = Order(context.epoch, self.validators.size, self.window)
+        self.waiting: dict[bytes, Waiting] = {}
+        self.missing: dict[bytes, int] = {}
+        """Ancestors that were asked for, and how often."""
+        self.decided: dict[bytes, Value] = {}
+        """Decided values that may be needed to find our place."""
+        self.fetching: dict[bytes, None] = {}
+        self.has_place = not self.root.value
+        self.certified = b""
+        self.pending = False
+        """Whether there may be something to order: from `on_pending` until a decision."""
+        self.woken = False
+        """Whether `on_pending` came since a payload was asked for."""
+        self.asked: Slot | None = None
+        """The round for which a payload was asked."""
+        self.hasty = 0
+        """The round in which nothing is waited for any more."""
+        self.timer: Slot | None = None
+        self.committed = self.root.slot[0]
+        """The last round of which a leader was committed."""
+        self.heard: list[int] = [0] * self.validators.size
+        """By validator: the last round of which a block was accepted."""
+        self.last_own = 0
+        """The last round of which this validator signed a block."""
+        self.on_its_way: bytes = b""
+        """Digest of an own block that has not come back yet."""
+        self.base_asked = b""
+        """What the payload that was asked for builds on."""
+        self._clock = 0
+        self._recover(recovery)
+
+    @classmethod
+    def ordering_lag(cls, batch_window: int) -> int:
+        return max(1, min(WINDOW_MAX, batch_window // 2))
+
+    # --- restarts ---------------------------------------------------------------------------------
+
+    def _recover(self, recovery: Recovery) -> None:
+        """Take over what was durable."""
+        blocks: list[Signed] = []
+        if recovery.record is not None:
+            record = parse_record(recovery.record)
+            self.certified = record.certified
+            self.decided = {value.digest: value for value in record.past}
+            blocks += record.blocks
+        blocks += sorted(recovery.sent, key=lambda signed: signed.message.statement()[1])
+        for signed in blocks:
+            block = signed.message
+            assert isinstance(block, Block)
+            if signed.sender == self.me:
+                self.last_own = max(self.last_own, block.round)
+            self.waiting[block.digest] = Waiting(signed, block, is_valid=True)
+        if self.find_place():
+            self.accept_all()
+
+    def remember(self) -> None:
+        """Make durable what later blocks may refer to, in one batch with what this step says."""
+        record = Record(self.certified, self.order.past, tuple(self.dag.everything()))
+        self.persist(record.encode())
+
+    # --- our place in the order -------------------------------------------------------------------
+
+    def lose_place(self) -> None:
+        """The root is one that others decided."""
+        self.has_place = False
+        self.fetching = {}
+
+    def find_place(self) -> bool:
+        """Whether it is known where the root stands in the DAG; else ask for the values before."""
+        if self.has_place:
+            return True
+        past, unknown = place_of_root(self.root, self.decided, self.window)
+        if unknown:
+            if unknown not in self.fetching:
+                self.fetching[unknown] = None
+                self.fetch(unknown)
+            return False
+        self.order.stand_at(tuple(past))
+        self.decided = {value.digest: value for value in past}
+        self.fetching = {}
+        self.has_place = True
+        if self.certified == self.root.value:
+            self.forget(self.root)
+        return True
+
+    def learn_decided(self, value: Value) -> None:
+        """Keep a value that leads to the root, for us and for others."""
+        self.fetching.pop(value.digest, None)
+        self.decided[value.digest] = value
+        self.offer(value)
+        while len(self.decided) > 2 * self.window:
+            del self.decided[next(iter(self.decided))]
+
+    def decide_directly(self, slot: Slot) -> Decided | None:
+        """A certified root's own leader is committed, whatever the blocks here say by now."""
+        if self.order.known_leader and slot == self.order.next:
+            leader = self.dag.get(self.order.known_leader)
+            return Decided(slot, leader) if leader is not None else None
+        return super().decide_directly(slot)
+
+    def forget(self, root: Root) -> None:
+        """Drop blocks that no later decision needs, now that this root is certified."""
+        value = self.decided.get(root.value)
+        if value is None:
+            return
+        passed = parse_place(value).passed
+        self.dag.prune(passed)
+        for digest, each in list(self.waiting.items()):
+            if each.block.round <= passed[each.block.author]:
+                del self.waiting[digest]
+
+    # --- blocks on their way ----------------------------------------------------------------------
+
+    def receive(self, signed: Signed) -> bool:
+        """Keep a block, unless it is none or here; whether it was kept."""
+        block = signed.message
+        assert isinstance(block, Block)
+        if block.digest in self.dag or block.digest in self.waiting:
+            return False
+        if not self._is_block(signed.sender, block):
+            self.note("refused", reason="mysticeti.block", phase=BLOCK)
+            return False
+        twins = self._twins(block)
+        for twin in twins[:1]:
+            self.accuse(twin, signed)
+        is_asked = block.digest in self.missing
+        is_near = block.round <= max(self.clock(), self.root.slot[0]) + BLOCKS_AHEAD
+        is_passed = block.round <= self.order.passed[block.author]
+        if is_passed or not (is_asked or (is_near and len(twins) < TWINS_MAX)):
+            return False
+        self.missing.pop(block.digest, None)
+        if block.digest == self.on_its_way:
+            self.on_its_way = b""
+        mine = signed.sender == self.me
+        self.waiting[block.digest] = Waiting(
+            signed, block, is_valid=True if mine or not block.value.payload else None
+        )
+        return True
+
+    def _is_block(self, sender: int, block: Block) -> bool:
+        """Whether a message is a block as an honest validator makes them."""
+        authors = [parent.author for parent in block.parents]
+        return (
+            sender == block.author
+            and block.value.epoch == self.context.epoch
+            and all(author < self.validators.size for author in authors)
+            and self.has_quorum_of_parents(block)
+        )
+
+    def _twins(self, block: Block) -> list[Signed]:
+        """Other blocks of the same validator and round."""
+        accepted = [self.dag.signed(each.digest) for each in self.dag.of(block.author, block.round)]
+        waiting = [
+            each.signed
+            for each in self.waiting.values()
+            if (each.block.author, each.block.round) == (block.author, block.round)
+        ]
+        return [signed for signed in (*accepted, *waiting) if signed is not None]
+
+    def judge(self, digest: bytes, valid: bool) -> bool:
+        """Take a verdict; whether anybody waited for it."""
+        each = self.waiting.get(digest)
+        if each is None or each.is_valid is not None:
+            return False
+        if valid:
+            each.is_valid = True
+        else:
+            del self.waiting[digest]
+            self.note("refused", reason="mysticeti.payload", phase=BLOCK)
+        return valid
+
+    def validate_again(self) -> None:
+        """A decision ends the judgement of values of earlier slots: they still are to be judged."""
+        for each in self.waiting.values():
+            if each.is_judged and each.is_valid is None and each.block.value.slot <= self.root.slot:
+                self.validate(each.block.value)
+
+    def accept_all(self) -> bool:
+        """Accept what has all its ancestors and is valid; true, for the rules come next."""
+        found = True
+        while found:
+            found = False
+            for digest, each in sorted(
+                self.waiting.items(), key=lambda item: (item[1].block.round, item[1].block.author)
+            ):
+                if self._may_accept(each):
+                    del self.waiting[digest]
+                    self._accept(each.signed, each.block)
+                    found = True
+        return True
+
+    def _may_accept(self, each: Waiting) -> bool:
+        missing = self._ancestors_missing(each.block)
+        if missing:
+            self._ask(each.block.author, missing)
+            return False
+        if each.is_valid is None and not each.is_judged:
+            each.is_judged = True
+            self.validate(each.block.value)
+        return each.is_valid is True
+
+    def _ancestors_missing(self, block: Block) -> list[bytes]:
+        """Parents that are not accepted, nor passed for good."""
+        return [
+            parent.digest
+            for parent in block.parents
+            if parent.round > self.order.passed[parent.author] and parent.digest not in self.dag
+        ]
+
+    def _accept(self, signed: Signed, block: Block) -> None:
+        self.dag.add(signed)
+        self.heard[block.author] = max(self.heard[block.author], block.round)
+        if block.round > self._clock and self.dag.authors(block.round) >= self.quorum:
+            self._clock = block.round
+
+    def _ask(self, author: int, digests: list[bytes]) -> None:
+        """Ask the author of a block for its parents, once; `ask_again` asks everybody."""
+        fresh = [
+            digest
+            for digest in digests
+            if digest not in self.missing and digest not in self.waiting
+        ]
+        for digest in fresh:
+            self.missing[digest] = 0
+        if fresh and self.me not in (None, author):
+            self.tell(author, encode_want(tuple(fresh[:WANTED_MAX])))
+
+    def ask_again(self) -> None:
+        """Ask everybody for what is missing; give up what nobody has, and what waits for it."""
+        needed: dict[bytes, None] = {}
+        for digest, each in list(self.waiting.items()):
+            missing = self._ancestors_missing(each.block)
+            if any(self.missing.get(one, 0) >= ASKED_MAX for one in missing):
+                del self.waiting[digest]
+            else:
+                needed.update((one, None) for one in missing if one not in self.waiting)
+        self.missing = {digest: self.missing.get(digest, 0) + 1 for digest in needed}
+        if needed and self.me is not None:
+            want = encode_want(tuple(needed)[:WANTED_MAX])
+            for peer in self.validators.others(self.me):
+                self.tell(peer, want)
+
+    def answer(self, peer: int, hint: bytes) -> None:
+        """Pass on the blocks that a peer asks for."""
+        try:
+            digests = parse_want(hint)
+        except DecodeFault:
+            return
+        for digest in digests if self.me is not None else ():
+            signed = self.dag.signed(digest)
+            if signed is not None:
+                self.forward(peer, signed)
+
+    # --- what the rest asks -----------------------------------------------------------------------
+
+    def clock(self) -> int:
+        """The last round of which 2f+1 validators' blocks are accepted."""
+        return self._clock
+
+    def follows_own(self) -> bool:
+        """Whether a next block can refer to the own last one, which comes back once durable."""
+        waits = any(each.block.author == self.me for each in self.waiting.values())
+        return not (self.on_its_way or waits)
+
+    def is_missing_any(self) -> bool:
+        """Whether a block waits for ancestors that are to be asked for again."""
+        return bool(self.missing)
+
+    def awaits_decision(self) -> bool:
+        """Whether a block is accepted that would bring something to the ledger."""
+        if not self.has_place:
+            return False
+        return any(
+            self.order.is_waiting(block)
+            for round_ in self.dag.rounds
+            for block in self.dag.at(round_)
+            if block.value.payload
+        )
+
+    def is_expected(self, author: int, round_: int) -> bool:
+        """Whether a block of this validator and round is worth waiting for."""
+        return self.heard[author] >= round_ - self.validators.size - 1
+
+    def base(self, parents: tuple[Parent, ...]) -> bytes:
+        """The value that a block with these parents builds on: whoever has them has decided it.
+
+        Where a payload awaits its decision, an earlier one: the replica delays what follows the
+        last value, and others must not wait for that.
+        """
+        past = self.order.past
+        named = {parent.digest for parent in parents}
+        if all(tip in named for tip in self.dag.tips):
+            last = past[-2:] if self.awaits_decision() else past[-1:]
+            return last[0].digest if last else self.context.epoch
+        return (
+            self.certified if any(one.digest == self.certified for one in past) else self.root.value
+        )
+
+    def proof(self) -> DecisionProof:
+        """All blocks that a validator may need which knows the root, and no more."""
+        passed = self.order.floor
+        blocks = (
+            signed
+            for signed in self.dag.everything()
+            if signed.message.statement()[1][0] > passed[signed.sender]
+        )
+        return DecisionProof((), (), tuple(blocks))
+
+    def is_told_by(self, values: tuple[Value, ...], said: tuple[Signed, ...]) -> bool:
+        """Whether decided values are made of these blocks, whatever is committed of them."""
+        blocks = {
+            (block.round, block.author): block
+            for signed in said
+            if isinstance(block := signed.message, Block)
+        }
+        leaders = {block.digest for block in blocks.values()}
+        for value in values:
+            if len(value.slot) != len(FIRST_SLOT) + 2:
+                return False
+            block = blocks.get((value.slot[2], value.slot[3]))
+            if block is None or parse_place(value).leader not in leaders:
+                return False
+            is_made_of = (value.proposer, value.timestamp_ms) == (
+                block.author,
+                block.value.timestamp_ms,
+            )
+            if not (is_made_of and set(value.payload) <= set(block.value.payload)):
+                return False
+        return True
+
+    def timeout_ms(self) -> int:
+        """Doubles with every round since the last committed leader beyond those that one takes."""
+        late = max(0, self.clock() - self.committed - WAVE)
+        doubled = self.parameters["timeout_ms"] << min(late, DOUBLINGS_MAX)
+        return min(doubled, self.parameters["timeout_max_ms"])
+
+    def say_again(self) -> None:
+        """The own last block: whoever has it knows what it refers to, and asks for that."""
+        said = self.said(BLOCK, (self.last_own,))
+        if said is not None:
+            self.broadcast(said)

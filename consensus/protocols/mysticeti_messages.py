@@ -23,6 +23,7 @@ BLOCK = "block"
 PARENTS_MAX = (EXTRA_BYTES_MAX - 8) // 40
 """A reference takes at most 40 bytes."""
 BACK_MAX = 65_535
+DIGEST_BYTES = 32
 WANTED_MAX = 100
 """Blocks asked for in one hint: it holds 4,096 bytes."""
 
@@ -87,6 +88,8 @@ def _parents_of(value: Value) -> tuple[Parent, ...]:
     """The references of a block.  Raises DecodeFault where they contradict each other."""
     if len(value.slot) != 1 or value.slot[0] < 1:
         raise DecodeFault("mysticeti.round", f"slot {value.slot}")
+    if len(value.parent) != DIGEST_BYTES:
+        raise DecodeFault("mysticeti.parent", "a block builds on a decided value, or on the epoch")
     round_ = value.slot[0]
     rows = encoding.decode(value.extra, _parents, size_max=EXTRA_BYTES_MAX, what="parents")
     if any(left[0] >= right[0] for left, right in pairwise(rows)):

@@ -343,13 +343,13 @@ class State(Rules):
         last value, and others must not wait for that.
         """
         past = self.order.past
+        if not past:
+            return self.context.epoch
         named = {parent.digest for parent in parents}
         if all(tip in named for tip in self.dag.tips):
-            last = past[-2:] if self.awaits_decision() else past[-1:]
-            return last[0].digest if last else self.context.epoch
-        return (
-            self.certified if any(one.digest == self.certified for one in past) else self.root.value
-        )
+            return past[-2:][0].digest if self.awaits_decision() else past[-1].digest
+        is_recent = any(value.digest == self.certified for value in past)
+        return self.certified if is_recent else past[-1].digest
 
     def proof(self) -> DecisionProof:
         """All blocks that a validator may need which knows the root, and no more."""

@@ -64,6 +64,9 @@ from ledger.statement import Slot
 from ledger.validators import ValidatorSet
 from ledger.value import Value
 
+TRIES_MAX = 30
+"""Timers of one round after which nothing is said again, until `on_pending` or progress."""
+
 
 class Mysticeti(State):
     """Slot of a block = (round,); of a decided value = (round and index of its leader, round and
@@ -115,6 +118,7 @@ class Mysticeti(State):
 
     def on_pending(self, oldest_age: int) -> None:
         self.pending = self.woken = True
+        self.tries = 0
         self._act()
 
     def on_message(self, signed: Signed) -> None:
@@ -138,6 +142,7 @@ class Mysticeti(State):
             return
         self.timer = None
         self.hasty = timer.slot[0]
+        self.tries += 1
         self.say_again()
         self.ask_again()
         self._act()
@@ -277,10 +282,18 @@ class Mysticeti(State):
         )
         return tuple(sorted(ranked[:PARENTS_MAX]))
 
+    def _is_awake(self) -> bool:
+        """Whether there is something to wait for; not for ever for what nobody else waits for.
+
+        A payload that is here comes up again by `on_pending`; what only awaits its decision may be
+        a liar's that was accepted nowhere else.
+        """
+        has_work = self.has_work() and self.tries < TRIES_MAX
+        return self.me is not None and (has_work or self.is_missing_any())
+
     def _keep_time(self) -> None:
         """Let the timer of the round run exactly while there is something to wait for."""
-        is_awake = self.me is not None and (self.has_work() or self.is_missing_any())
-        wanted = (self.clock() + 1,) if is_awake else None
+        wanted = (self.clock() + 1,) if self._is_awake() else None
         if self.timer == wanted:
             return
         if self.timer is not None:

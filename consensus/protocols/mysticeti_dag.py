@@ -50,6 +50,11 @@ class Dag:
         assert isinstance(signed.message, Block)
         return signed.message
 
+    def has(self, parent: Parent) -> bool:
+        """Whether the block that a reference names is here, and is what the reference says."""
+        block = self.get(parent.digest)
+        return block is not None and (block.author, block.round) == parent[:2]
+
     def signed(self, digest: bytes) -> Signed | None:
         return self._signed.get(digest)
 

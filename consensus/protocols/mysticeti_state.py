@@ -33,6 +33,7 @@ TWINS_MAX = 2
 """Blocks of one validator and round that are kept unasked."""
 ASKED_MAX = 12
 """After so many timers an ancestor that nobody has is given up, with all that waits for it."""
+REFUSED_MAX = 256
 DOUBLINGS_MAX = 20
 
 
@@ -55,6 +56,8 @@ class State(Rules):
         self.window = self.ordering_lag(context.batch_window)
         self.order = Order(context.epoch, self.validators.size, self.window)
         self.waiting: dict[bytes, Waiting] = {}
+        self.refused: dict[bytes, None] = {}
+        """Blocks that are never accepted: invalid ones, and those that refer to them."""
         self.missing: dict[bytes, int] = {}
         """Ancestors that were asked for, and how often."""
         self.decided: dict[bytes, Value] = {}
@@ -68,6 +71,8 @@ class State(Rules):
         """Whether `on_pending` came since a payload was asked for."""
         self.asked: Slot | None = None
         """The round for which a payload was asked."""
+        self.tries = 0
+        """Timers that fired since there was progress, or `on_pending`."""
         self.hasty = 0
         """The round in which nothing is waited for any more."""
         self.timer: Slot | None = None
@@ -170,7 +175,8 @@ class State(Rules):
         """Keep a block, unless it is none or here; whether it was kept."""
         block = signed.message
         assert isinstance(block, Block)
-        if block.digest in self.dag or block.digest in self.waiting:
+        known = (self.dag, self.waiting, self.refused)
+        if any(block.digest in blocks for blocks in known):
             return False
         if not self._is_block(signed.sender, block):
             self.note("refused", reason="mysticeti.block", phase=BLOCK)
@@ -220,9 +226,15 @@ class State(Rules):
         if valid:
             each.is_valid = True
         else:
-            del self.waiting[digest]
-            self.note("refused", reason="mysticeti.payload", phase=BLOCK)
-        return valid
+            self._refuse(digest)
+        return True
+
+    def _refuse(self, digest: bytes) -> None:
+        del self.waiting[digest]
+        self.note("refused", reason="mysticeti.payload", phase=BLOCK)
+        self.refused[digest] = None
+        if len(self.refused) > REFUSED_MAX:
+            del self.refused[next(iter(self.refused))]
 
     def validate_again(self) -> None:
         """A decision ends the judgement of values of earlier slots: they still are to be judged."""
@@ -238,7 +250,9 @@ class State(Rules):
             for digest, each in sorted(
                 self.waiting.items(), key=lambda item: (item[1].block.round, item[1].block.author)
             ):
-                if self._may_accept(each):
+                if any(parent.digest in self.refused for parent in each.block.parents):
+                    self._refuse(digest)
+                elif self._may_accept(each):
                     del self.waiting[digest]
                     self._accept(each.signed, each.block)
                     found = True
@@ -255,25 +269,29 @@ class State(Rules):
         return each.is_valid is True
 
     def _ancestors_missing(self, block: Block) -> list[bytes]:
-        """Parents that are not accepted, nor passed for good."""
+        """Parents that are not accepted, nor passed for good.
+
+        A reference that gives a wrong author or round of a block counts as one to a block that
+        nobody has: whoever is ahead and has it passed cannot tell the difference.
+        """
         return [
             parent.digest
             for parent in block.parents
-            if parent.round > self.order.passed[parent.author] and parent.digest not in self.dag
+            if parent.round > self.order.passed[parent.author] and not self.dag.has(parent)
         ]
 
     def _accept(self, signed: Signed, block: Block) -> None:
         self.dag.add(signed)
         self.heard[block.author] = max(self.heard[block.author], block.round)
         if block.round > self._clock and self.dag.authors(block.round) >= self.quorum:
-            self._clock = block.round
+            self._clock, self.tries = block.round, 0
 
     def _ask(self, author: int, digests: list[bytes]) -> None:
         """Ask the author of a block for its parents, once; `ask_again` asks everybody."""
         fresh = [
             digest
             for digest in digests
-            if digest not in self.missing and digest not in self.waiting
+            if not any(digest in blocks for blocks in (self.missing, self.waiting, self.dag))
         ]
         for digest in fresh:
             self.missing[digest] = 0
@@ -288,7 +306,8 @@ class State(Rules):
             if any(self.missing.get(one, 0) >= ASKED_MAX for one in missing):
                 del self.waiting[digest]
             else:
-                needed.update((one, None) for one in missing if one not in self.waiting)
+                unknown = (one for one in missing if not (one in self.waiting or one in self.dag))
+                needed.update((one, None) for one in unknown)
         self.missing = {digest: self.missing.get(digest, 0) + 1 for digest in needed}
         if needed and self.me is not None:
             want = encode_want(tuple(needed)[:WANTED_MAX])
@@ -357,7 +376,7 @@ class State(Rules):
         blocks = (
             signed
             for signed in self.dag.everything()
-            if signed.message.statement()[1][0] > passed[signed.sender]
+            if passed[signed.sender] < signed.message.statement()[1][0] <= self.clock()
         )
         return DecisionProof((), (), tuple(blocks))
 

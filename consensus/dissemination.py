@@ -65,6 +65,8 @@ class Dissemination:
     """Who said to hold a batch, also of batches not here."""
     ordered: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     """Batches ordered within the window: (ordinal of the value, height)."""
+    facts: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    """Of batches executed since the start, within the window: (height made at, transactions)."""
     wanted: dict[bytes, int] = field(default_factory=dict)
     """Batches not here: since when (monotonic ms) they are missed."""
     named: dict[bytes, None] = field(default_factory=dict)
@@ -250,7 +252,26 @@ class Dissemination:
 
     def in_window(self, batch: Batch, height: int, lag: int = 0) -> bool:
         """Whether a batch may be ordered at this height, and up to lag above it."""
-        return batch.height < height <= batch.height + self.limits.batch_window - lag
+        return self.is_window(batch.height, height, lag)
+
+    def is_window(self, made: int, height: int, lag: int) -> bool:
+        """The same of a batch made at a height."""
+        return made < height <= made + self.limits.batch_window - lag
+
+    def known(self, digest: bytes) -> tuple[int, int] | None:
+        """(height made at, number of transactions) of a batch that is here, or was until its
+        execution: a value may name it that was made before that."""
+        held = self.held.get(digest)
+        if held is None:
+            return self.facts.get(digest)
+        return held.batch.height, len(held.batch.transactions)
+
+    def release(self, digests: Iterable[bytes], executed: int) -> None:
+        """Let go of batches that are executed up to this height, and came again to be judged."""
+        for digest in digests:
+            order, held = self.ordered.get(digest), self.held.get(digest)
+            if order is not None and order[1] <= executed and held is not None:
+                self.executed((held.batch,), executed)
 
     def unordered(self) -> list[Held]:
         """Batches here that no decided value names, oldest first."""
@@ -267,6 +288,7 @@ class Dissemination:
         """A block is executed: its batches and their transactions wait no more."""
         for batch in batches:
             self.held.pop(batch.digest, None)
+            self.facts[batch.digest] = (batch.height, len(batch.transactions))
             self.holders.pop(batch.digest, None)
             self.wanted.pop(batch.digest, None)
             self.named.pop(batch.digest, None)
@@ -275,6 +297,7 @@ class Dissemination:
         floor = height - 2 * self.limits.batch_window
         for digest in [d for d, (_, at) in self.ordered.items() if at < floor]:
             del self.ordered[digest]
+            self.facts.pop(digest, None)
 
     def drop_stale(self, height: int) -> list[Batch]:
         """Drop what can be ordered no more above this height; own transactions wait again."""

@@ -359,11 +359,12 @@ class Ordering:
         for digest, value in list(self._validating.items()):
             verdict = self.values.judge(value, self.pool, self._outbox.now.wall_ms)
             if verdict is Judgement.NOT_YET:
-                missing = self.pool.missing(value.payload)
+                missing = [one for one in value.payload if self.pool.known(one) is None]
                 if missing:
                     self._spreading.want(missing, value.proposer)
                 continue
             del self._validating[digest]
+            self.pool.release(value.payload, self._spreading.executed_height)
             self._queue(Verdict(value, verdict is Judgement.VALID))
 
     def _fetch(self, effect: Fetch) -> None:

@@ -141,12 +141,13 @@ class Values:
         transactions = 0
         complete = True
         for digest in value.payload:
-            held = pool.held.get(digest)
-            if held is None:
+            known = pool.known(digest)
+            if known is None:
                 complete = False
                 continue
-            transactions += len(held.batch.transactions)
-            if not pool.in_window(held.batch, height, lag):
+            made, count = known
+            transactions += count
+            if not pool.is_window(made, height, lag):
                 return Judgement.NEVER
         if transactions > self._limits.block_transactions:
             return Judgement.NEVER

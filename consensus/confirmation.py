@@ -58,7 +58,7 @@ class Confirmation:
         guard: Guard,
         spreading: Spreading,
         executor: Executor,
-        certified: Callable[[Root, tuple[Root, ...]], None],
+        certified: Callable[[Root], None],
     ) -> None:
         genesis = setup.genesis
         self._setup = setup
@@ -81,6 +81,8 @@ class Confirmation:
         self._queue: deque[_Entry] = deque()
         self._uncertified: dict[int, tuple[Root, Tip]] = {}
         """height -> the root and the tip it leads to, of blocks decided or executed here."""
+        self.passed: tuple[Root, ...] = ()
+        """What the latest certificate covers beyond the one before it."""
         self._decisions: deque[Decision] = deque()
         self._signed_ms = -COLLECTING_MS
         """When collectors got the own latest signature; long ago where nobody collects."""
@@ -124,8 +126,8 @@ class Confirmation:
         """Append newly decided values and make them durable with their proof."""
         first = ordering.values.position.ordinal + 1
         for value in effect.values:
-            verdict = ordering.values.judge(
-                value, self._spreading.pool, self._outbox.now.wall_ms, is_decided=True
+            verdict = ordering.values.judge_decided(
+                value, self._spreading.pool, self._outbox.now.wall_ms
             )
             if verdict is Judgement.NEVER:
                 self._part_ways(
@@ -357,7 +359,7 @@ class Confirmation:
             writes.append((layout.height_key(layout.DECIDED, gone.ordinal), None))
         self._outbox.write(writes, sync=True)
         self.certifier.cover(height)
-        passed = tuple(each for at, (each, _) in self._uncertified.items() if at <= height)
+        self.passed = tuple(each for at, (each, _) in self._uncertified.items() if at <= height)
         for old in [old for old in self._uncertified if old <= height]:
             del self._uncertified[old]
         if height > self.tip.height:
@@ -368,7 +370,7 @@ class Confirmation:
         self._spreading.certified_height = height
         self._outbox.put(Confirmed(height))
         self._outbox.report("certified", height=height, size=certificate.size)
-        self._on_certified(root, passed)
+        self._on_certified(root)
 
     # --- catching up ---
 

@@ -59,6 +59,8 @@ class Dissemination:
     limits: Limits
     quorum: int
     me: int | None
+    lag: int = 0
+    """Heights by which a batch may be ordered later than it is named."""
     held: dict[bytes, Held] = field(default_factory=dict)
     """Unordered batches and those ordered but not executed yet, in order of arrival."""
     holders: dict[bytes, set[int]] = field(default_factory=dict)
@@ -217,10 +219,8 @@ class Dissemination:
         height: int,
         now_ms: int,
         patience_ms: int,
-        *,
-        lag: int = 0,
     ) -> tuple[bytes, ...]:
-        """Batches to name in a value at this height, or up to lag above it, oldest first.
+        """Batches to name in a value at this height, oldest first.
 
         Named once a quorum holds them, or after patience_ms, so that a vote seldom waits.
         """
@@ -229,7 +229,7 @@ class Dissemination:
         for digest, held in self.held.items():
             if digest in self.ordered or digest in excluded:
                 continue
-            if not self.in_window(held.batch, height, lag):
+            if not self.may_be_named(digest, height, self.lag):
                 continue
             known = len(self.holders.get(digest, ())) >= self.quorum
             if not known and now_ms - held.since_ms < patience_ms:
@@ -250,21 +250,31 @@ class Dissemination:
         """Whether a block of these batches is far below what one value carries."""
         return sum(len(self.held[digest].batch.raw) for digest in payload) < SMALL_BYTES
 
-    def in_window(self, batch: Batch, height: int, lag: int = 0) -> bool:
-        """Whether a batch may be ordered at this height, and up to lag above it."""
-        return self.is_window(batch.height, height, lag)
+    def in_window(self, batch: Batch, height: int) -> bool:
+        """Whether a batch may be ordered at this height."""
+        return self._is_window(batch.height, height)
 
-    def is_window(self, made: int, height: int, lag: int) -> bool:
-        """The same of a batch made at a height."""
-        return made < height <= made + self.limits.batch_window - lag
+    def _is_window(self, made: int, height: int) -> bool:
+        return made < height <= made + self.limits.batch_window
 
-    def known(self, digest: bytes) -> tuple[int, int] | None:
-        """(height made at, number of transactions) of a batch that is here, or was until its
-        execution: a value may name it that was made before that."""
+    def transactions(self, digest: bytes) -> int | None:
+        """How many a batch holds that is here, or was until its execution: also then a value may
+        name it that was made before."""
         held = self.held.get(digest)
-        if held is None:
-            return self.facts.get(digest)
-        return held.batch.height, len(held.batch.transactions)
+        if held is not None:
+            return len(held.batch.transactions)
+        return self.facts[digest][1] if digest in self.facts else None
+
+    def may_be_named(self, digest: bytes, height: int, lag: int) -> bool:
+        """Whether such a batch may be ordered at this height, and up to lag above it."""
+        held = self.held.get(digest)
+        if held is not None:
+            in_window = (self.in_window(held.batch, at) for at in (height, height + lag))
+        else:
+            in_window = (
+                self._is_window(self.facts[digest][0], at) for at in (height, height + lag)
+            )
+        return all(in_window)
 
     def release(self, digests: Iterable[bytes], executed: int) -> None:
         """Let go of batches that are executed up to this height, and came again to be judged."""

@@ -108,15 +108,16 @@ class Ordering:
         """When the last block was decided here."""
         self._fetching: dict[bytes, None] = {}
         self._settling: list[Settle] = []
-        self._lag = setup.protocol.ordering_lag(setup.genesis.limits.batch_window)
+        lag = setup.protocol.ordering_lag(setup.genesis.limits.batch_window)
         self.values = Values(
             setup.genesis.limits,
             self._epoch.id,
             recovered.decided.value,
             Position(recovered.decided_ordinal, recovered.decided.height),
             earlier=recovered.positions,
-            lag=self._lag,
+            lag=lag,
         )
+        self.pool.lag = lag
         self.highest: dict[int, dict[str, tuple[Slot, bytes, bytes]]] = {}
         """By validator and phase: the highest statement seen, to remind one that lost its disk."""
         for decision in recovered.decisions:
@@ -219,10 +220,8 @@ class Ordering:
     def on_timer(self, timer: Timer) -> None:
         self._queue(TimerFired(timer))
 
-    def on_certified(self, root: Root, passed: tuple[Root, ...]) -> None:
-        """A certificate covers this root, and those below it.  Settled floors may take effect."""
-        for each in passed:
-            self.values.passed(each.value, each.height)
+    def on_certified(self, root: Root) -> None:
+        """A certificate covers this root.  Settled floors may take effect."""
         if root.height > self.values.position.height:
             self.values.adopt(root.value, root.height)
             self._adopted = root
@@ -336,8 +335,7 @@ class Ordering:
             return
         named, position = line
         now_ms = self._outbox.now.monotonic_ms
-        height = position.height + 1
-        payload = self.pool.select(named, height, now_ms, PATIENCE_MS, lag=self._lag)
+        payload = self.pool.select(named, position.height + 1, now_ms, PATIENCE_MS)
         rest_ms = self._decided_ms + PACE_MS - now_ms
         # Where undecided values wait for this one, it must not wait itself.
         may_wait = asked.parent in (b"", self.values.head) and self.pool.is_small(payload)
@@ -359,7 +357,7 @@ class Ordering:
         for digest, value in list(self._validating.items()):
             verdict = self.values.judge(value, self.pool, self._outbox.now.wall_ms)
             if verdict is Judgement.NOT_YET:
-                missing = [one for one in value.payload if self.pool.known(one) is None]
+                missing = [one for one in value.payload if self.pool.transactions(one) is None]
                 if missing:
                     self._spreading.want(missing, value.proposer)
                 continue

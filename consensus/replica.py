@@ -219,8 +219,9 @@ class Replica:
     def _decide(self, effect: Decide) -> None:
         self._confirmation.decide(self._ordering, effect)
 
-    def _certified(self, root: Root, passed: tuple[Root, ...]) -> None:
-        self._ordering.on_certified(root, passed)
+    def _certified(self, root: Root) -> None:
+        self._ordering.values.pass_by(self._confirmation.passed)
+        self._ordering.on_certified(root)
         self._ordering.pending()
 
     def _may_run_ahead(self) -> bool:

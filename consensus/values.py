@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from consensus.dissemination import Dissemination
+from consensus.interface import Root
 from ledger.limits import Limits
 from ledger.value import Value
 
@@ -89,6 +90,11 @@ class Values:
         """Remember where a value stands that was decided here earlier, or certified by others."""
         self._decided.setdefault(digest, Position(0, height))
 
+    def pass_by(self, roots: Iterable[Root]) -> None:
+        """The same of certified roots."""
+        for root in roots:
+            self.passed(root.value, root.height)
+
     def _move(self, digest: bytes, position: Position) -> None:
         self._decided.pop(digest, None)
         self._decided[digest] = position
@@ -119,11 +125,17 @@ class Values:
         blocks = sum(1 for value in path if value.payload)
         return named, Position(base.ordinal + len(path), base.height + blocks)
 
-    def judge(
-        self, value: Value, pool: Dissemination, wall_ms: int, *, is_decided: bool = False
-    ) -> Judgement:
-        """The verdict on a value whose signatures have been checked, before or as it is decided."""
-        lag = 0 if is_decided else self._lag
+    def judge(self, value: Value, pool: Dissemination, wall_ms: int) -> Judgement:
+        """The verdict on a value whose signatures have been checked."""
+        return self._judge(value, pool, wall_ms, self._lag)
+
+    def judge_decided(self, value: Value, pool: Dissemination, wall_ms: int) -> Judgement:
+        """The same of a value that is decided now: it waits no more."""
+        return (
+            self._judge(value, pool, wall_ms, 0) if self._lag else self.judge(value, pool, wall_ms)
+        )
+
+    def _judge(self, value: Value, pool: Dissemination, wall_ms: int, lag: int) -> Judgement:
         if value.epoch != self._epoch or len(set(value.payload)) != len(value.payload):
             return Judgement.NEVER
         if len(value.payload) > self._limits.block_batches:
@@ -141,13 +153,12 @@ class Values:
         transactions = 0
         complete = True
         for digest in value.payload:
-            known = pool.known(digest)
-            if known is None:
+            count = pool.transactions(digest)
+            if count is None:
                 complete = False
                 continue
-            made, count = known
             transactions += count
-            if not pool.is_window(made, height, lag):
+            if not pool.may_be_named(digest, height, lag):
                 return Judgement.NEVER
         if transactions > self._limits.block_transactions:
             return Judgement.NEVER

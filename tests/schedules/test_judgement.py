@@ -31,9 +31,7 @@ from tests.schedules.stage import Stage
 class BelievesValues(Values):
     """Finds everything valid."""
 
-    def judge(
-        self, value: Value, pool: Dissemination, wall_ms: int, *, is_decided: bool = False
-    ) -> Judgement:
+    def judge(self, value: Value, pool: Dissemination, wall_ms: int) -> Judgement:
         return Judgement.VALID
 
 

@@ -1,5 +1,4 @@
-"""What a validator of Mysticeti remembers: what is durable, and its place in the order of decisions."""
-
+"""What a validator of Mysticeti remembers: what is durable, and where it stands in the order."""
 
 from __future__ import annotations
 

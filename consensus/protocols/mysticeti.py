@@ -154,7 +154,8 @@ class Mysticeti(State):
         if not payload:
             self.pending = self.woken
         if self.may_propose(slot[0]) and (payload or self.awaits_decision()):
-            self._propose(slot[0], payload)
+            named = self.named()
+            self._propose(slot[0], tuple(one for one in payload if one not in named))
         self._act()
 
     def on_decision(self, values: tuple[Value, ...], proof: DecisionProof) -> None:

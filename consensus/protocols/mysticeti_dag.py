@@ -23,6 +23,8 @@ class Dag:
         """Block -> for each leader of the round before, the block of it that this one refers to."""
         self._tips: dict[bytes, None] = {}
         """Blocks that no other one refers to."""
+        self._laden: dict[bytes, Block] = {}
+        """Blocks with payload."""
 
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._signed
@@ -42,6 +44,8 @@ class Dag:
         for parent in block.parents:
             self._tips.pop(parent.digest, None)
         self._tips[block.digest] = None
+        if block.value.payload:
+            self._laden[block.digest] = block
 
     def get(self, digest: bytes) -> Block | None:
         signed = self._signed.get(digest)
@@ -65,6 +69,10 @@ class Dag:
             for round_ in sorted(self._rounds)
             for block in self._rounds[round_]
         ]
+
+    def laden(self) -> Iterable[Block]:
+        """The blocks with payload, in the order in which they were accepted."""
+        return self._laden.values()
 
     @property
     def rounds(self) -> list[int]:
@@ -132,6 +140,7 @@ class Dag:
         for block in gone:
             del self._signed[block.digest], self._votes[block.digest]
             self._tips.pop(block.digest, None)
+            self._laden.pop(block.digest, None)
             self._rounds[block.round].remove(block)
             if not self._rounds[block.round]:
                 del self._rounds[block.round]

@@ -126,14 +126,12 @@ class State(Inbox):
 
     def awaits_decision(self) -> bool:
         """Whether a block is accepted that would bring something to the ledger."""
-        if not self.has_place:
-            return False
-        return any(
-            self.order.is_waiting(block)
-            for round_ in self.dag.rounds
-            for block in self.dag.at(round_)
-            if block.value.payload
-        )
+        return self.has_place and any(self.order.is_waiting(block) for block in self.dag.laden())
+
+    def named(self) -> dict[bytes, None]:
+        """The payload that accepted blocks would bring: another block need not name it again."""
+        waiting = (block for block in self.dag.laden() if self.order.is_waiting(block))
+        return {payload: None for block in waiting for payload in block.value.payload}
 
     def base(self, parents: tuple[Parent, ...]) -> bytes:
         """The value that a block with these parents builds on: whoever has them has decided it.

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from consensus.interface import (
+    Broadcast,
     Context,
     Decide,
     Effect,
@@ -124,6 +125,9 @@ class Follower:
                 said.append(effect)
                 if isinstance(effect, Decide):
                     self.decided += effect.values
+                elif isinstance(effect, Broadcast) and isinstance(effect.what, Block):
+                    assert self.plugin.me is not None, "an observer says nothing"
+                    events.append(Received(Signed(self.plugin.me, effect.what, bytes(64))))
                 elif isinstance(effect, Validate):
                     events.append(Verdict(effect.value, True))
                 elif isinstance(effect, RequestPayload):

@@ -6,7 +6,6 @@ Four validators, f = 1; rounds 1, 2, 3, 4, 5 are led by validators 1, 2, 3, 0, 1
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import permutations
 
 import pytest
 

@@ -180,8 +180,9 @@ class Mysticeti(State):
     def _act(self) -> None:
         """Do all that the state allows; doing it twice changes nothing."""
         if self.find_place():
-            while self.accept_all() and self._decide_next():
+            while self.accept_all() and self.may_decide and self._decide_next():
                 pass
+            self.may_decide = False
             self._try_propose()
         self._keep_time()
 
@@ -269,10 +270,7 @@ class Mysticeti(State):
     def _parents(self, round_: int) -> tuple[Parent, ...]:
         """The last block of each validator, the own and the leaders' before others."""
         chosen = []
-        for author in range(self.validators.size):
-            block = self.dag.latest(author, round_)
-            if block is None:
-                continue
+        for author, block in self.dag.latest(round_).items():
             is_new = block.round > self.order.passed[author]
             if block.round == round_ - 1 or is_new:
                 chosen.append(Parent(author, block.round, block.digest))

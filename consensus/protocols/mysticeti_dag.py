@@ -18,7 +18,8 @@ class Dag:
     def __init__(self, leaders: Callable[[int], tuple[int, ...]]) -> None:
         self._leaders = leaders
         self._signed: dict[bytes, Signed] = {}
-        self._rounds: dict[int, list[Block]] = {}
+        self._rounds: dict[int, dict[int, list[Block]]] = {}
+        """round -> author -> blocks, more than one of an equivocator."""
         self._votes: dict[bytes, tuple[bytes, ...]] = {}
         """Block -> for each leader of the round before, the block of it that this one refers to."""
         self._tips: dict[bytes, None] = {}
@@ -37,7 +38,7 @@ class Dag:
         block = signed.message
         assert isinstance(block, Block)
         self._signed[block.digest] = signed
-        self._rounds.setdefault(block.round, []).append(block)
+        self._rounds.setdefault(block.round, {}).setdefault(block.author, []).append(block)
         before = {each.author: each.digest for each in block.parents if is_strong(block, each)}
         leaders = self._leaders(block.round - 1)
         self._votes[block.digest] = tuple(before.get(leader, b"") for leader in leaders)
@@ -64,11 +65,7 @@ class Dag:
 
     def everything(self) -> Iterable[Signed]:
         """All that is here, parents before children."""
-        return [
-            self._signed[block.digest]
-            for round_ in sorted(self._rounds)
-            for block in self._rounds[round_]
-        ]
+        return [self._signed[each.digest] for round_ in self.rounds for each in self.at(round_)]
 
     def laden(self) -> Iterable[Block]:
         """The blocks with payload, in the order in which they were accepted."""
@@ -84,17 +81,17 @@ class Dag:
         """Blocks that no accepted block refers to."""
         return self._tips
 
-    def at(self, round_: int) -> Sequence[Block]:
-        """The blocks of a round, in the order in which they were accepted."""
-        return self._rounds.get(round_, ())
+    def at(self, round_: int) -> list[Block]:
+        """The blocks of a round, those of one validator in the order of their acceptance."""
+        return [block for blocks in self._rounds.get(round_, {}).values() for block in blocks]
 
-    def of(self, author: int, round_: int) -> list[Block]:
-        """A validator's blocks of a round: more than one of an equivocator."""
-        return [block for block in self.at(round_) if block.author == author]
+    def of(self, author: int, round_: int) -> Sequence[Block]:
+        """A validator's blocks of a round, in the order of their acceptance."""
+        return self._rounds.get(round_, {}).get(author, ())
 
     def authors(self, round_: int) -> int:
         """How many validators have a block in a round."""
-        return len({block.author for block in self.at(round_)})
+        return len(self._rounds.get(round_, ()))
 
     def vote(self, block: bytes, index: int) -> bytes:
         """Which block of leader `index` of the round before a block votes for; empty for none.
@@ -120,30 +117,25 @@ class Dag:
                 waiting.append(parent)
         return blocks
 
-    def latest(self, author: int, below: int) -> Block | None:
-        """A validator's last block before a round, the first accepted where it has several."""
+    def latest(self, below: int) -> dict[int, Block]:
+        """Each validator's last block before a round, the first accepted where it has several."""
+        found: dict[int, Block] = {}
         for round_ in reversed(self.rounds):
             if round_ < below:
-                for block in self._rounds[round_]:
-                    if block.author == author:
-                        return block
-        return None
+                for author, blocks in self._rounds[round_].items():
+                    found.setdefault(author, blocks[0])
+        return found
 
     def prune(self, passed: Sequence[int]) -> None:
         """Forget the blocks up to these rounds, by validator."""
-        gone = [
-            block
-            for blocks in self._rounds.values()
-            for block in blocks
-            if block.round <= passed[block.author]
-        ]
-        for block in gone:
-            del self._signed[block.digest], self._votes[block.digest]
-            self._tips.pop(block.digest, None)
-            self._laden.pop(block.digest, None)
-            self._rounds[block.round].remove(block)
-            if not self._rounds[block.round]:
-                del self._rounds[block.round]
+        for block in [each.message for each in self.everything()]:
+            assert isinstance(block, Block)
+            if block.round > passed[block.author]:
+                continue
+            for known in (self._signed, self._votes, self._tips, self._laden):
+                known.pop(block.digest, None)
+            self._rounds[block.round].pop(block.author, None)
+        self._rounds = {round_: blocks for round_, blocks in self._rounds.items() if blocks}
 
 
 def is_strong(block: Block, parent: Parent) -> bool:

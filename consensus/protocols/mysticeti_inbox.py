@@ -13,6 +13,7 @@ from consensus.protocols.mysticeti_messages import (
     BLOCK,
     WANTED_MAX,
     Block,
+    Parent,
     encode_want,
     parse_want,
 )
@@ -40,6 +41,8 @@ class Waiting:
     is_valid: bool | None = None
     is_judged: bool = False
     """Whether a verdict was asked for."""
+    lacks: tuple[Parent, ...] | None = None
+    """Parents that were not accepted when they were last looked at; None before that."""
 
 
 class Inbox(Rules):
@@ -58,6 +61,9 @@ class Inbox(Rules):
         """By validator: the last round of which a block was accepted."""
         self.on_its_way: bytes = b""
         """Digest of an own block that has not come back yet."""
+        self.may_decide = True
+        """Whether a block was accepted since the last look at the rules that may matter to them:
+        they count quorums of rounds."""
         self.tries = 0
         """Timers that fired since there was progress, or `on_pending`."""
         self._clock = 0
@@ -173,7 +179,7 @@ class Inbox(Rules):
         return True
 
     def _may_accept(self, each: Waiting) -> bool:
-        missing = self._ancestors_missing(each.block)
+        missing = self._ancestors_missing(each)
         if missing:
             self._ask(each.block.author, missing)
             return False
@@ -182,23 +188,27 @@ class Inbox(Rules):
             self.validate(each.block.value)
         return each.is_valid is True
 
-    def _ancestors_missing(self, block: Block) -> list[bytes]:
+    def _ancestors_missing(self, each: Waiting) -> list[bytes]:
         """Parents that are not accepted, nor passed for good.
 
         A reference that gives a wrong author or round of a block counts as one to a block that
         nobody has: whoever is ahead and has it passed cannot tell the difference.
         """
-        return [
-            parent.digest
-            for parent in block.parents
-            if parent.round > self.order.passed[parent.author] and not self.dag.has(parent)
-        ]
+        passed = self.order.passed
+        each.lacks = tuple(
+            parent
+            for parent in (each.block.parents if each.lacks is None else each.lacks)
+            if parent.round > passed[parent.author] and not self.dag.has(parent)
+        )
+        return [parent.digest for parent in each.lacks]
 
     def _accept(self, signed: Signed, block: Block) -> None:
         self.dag.add(signed)
         self.heard[block.author] = max(self.heard[block.author], block.round)
-        if block.round > self._clock and self.dag.authors(block.round) >= self.quorum:
-            self._clock, self.tries = block.round, 0
+        if self.dag.authors(block.round) >= self.quorum:
+            self.may_decide = True
+            if block.round > self._clock:
+                self._clock, self.tries = block.round, 0
 
     def _ask(self, author: int, digests: list[bytes]) -> None:
         """Ask the author of a block for its parents, once; `ask_again` asks everybody."""
@@ -216,7 +226,7 @@ class Inbox(Rules):
         """Ask everybody for what is missing; give up what nobody has, and what waits for it."""
         needed: dict[bytes, None] = {}
         for digest, each in list(self.waiting.items()):
-            missing = self._ancestors_missing(each.block)
+            missing = self._ancestors_missing(each)
             if any(self.missing.get(one, 0) >= ASKED_MAX for one in missing):
                 del self.waiting[digest]
             else:

@@ -40,12 +40,13 @@ class Order:
         """(round, author) up to which the next leader's sub-DAG is decided."""
         self._named: dict[bytes, None] = {}
         """Payload of the last decided values."""
+        self._recent: dict[bytes, None] = {}
+        """What a block may build on whose payload counts."""
         self.stand_at(())
 
     def stand_at(self, past: tuple[Value, ...]) -> None:
         """Go on after the last of these values, the last that were decided.  Raises DecodeFault."""
-        self.past = past[-self._window :]
-        self._named = {payload: None for value in self.past for payload in value.payload}
+        self._remember(past)
         if past:
             place = parse_place(past[-1])
             self.next, self._after = past[-1].slot[:2], past[-1].slot[2:]
@@ -61,17 +62,15 @@ class Order:
         Nothing twice, and nothing of a block that builds on a value too far back: by then nobody
         may know any more what was decided since, and its batches may be out of their window.
         """
-        parent = block.value.parent
-        is_recent = any(value.digest == parent for value in self.past) or (
-            parent == self._epoch and len(self.past) < self._window
-        )
-        if not is_recent:
+        if block.value.parent not in self._recent:
             return ()
         return tuple(payload for payload in block.value.payload if payload not in self._named)
 
     def is_waiting(self, block: Block) -> bool:
         """Whether a block may yet bring something to the ledger."""
-        return block.round > self.passed[block.author] and bool(self.fresh(block))
+        is_recent = block.value.parent in self._recent
+        is_new = any(payload not in self._named for payload in block.value.payload)
+        return is_recent and is_new and block.round > self.passed[block.author]
 
     def in_order(self, blocks: list[Block]) -> list[Block]:
         """The order inside a sub-DAG: by round, then by author; one block of each."""
@@ -118,9 +117,15 @@ class Order:
             payload,
             encode_place(place),
         )
-        self.past = (*self.past, value)[-self._window :]
-        self._named = {payload: None for value in self.past for payload in value.payload}
+        self._remember((*self.past, value))
         return value
+
+    def _remember(self, past: tuple[Value, ...]) -> None:
+        self.past = past[-self._window :]
+        self._named = {payload: None for value in self.past for payload in value.payload}
+        self._recent = {value.digest: None for value in self.past}
+        if len(self.past) < self._window:
+            self._recent[self._epoch] = None
 
 
 def place_of_root(root: Root, known: dict[bytes, Value], window: int) -> tuple[list[Value], bytes]:

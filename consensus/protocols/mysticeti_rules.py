@@ -34,6 +34,8 @@ class Rules(Consensus):
         super().__init__(context, recovery)
         self.leaders_a_round = max(1, min(self.parameters["leaders"], self.validators.size))
         self.dag = Dag(self.leaders)
+        self._certificates: dict[tuple[bytes, bytes], bool] = {}
+        """(block, leader's block) -> whether the one is a certificate of the other."""
 
     @property
     def quorum(self) -> int:
@@ -92,9 +94,23 @@ class Rules(Consensus):
         """Direct rule: 2f+1 validators have a certificate of the leader's block."""
         deciders = self.dag.at(leader.round + WAVE - 1)
         certifiers = {
-            each.author for each in deciders if self.is_certificate(each, slot, leader.digest)
+            each.author for each in deciders if self._certifies(each, slot, leader.digest)
         }
         return len(certifiers) >= self.quorum
+
+    def _certifies(self, block: Block, slot: Slot, leader: bytes) -> bool:
+        """The same as `is_certificate`, looked at once: what a block refers to never changes."""
+        key = (block.digest, leader)
+        known = self._certificates.get(key)
+        if known is None:
+            known = self._certificates[key] = self.is_certificate(block, slot, leader)
+        return known
+
+    def forget_certificates(self) -> None:
+        """Forget what is known of blocks that are forgotten."""
+        self._certificates = {
+            key: known for key, known in self._certificates.items() if key[0] in self.dag
+        }
 
     def decide_directly(self, slot: Slot) -> Decided | None:
         """What the two rounds after a slot say about it."""
@@ -115,7 +131,7 @@ class Rules(Consensus):
         history = self.dag.history(anchor, passed, floor=decision_round)
         deciders = [block for block in history if block.round == decision_round]
         for block in self.dag.of(self.leader(slot), slot[0]):
-            if any(self.is_certificate(each, slot, block.digest) for each in deciders):
+            if any(self._certifies(each, slot, block.digest) for each in deciders):
                 return Decided(slot, block)
         return Decided(slot, None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,7 @@ from consensus.protocols.mysticeti_messages import (
 from consensus.protocols.mysticeti_order import Order
 from ledger.errors import DecodeFault
 from ledger.value import Value
+from sim.conformance.vectors import compare_vectors
 from sim.plugin_scenario import Crash, PluginScenario
 from sim.plugin_step import Packet
 from sim.plugins import Script, draw_duel, draw_scenario, hasty, run
@@ -42,6 +44,7 @@ from tests.consensus import mutants_mysticeti as mutants
 from tests.consensus.mysticeti_bench import EPOCH, NOW, Drawing, Follower, agree, payload_of
 
 FIRST = "1.0 1.1 1.2 1.3"
+VECTORS = Path(__file__).parents[1] / "sim" / "vectors" / "mysticeti.txt"
 FAIR = PluginScenario(Mysticeti)
 
 
@@ -423,6 +426,10 @@ def test_blocks_come_back_equal_and_their_statement_names_the_round() -> None:
     assert Block.from_row(block.row()) == block
     assert block.statement() == ("block", (2,), block.value.digest)
     assert [parent.round for parent in block.parents] == [1] * 4
+
+
+def test_a_changed_wire_format_is_an_explicit_approval() -> None:
+    assert compare_vectors(Mysticeti, VECTORS.read_text()) == []
 
 
 @pytest.mark.parametrize(

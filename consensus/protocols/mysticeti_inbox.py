@@ -205,6 +205,8 @@ class Inbox(Rules):
     def _accept(self, signed: Signed, block: Block) -> None:
         self.dag.add(signed)
         self.heard[block.author] = max(self.heard[block.author], block.round)
+        if block.digest == self.order.known_leader:
+            self.may_decide = True
         if self.dag.authors(block.round) >= self.quorum:
             self.may_decide = True
             if block.round > self._clock:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from consensus.interface import Context, DecisionProof, Recovery, Root, Signed
 from consensus.protocols.mysticeti_inbox import Inbox, Waiting
 from consensus.protocols.mysticeti_messages import (
@@ -13,6 +15,7 @@ from consensus.protocols.mysticeti_messages import (
 from consensus.protocols.mysticeti_order import FIRST_SLOT, place_of_root
 from consensus.protocols.mysticeti_record import Record, parse_record
 from consensus.protocols.mysticeti_rules import WAVE, Decided
+from ledger.errors import DecodeFault
 from ledger.statement import Slot
 from ledger.value import Value
 
@@ -91,7 +94,7 @@ class State(Inbox):
         self.order.stand_at(tuple(past))
         self.decided = {value.digest: value for value in past}
         self.fetching = {}
-        self.has_place = True
+        self.has_place = self.may_decide = True
         if self.certified == self.root.value:
             self.forget(self.root)
         return True
@@ -166,12 +169,11 @@ class State(Inbox):
             for signed in said
             if isinstance(signed.message, Block)
         }
-        leaders = {block.digest for block in blocks.values()}
         for value in values:
             if len(value.slot) != len(FIRST_SLOT) + 2:
                 return False
             source = blocks.get((value.slot[2], value.slot[3]))
-            if source is None or parse_place(value).leader not in leaders:
+            if source is None or not _names_leader(value, blocks.values()):
                 return False
             made = source.value
             is_made_of = (value.proposer, value.timestamp_ms) == (made.proposer, made.timestamp_ms)
@@ -190,3 +192,12 @@ class State(Inbox):
         said = self.said(BLOCK, (self.last_own,))
         if said is not None:
             self.broadcast(said)
+
+
+def _names_leader(value: Value, blocks: Iterable[Block]) -> bool:
+    """Whether a value that a peer calls decided says that one of these blocks leads it."""
+    try:
+        leader = parse_place(value).leader
+    except DecodeFault:
+        return False
+    return any(block.digest == leader for block in blocks)

@@ -333,6 +333,8 @@ def test_a_decision_convinces_by_its_blocks_alone() -> None:
     assert decides(Mysticeti, tuple(source.decided), blocks)
     assert not decides(Mysticeti, tuple(source.decided), blocks[:-2])
     assert not decides(Mysticeti, lie, blocks)
+    assert not decides(Mysticeti, (replace(source.decided[0], extra=b"\xff"),), blocks)
+    assert not decides(Mysticeti, (replace(source.decided[0], slot=(1,)),), blocks)
     assert decides(mutants.BelievesDecisions, lie, blocks)
 
 

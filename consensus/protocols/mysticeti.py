@@ -42,7 +42,7 @@ Deviations:
     at most: `Consensus.ordering_lag`.
   * Idle: a block is made only where something is to be ordered, or a payload awaits its decision.
   * No fast path for owned objects (Mysticeti-FPC), no reputation of leaders, one leader a round by
-    default (parameter `leaders`), and at most about 140 validators: what a block can refer to.
+    default (parameter `leaders`), and at most 152 validators: what a block can refer to.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from itertools import takewhile
 from consensus.interface import Consensus, Context, Recovery
 from consensus.leaders import round_robin
 from consensus.protocols.mysticeti_dag import Dag, is_strong
-from consensus.protocols.mysticeti_messages import Block
+from consensus.protocols.mysticeti_messages import PARENTS_MAX, Block
 from ledger.statement import Slot
 
 WAVE = 3
@@ -32,6 +32,7 @@ class Rules(Consensus):
 
     def __init__(self, context: Context, recovery: Recovery) -> None:
         super().__init__(context, recovery)
+        assert self.quorum <= PARENTS_MAX, "mysticeti is for at most 152 validators"
         self.leaders_a_round = max(1, min(self.parameters["leaders"], self.validators.size))
         self.dag = Dag(self.leaders)
         self._certificates: dict[tuple[bytes, bytes], bool] = {}

@@ -81,6 +81,8 @@ class Confirmation:
         self._queue: deque[_Entry] = deque()
         self._uncertified: dict[int, tuple[Root, Tip]] = {}
         """height -> the root and the tip it leads to, of blocks decided or executed here."""
+        self.passed: tuple[Root, ...] = ()
+        """What the latest certificate covers beyond the one before it."""
         self._decisions: deque[Decision] = deque()
         self._signed_ms = -COLLECTING_MS
         """When collectors got the own latest signature; long ago where nobody collects."""
@@ -124,7 +126,9 @@ class Confirmation:
         """Append newly decided values and make them durable with their proof."""
         first = ordering.values.position.ordinal + 1
         for value in effect.values:
-            verdict = ordering.values.judge(value, self._spreading.pool, self._outbox.now.wall_ms)
+            verdict = ordering.values.judge_decided(
+                value, self._spreading.pool, self._outbox.now.wall_ms
+            )
             if verdict is Judgement.NEVER:
                 self._part_ways(
                     f"a quorum decided the value {value.digest.hex()}, which is invalid here: "
@@ -359,6 +363,7 @@ class Confirmation:
             writes.append((layout.height_key(layout.DECIDED, gone.ordinal), None))
         self._outbox.write(writes, sync=True)
         self.certifier.cover(height)
+        self.passed = tuple(each for at, (each, _) in self._uncertified.items() if at <= height)
         for old in [old for old in self._uncertified if old <= height]:
             del self._uncertified[old]
         if height > self.tip.height:

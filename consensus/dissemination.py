@@ -59,12 +59,16 @@ class Dissemination:
     limits: Limits
     quorum: int
     me: int | None
+    lag: int = 0
+    """Heights by which a batch may be ordered later than it is named."""
     held: dict[bytes, Held] = field(default_factory=dict)
     """Unordered batches and those ordered but not executed yet, in order of arrival."""
     holders: dict[bytes, set[int]] = field(default_factory=dict)
     """Who said to hold a batch, also of batches not here."""
     ordered: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     """Batches ordered within the window: (ordinal of the value, height)."""
+    facts: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    """Of batches executed since the start, within the window: (height made at, transactions)."""
     wanted: dict[bytes, int] = field(default_factory=dict)
     """Batches not here: since when (monotonic ms) they are missed."""
     named: dict[bytes, None] = field(default_factory=dict)
@@ -210,7 +214,11 @@ class Dissemination:
             self.ordered[digest] = (ordinal, height)
 
     def select(
-        self, excluded: frozenset[bytes], height: int, now_ms: int, patience_ms: int
+        self,
+        excluded: frozenset[bytes],
+        height: int,
+        now_ms: int,
+        patience_ms: int,
     ) -> tuple[bytes, ...]:
         """Batches to name in a value at this height, oldest first.
 
@@ -221,7 +229,7 @@ class Dissemination:
         for digest, held in self.held.items():
             if digest in self.ordered or digest in excluded:
                 continue
-            if not self.in_window(held.batch, height):
+            if not self.may_be_named(digest, height, self.lag):
                 continue
             known = len(self.holders.get(digest, ())) >= self.quorum
             if not known and now_ms - held.since_ms < patience_ms:
@@ -244,7 +252,36 @@ class Dissemination:
 
     def in_window(self, batch: Batch, height: int) -> bool:
         """Whether a batch may be ordered at this height."""
-        return batch.height < height <= batch.height + self.limits.batch_window
+        return self._is_window(batch.height, height)
+
+    def _is_window(self, made: int, height: int) -> bool:
+        return made < height <= made + self.limits.batch_window
+
+    def transactions(self, digest: bytes) -> int | None:
+        """How many a batch holds that is here, or was until its execution: also then a value may
+        name it that was made before."""
+        held = self.held.get(digest)
+        if held is not None:
+            return len(held.batch.transactions)
+        return self.facts[digest][1] if digest in self.facts else None
+
+    def may_be_named(self, digest: bytes, height: int, lag: int) -> bool:
+        """Whether such a batch may be ordered at this height, and up to lag above it."""
+        held = self.held.get(digest)
+        if held is not None:
+            in_window = (self.in_window(held.batch, at) for at in (height, height + lag))
+        else:
+            in_window = (
+                self._is_window(self.facts[digest][0], at) for at in (height, height + lag)
+            )
+        return all(in_window)
+
+    def release(self, digests: Iterable[bytes], executed: int) -> None:
+        """Let go of batches that are executed up to this height, and came again to be judged."""
+        for digest in digests:
+            order, held = self.ordered.get(digest), self.held.get(digest)
+            if order is not None and order[1] <= executed and held is not None:
+                self.executed((held.batch,), executed)
 
     def unordered(self) -> list[Held]:
         """Batches here that no decided value names, oldest first."""
@@ -261,6 +298,7 @@ class Dissemination:
         """A block is executed: its batches and their transactions wait no more."""
         for batch in batches:
             self.held.pop(batch.digest, None)
+            self.facts[batch.digest] = (batch.height, len(batch.transactions))
             self.holders.pop(batch.digest, None)
             self.wanted.pop(batch.digest, None)
             self.named.pop(batch.digest, None)
@@ -269,6 +307,7 @@ class Dissemination:
         floor = height - 2 * self.limits.batch_window
         for digest in [d for d, (_, at) in self.ordered.items() if at < floor]:
             del self.ordered[digest]
+            self.facts.pop(digest, None)
 
     def drop_stale(self, height: int) -> list[Batch]:
         """Drop what can be ordered no more above this height; own transactions wait again."""

@@ -103,6 +103,9 @@ class DecisionProof:
     certificates: tuple[Certificate, ...]
     values: tuple[Value, ...] = ()
     """Further values the rule looks at, such as the second block of a two-chain."""
+    signed: tuple[Signed, ...] = ()
+    """Signed messages, where a decision follows from what a quorum said differently, such as the
+    blocks of a DAG; checked like certificates.  A proof has certificates or these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,8 @@ class Context:
     """The protocol's parameters; every name of the plugin's PARAMETERS is present."""
     slot_window: int
     """How far ahead of the own slot messages are counted."""
+    batch_window: int = 256
+    """Heights within which a batch must be ordered: what `ordering_lag` is derived from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +312,8 @@ class Validate:
     """Ask whether a value is valid.
 
     A value with a parent: once its ancestors are known.  One without: once its predecessor is
-    decided, since the verdict is given from there.
+    decided, since the verdict is given from there.  One that names the epoch id as its parent is
+    judged from the beginning of the epoch, whatever has been decided since.
     """
 
     value: Value
@@ -318,6 +324,13 @@ class Fetch:
     """Ask the other validators for the value with this digest."""
 
     value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Let the other validators fetch this value; those that messages carry they can anyway."""
+
+    value: Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +369,7 @@ Effect = (
     | RequestPayload
     | Validate
     | Fetch
+    | Offer
     | Decide
     | Accuse
     | Note
@@ -404,6 +418,16 @@ class Consensus(ABC):
     def certificate_quorum(cls, phase: str, validators: ValidatorSet) -> int:
         """How many signatures a certificate of this phase holds: the epoch's quorum."""
         return validators.quorum
+
+    @classmethod
+    def ordering_lag(cls, batch_window: int) -> int:
+        """How many blocks at most may be decided between a value's parent and its payload.
+
+        Zero where a value is decided as the child of its parent, as in all protocols that chain
+        values or decide one after the other.  Where it is not, a payload is valid only if it may
+        still be ordered so many heights later.
+        """
+        return 0
 
     def leader(self, slot: Slot) -> int | None:
         """Whose proposal counts in a slot, by agreed data alone; None where nobody leads.
@@ -513,6 +537,9 @@ class Consensus(ABC):
 
     def fetch(self, value: bytes) -> None:
         self._outbox.append(Fetch(value))
+
+    def offer(self, value: Value) -> None:
+        self._outbox.append(Offer(value))
 
     def decide(self, values: tuple[Value, ...], proof: DecisionProof) -> None:
         """Hand over newly decided values, oldest first, and move the root to the last of them."""

@@ -30,6 +30,7 @@ from consensus.interface import (
     Hint,
     Message,
     Note,
+    Offer,
     PayloadReady,
     Pending,
     Persist,
@@ -107,12 +108,16 @@ class Ordering:
         """When the last block was decided here."""
         self._fetching: dict[bytes, None] = {}
         self._settling: list[Settle] = []
+        lag = setup.protocol.ordering_lag(setup.genesis.limits.batch_window)
         self.values = Values(
             setup.genesis.limits,
             self._epoch.id,
             recovered.decided.value,
             Position(recovered.decided_ordinal, recovered.decided.height),
+            earlier=recovered.positions,
+            lag=lag,
         )
+        self.pool.lag = lag
         self.highest: dict[int, dict[str, tuple[Slot, bytes, bytes]]] = {}
         """By validator and phase: the highest statement seen, to remind one that lost its disk."""
         for decision in recovered.decisions:
@@ -140,6 +145,7 @@ class Ordering:
             validators=self._epoch.validators,
             parameters=self._setup.parameters(),
             slot_window=self._setup.genesis.limits.slot_window,
+            batch_window=self._setup.genesis.limits.batch_window,
         )
         recovery = Recovery(
             root=self._root,
@@ -195,11 +201,15 @@ class Ordering:
 
     def on_decision(self, packet: DecisionPacket) -> None:
         """A peer's decision: its certificates are checked here, the commit rule by the plugin."""
-        values, proof = packet.parse()
-        if not proof.certificates:
+        values, proof = packet.parse(self._inspector.message)
+        if not (proof.certificates or proof.signed):
             raise PeerFault("decision.no-certificate")
         for certificate in proof.certificates:
             self._check_certificate(certificate)
+        for signed in proof.signed:
+            self._evidence.on_statement(
+                signed.sender, *signed.message.statement(), signed.signature
+            )
         self._learn((*values, *proof.values))
         self._queue(DecisionReceived(values, proof))
 
@@ -347,11 +357,12 @@ class Ordering:
         for digest, value in list(self._validating.items()):
             verdict = self.values.judge(value, self.pool, self._outbox.now.wall_ms)
             if verdict is Judgement.NOT_YET:
-                missing = self.pool.missing(value.payload)
+                missing = [one for one in value.payload if self.pool.transactions(one) is None]
                 if missing:
                     self._spreading.want(missing, value.proposer)
                 continue
             del self._validating[digest]
+            self.pool.release(value.payload, self._spreading.executed_height)
             self._queue(Verdict(value, verdict is Judgement.VALID))
 
     def _fetch(self, effect: Fetch) -> None:
@@ -361,6 +372,9 @@ class Ordering:
         elif effect.value not in self._fetching:
             self._fetching[effect.value] = None
             self._outbox.send_all(WantValue(effect.value))
+
+    def _offer(self, effect: Offer) -> None:
+        self.values.learn(effect.value)
 
     def on_pace_timer(self) -> None:
         """The last block is long enough ago for the next."""
@@ -406,6 +420,7 @@ _CARRY_OUT: dict[type, Callable[[Ordering, Any], None]] = {
     RequestPayload: Ordering._request_payload,
     Validate: Ordering._validate,
     Fetch: Ordering._fetch,
+    Offer: Ordering._offer,
     Decide: lambda ordering, effect: ordering._decide(effect),
     Accuse: lambda ordering, effect: ordering._evidence.accuse(effect.first, effect.second),
     Note: Ordering._note,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, ClassVar
 
-from consensus.interface import AnyCertificate, DecisionProof
+from consensus.interface import AnyCertificate, DecisionProof, Message, Signed
 from consensus.io import Channel
 from ledger import encoding
 from ledger.certificate import (
@@ -31,6 +31,8 @@ VERSION = 1
 BODY_BYTES_MAX = 512 * 1024
 DIGESTS_MAX = 1_024
 VALUES_MAX = 256
+SIGNED_MAX = 4_096
+"""Signed messages of a decision's proof: the blocks of a few rounds of every validator."""
 BLOCKS_MAX = 1_024
 SIZE_MAX = {
     Channel.PROTOCOL: 1024 * 1024,
@@ -133,10 +135,13 @@ class DecisionPacket:
         encoding.array(_value, VALUES_MAX, low=1),
         encoding.array(certificate_shape, 4),
         encoding.array(_value, 4),
+        encoding.array(encoding.row(*SignedPacket.SHAPE), SIGNED_MAX),
     )
     values: tuple[bytes, ...]
     certificates: tuple[Any, ...]
     proof_values: tuple[bytes, ...]
+    signed: tuple[Any, ...]
+    """Rows of signed messages."""
 
     @classmethod
     def of(cls, values: tuple[Value, ...], proof: DecisionProof) -> DecisionPacket:
@@ -144,13 +149,29 @@ class DecisionPacket:
             tuple(value.raw for value in values),
             tuple(certificate.row() for certificate in proof.certificates),
             tuple(value.raw for value in proof.values),
+            tuple(
+                (
+                    each.sender,
+                    each.message.KIND,
+                    encoding.encode(each.message.row()),
+                    each.signature,
+                )
+                for each in proof.signed
+            ),
         )
 
-    def parse(self) -> tuple[tuple[Value, ...], DecisionProof]:
-        """(values, proof); certificates not checked yet.  Raises DecodeFault."""
+    def parse(
+        self, message: Callable[[SignedPacket], Message]
+    ) -> tuple[tuple[Value, ...], DecisionProof]:
+        """(values, proof); certificates not checked yet, signed messages as `message` does it.
+
+        Raises DecodeFault, and what `message` raises.
+        """
+        packets = [SignedPacket(*row) for row in self.signed]
         return tuple(parse_value(raw) for raw in self.values), DecisionProof(
             tuple(Certificate.from_row(row) for row in self.certificates),
             tuple(parse_value(raw) for raw in self.proof_values),
+            tuple(Signed(each.sender, message(each), each.signature) for each in packets),
         )
 
 

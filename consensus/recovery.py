@@ -19,7 +19,7 @@ from consensus.packets import DecisionPacket, decode_packet, encode_packet
 from ledger import encoding, layout, merkle
 from ledger.applications.interface import Application
 from ledger.batch import Batch, parse_batch, split_stored_batch
-from ledger.block import parse_header
+from ledger.block import BlockHeader, parse_header
 from ledger.chain import Tip, tip_of
 from ledger.encoding import encode
 from ledger.errors import DecodeFault, Fault, StorageError
@@ -104,6 +104,8 @@ class Recovered:
     """Unordered batches that were held, with their signatures."""
     ordered: tuple[tuple[int, tuple[bytes, ...]], ...]
     """(height, payload) of the blocks inside twice the batch window."""
+    positions: tuple[tuple[bytes, int], ...]
+    """(digest, height) of the values that made those blocks."""
     evidence: tuple[tuple[bytes, bytes], ...] = ()
     """(key, piece) of what is held against validators."""
 
@@ -159,7 +161,7 @@ def _recover(reader: Reader, setup: Setup) -> Recovered:
         else {}
     )
     raw_sequence = reader.get(layout.SEQUENCES)
-    ordered = _ordered(reader, setup, head.height)
+    headers = _headers(reader, setup, head.height)
     return Recovered(
         head=head,
         logs=_logs(reader, setup, head, certified),
@@ -168,7 +170,7 @@ def _recover(reader: Reader, setup: Setup) -> Recovered:
         decided=root,
         decided_ordinal=ordinal,
         decided_tip=tip,
-        decisions=_decisions(reader),
+        decisions=_decisions(reader, setup),
         record=reader.get(layout.PLUGIN),
         sent=sent,
         said=said,
@@ -176,7 +178,8 @@ def _recover(reader: Reader, setup: Setup) -> Recovered:
         checkpoint=checkpoint,
         sequence=int.from_bytes(raw_sequence, "big") if raw_sequence is not None else 0,
         batches=_batches(reader, setup),
-        ordered=ordered,
+        ordered=tuple((header.height, header.payload) for header in headers),
+        positions=tuple((header.value, header.height) for header in headers),
         evidence=tuple(reader.scan(layout.EVIDENCE, prefix_stop(layout.EVIDENCE))),
     )
 
@@ -222,8 +225,9 @@ def _root_at(reader: Reader, size: int) -> bytes:
     return merkle.Frontier(size, tuple(subtrees)).root()
 
 
-def _decisions(reader: Reader) -> tuple[Decision, ...]:
+def _decisions(reader: Reader, setup: Setup) -> tuple[Decision, ...]:
     found = []
+    kinds: dict[int, type[Message]] = {kind.KIND: kind for kind in setup.protocol.MESSAGES}
     for _, raw in reader.scan(layout.DECIDED, prefix_stop(layout.DECIDED)):
         ordinal, packet_bytes = encoding.decode(
             raw, DECIDED_SHAPE, size_max=64 * 1024 * 1024, what="decision"
@@ -231,7 +235,7 @@ def _decisions(reader: Reader) -> tuple[Decision, ...]:
         _, packet = decode_packet(Channel.SYNC, packet_bytes)
         if not isinstance(packet, DecisionPacket):
             raise DecodeFault("decision.kind", "not a decision")
-        values, proof = packet.parse()
+        values, proof = packet.parse(lambda each: decode_message(kinds, each.kind, each.body))
         found.append(Decision(ordinal, values, proof))
     return tuple(found)
 
@@ -281,9 +285,8 @@ def _batches(reader: Reader, setup: Setup) -> tuple[tuple[Batch, bytes], ...]:
     return tuple(found)
 
 
-def _ordered(
-    reader: Reader, setup: Setup, height: int
-) -> tuple[tuple[int, tuple[bytes, ...]], ...]:
+def _headers(reader: Reader, setup: Setup, height: int) -> tuple[BlockHeader, ...]:
+    """Of the executed blocks inside twice the batch window, oldest first."""
     first = max(1, height - 2 * setup.genesis.limits.batch_window)
     found = []
     for key, raw in reader.scan(
@@ -292,5 +295,5 @@ def _ordered(
         header = parse_header(raw)
         if header.height != int.from_bytes(key[1:], "big"):
             raise DecodeFault("header.key", "a header is not under its height")
-        found.append((header.height, header.payload))
+        found.append(header)
     return tuple(found)

@@ -220,6 +220,7 @@ class Replica:
         self._confirmation.decide(self._ordering, effect)
 
     def _certified(self, root: Root) -> None:
+        self._ordering.values.pass_by(self._confirmation.passed)
         self._ordering.on_certified(root)
         self._ordering.pending()
 

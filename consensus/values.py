@@ -8,10 +8,12 @@ batch that is not here, a clock that is behind) is not yet.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 from consensus.dissemination import Dissemination
+from consensus.interface import Root
 from ledger.limits import Limits
 from ledger.value import Value
 
@@ -37,12 +39,27 @@ class Values:
 
     KNOWN_MAX = 4_096
 
-    def __init__(self, limits: Limits, epoch: bytes, root: bytes, position: Position) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        epoch: bytes,
+        root: bytes,
+        position: Position,
+        *,
+        earlier: Iterable[tuple[bytes, int]] = (),
+        lag: int = 0,
+    ) -> None:
         self._limits = limits
         self._epoch = epoch
+        self._lag = lag
+        """Heights by which a payload may be ordered later than its value is judged."""
         self.known: dict[bytes, Value] = {}
         """Values seen in messages, oldest first, bounded: also what fetches are answered from."""
-        self._decided: dict[bytes, Position] = {root: position}
+        self._decided: dict[bytes, Position] = {epoch: Position(0, 0)}
+        for digest, height in earlier:
+            self.passed(digest, height)
+        self._decided.pop(root, None)
+        self._decided[root] = position
         self.head = root
         """Digest of the last decided value."""
 
@@ -69,7 +86,17 @@ class Values:
         """Jump to a certified value whose ancestors came by synchronisation."""
         self._move(digest, Position(self.position.ordinal + 1, height))
 
+    def passed(self, digest: bytes, height: int) -> None:
+        """Remember where a value stands that was decided here earlier, or certified by others."""
+        self._decided.setdefault(digest, Position(0, height))
+
+    def pass_by(self, roots: Iterable[Root]) -> None:
+        """The same of certified roots."""
+        for root in roots:
+            self.passed(root.value, root.height)
+
     def _move(self, digest: bytes, position: Position) -> None:
+        self._decided.pop(digest, None)
         self._decided[digest] = position
         self.head = digest
         while len(self._decided) > self.KNOWN_MAX:
@@ -100,6 +127,15 @@ class Values:
 
     def judge(self, value: Value, pool: Dissemination, wall_ms: int) -> Judgement:
         """The verdict on a value whose signatures have been checked."""
+        return self._judge(value, pool, wall_ms, self._lag)
+
+    def judge_decided(self, value: Value, pool: Dissemination, wall_ms: int) -> Judgement:
+        """The same of a value that is decided now: it waits no more."""
+        return (
+            self._judge(value, pool, wall_ms, 0) if self._lag else self.judge(value, pool, wall_ms)
+        )
+
+    def _judge(self, value: Value, pool: Dissemination, wall_ms: int, lag: int) -> Judgement:
         if value.epoch != self._epoch or len(set(value.payload)) != len(value.payload):
             return Judgement.NEVER
         if len(value.payload) > self._limits.block_batches:
@@ -117,12 +153,12 @@ class Values:
         transactions = 0
         complete = True
         for digest in value.payload:
-            held = pool.held.get(digest)
-            if held is None:
+            count = pool.transactions(digest)
+            if count is None:
                 complete = False
                 continue
-            transactions += len(held.batch.transactions)
-            if not pool.in_window(held.batch, height):
+            transactions += count
+            if not pool.may_be_named(digest, height, lag):
                 return Judgement.NEVER
         if transactions > self._limits.block_transactions:
             return Judgement.NEVER

@@ -78,6 +78,11 @@ PREDICTED: dict[str, Prediction] = {
         lambda n: Cost(7 * (n - 1), 3 * n, 7),
         lambda n: Cost(4 * (n - 1) + 3 * (n - 2), 3 * (n - 1), 7),
     ),
+    "mysticeti": Prediction(
+        "3nL blocks: three rounds of one of each",
+        lambda n: Cost(3 * n * (n - 1), 3 * n, 3),
+        lambda n: Cost(3 * (n - 1) ** 2, 3 * (n - 1), 3),
+    ),
     "pbft": Prediction(
         "L pre-prepares, (n - 1)L prepares, nL commits",
         lambda n: Cost(2 * n * (n - 1), 2 * n, 3),

@@ -24,6 +24,7 @@ from consensus.interface import (
     Hint,
     Message,
     Note,
+    Offer,
     Persist,
     Received,
     RequestPayload,
@@ -139,6 +140,9 @@ class Life(Process):
         step.is_promise = True
         self._append(effect.values)
 
+    def _offer(self, step: Step, effect: Offer) -> None:
+        self._keep((effect.value,))
+
     def _settle_later(self, step: Step, effect: Settle) -> None:
         self._settling.append(effect)
 
@@ -247,6 +251,7 @@ _CARRY_OUT: dict[type, Callable[[Life, Step, Any], None] | None] = {
     RequestPayload: Life._ask,
     Validate: Life._ask,
     Fetch: Life._ask,
+    Offer: Life._offer,
     Decide: Life._decide,
     Accuse: Life._put_out,
     Note: None,

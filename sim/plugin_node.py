@@ -43,6 +43,7 @@ class Seat(Life):
         self._validating: dict[bytes, Value] = {}
         self._fetching: dict[bytes, None] = {}
         self._ordinals = {value.digest: ordinal for ordinal, value in enumerate(self.log)}
+        self._ordinals[self._world.context.epoch] = -1
         self._ordered = {
             payload: ordinal for ordinal, value in enumerate(self.log) for payload in value.payload
         }
@@ -63,7 +64,8 @@ class Seat(Life):
     def hear_decision(self, decision: Decide) -> None:
         """A peer's decision that no certificate covers yet."""
         proof = decision.proof
-        if proof.certificates and self._world.has_right_certificates(proof.certificates):
+        is_proven = bool(proof.certificates or proof.signed)
+        if is_proven and self._world.has_right_certificates(proof.certificates):
             self._learn((*decision.values, *proof.values))
             self.take(DecisionReceived(decision.values, proof))
 

@@ -148,7 +148,12 @@ class PluginOracles:
         """A seat durably decided values for a reason."""
         if validator not in self._byzantine:
             self.certificates.decided_by(proof.certificates, _name(values[-1]))
-            if not proof.certificates:
+            if proof.signed:
+                said = [(*each.message.statement(), each) for each in proof.signed]
+                statements = [(phase, slot, (each.sender, value, each.signature))
+                              for phase, slot, value, each in said]  # fmt: skip
+                self.certificates.said_by(statements, _name(values[-1]))
+            elif not proof.certificates:
                 self.violated("proof", f"{_name(values[-1])} was decided without a certificate")
 
     def sent(self, validator: int, certificates: tuple[AnyCertificate, ...]) -> None:

@@ -6,10 +6,10 @@ formula of `ledger/validators.py` is not made twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from consensus.interface import AnyCertificate
-from ledger.certificate import Certificate, Verify
+from ledger.certificate import Certificate, TimeoutCertificate, Verify
 from ledger.statement import Slot, Statement
 from ledger.validators import QuorumRule, ValidatorSet
 
@@ -18,6 +18,8 @@ BYZANTINE = (1, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8, 9, 9, 10, 11, 11, 12, 13, 13, 14, 
 CRASH = (1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11)
 """By the number of validators, from 1: any two quorums share a validator."""
 
+Said = tuple[str, Slot, tuple[int, bytes, bytes]]
+"""(phase, slot, (validator, value, signature)) of a statement."""
 Report = Callable[[str, str], None]
 """(property, sentence) of a violation."""
 
@@ -63,6 +65,24 @@ class CertificateOracle:
                     f"{name} was decided by {count} right signatures in {certificate.phase} "
                     f"{certificate.slot}, not {self.quorum}",
                 )
+
+    def said_by(self, said: Sequence[Said], name: str) -> None:
+        """An honest validator decided for what these said differently: a quorum in the last slot.
+
+        Judged is that all signatures are right and that a quorum had a say; what follows from what
+        they said is the protocol's own.
+        """
+        last = max(slot for _, slot, _ in said)
+        signers: dict[int, None] = {}
+        for phase, slot, entry in said:
+            if self._count(TimeoutCertificate(phase, slot, (entry,))) != 1:
+                self._violated("proof", f"{name} was decided by a wrong signature in {slot}")
+            elif slot == last:
+                signers[entry[0]] = None
+        if len(signers) < self.quorum:
+            self._violated(
+                "proof", f"{name} was decided by {len(signers)} in {last}, not {self.quorum}"
+            )
 
     def _count(self, certificate: AnyCertificate) -> int:
         signers: dict[int, None] = {}

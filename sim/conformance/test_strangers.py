@@ -153,6 +153,9 @@ def forgeries(
         for other in (*others, replace(certificate, value=changed.digest)):
             certificates = (*proof.certificates[:place], other, *proof.certificates[place + 1 :])
             yield values, replace(proof, certificates=certificates)
+    for slot in sorted({each.message.statement()[1] for each in proof.signed}):
+        kept = tuple(each for each in proof.signed if each.message.statement()[1] != slot)
+        yield values, replace(proof, signed=kept)
 
 
 def phases(subject: Subject) -> list[str]:

@@ -1,0 +1,143 @@
+"""The DAG of one validator: accepted blocks, whose ancestors are all here too, or passed.
+
+It knows references, not rules: who votes for what follows from them, what that decides is in
+`mysticeti_rules.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from consensus.interface import Signed
+from consensus.protocols.mysticeti_messages import Block, Parent
+
+
+class Dag:
+    """Accepted blocks by digest and by round."""
+
+    def __init__(self, leaders: Callable[[int], tuple[int, ...]]) -> None:
+        self._leaders = leaders
+        self._signed: dict[bytes, Signed] = {}
+        self._rounds: dict[int, dict[int, list[Block]]] = {}
+        """round -> author -> blocks, more than one of an equivocator."""
+        self._votes: dict[bytes, tuple[bytes, ...]] = {}
+        """Block -> for each leader of the round before, the block of it that this one refers to."""
+        self._tips: dict[bytes, None] = {}
+        """Blocks that no other one refers to."""
+        self._laden: dict[bytes, Block] = {}
+        """Blocks with payload."""
+
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self._signed
+
+    def __len__(self) -> int:
+        return len(self._signed)
+
+    def add(self, signed: Signed) -> None:
+        """Accept a block whose parents are accepted, or passed for good."""
+        block = signed.message
+        assert isinstance(block, Block)
+        self._signed[block.digest] = signed
+        self._rounds.setdefault(block.round, {}).setdefault(block.author, []).append(block)
+        before = {each.author: each.digest for each in block.parents if is_strong(block, each)}
+        leaders = self._leaders(block.round - 1)
+        self._votes[block.digest] = tuple(before.get(leader, b"") for leader in leaders)
+        for parent in block.parents:
+            self._tips.pop(parent.digest, None)
+        self._tips[block.digest] = None
+        if block.value.payload:
+            self._laden[block.digest] = block
+
+    def get(self, digest: bytes) -> Block | None:
+        signed = self._signed.get(digest)
+        if signed is None:
+            return None
+        assert isinstance(signed.message, Block)
+        return signed.message
+
+    def has(self, parent: Parent) -> bool:
+        """Whether the block that a reference names is here, and is what the reference says."""
+        block = self.get(parent.digest)
+        return block is not None and (block.author, block.round) == parent[:2]
+
+    def signed(self, digest: bytes) -> Signed | None:
+        return self._signed.get(digest)
+
+    def everything(self) -> Iterable[Signed]:
+        """All that is here, parents before children."""
+        return [self._signed[each.digest] for round_ in self.rounds for each in self.at(round_)]
+
+    def laden(self) -> Iterable[Block]:
+        """The blocks with payload, in the order in which they were accepted."""
+        return self._laden.values()
+
+    @property
+    def rounds(self) -> list[int]:
+        """Rounds with blocks, ascending."""
+        return sorted(self._rounds)
+
+    @property
+    def tips(self) -> Iterable[bytes]:
+        """Blocks that no accepted block refers to."""
+        return self._tips
+
+    def at(self, round_: int) -> list[Block]:
+        """The blocks of a round, those of one validator in the order of their acceptance."""
+        return [block for blocks in self._rounds.get(round_, {}).values() for block in blocks]
+
+    def of(self, author: int, round_: int) -> Sequence[Block]:
+        """A validator's blocks of a round, in the order of their acceptance."""
+        return self._rounds.get(round_, {}).get(author, ())
+
+    def authors(self, round_: int) -> int:
+        """How many validators have a block in a round."""
+        return len(self._rounds.get(round_, ()))
+
+    def vote(self, block: bytes, index: int) -> bytes:
+        """Which block of leader `index` of the round before a block votes for; empty for none.
+
+        A vote is a reference from the round after the leader's: the only way from there to the
+        leader's round, and one block refers to at most one block of each validator.
+        """
+        return self._votes[block][index]
+
+    def history(self, tip: Block, passed: Sequence[int], *, floor: int = 0) -> list[Block]:
+        """A block and its ancestors in rounds from floor on, but for those that are passed."""
+        found: dict[bytes, None] = {tip.digest: None}
+        waiting, blocks = [tip], []
+        while waiting:
+            block = waiting.pop()
+            blocks.append(block)
+            for author, round_, digest in block.parents:
+                if round_ < floor or round_ <= passed[author] or digest in found:
+                    continue
+                found[digest] = None
+                parent = self.get(digest)
+                assert parent is not None, "an accepted block has its ancestors here"
+                waiting.append(parent)
+        return blocks
+
+    def latest(self, below: int) -> dict[int, Block]:
+        """Each validator's last block before a round, the first accepted where it has several."""
+        found: dict[int, Block] = {}
+        for round_ in reversed(self.rounds):
+            if round_ < below:
+                for author, blocks in self._rounds[round_].items():
+                    found.setdefault(author, blocks[0])
+        return found
+
+    def prune(self, passed: Sequence[int]) -> None:
+        """Forget the blocks up to these rounds, by validator."""
+        for block in [each.message for each in self.everything()]:
+            assert isinstance(block, Block)
+            if block.round > passed[block.author]:
+                continue
+            for known in (self._signed, self._votes, self._tips, self._laden):
+                known.pop(block.digest, None)
+            self._rounds[block.round].pop(block.author, None)
+        self._rounds = {round_: blocks for round_, blocks in self._rounds.items() if blocks}
+
+
+def is_strong(block: Block, parent: Parent) -> bool:
+    """Whether a reference goes to the round before; all others only bring blocks along."""
+    return parent.round == block.round - 1

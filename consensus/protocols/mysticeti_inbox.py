@@ -1,0 +1,252 @@
+"""Blocks on their way into the DAG: those that wait for ancestors or a verdict, and whom to ask.
+
+A block is accepted once its ancestors are accepted, or passed for good, and its payload is valid:
+then all honest validators accept it, sooner or later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from consensus.interface import Context, Recovery, Signed
+from consensus.protocols.mysticeti_messages import (
+    BLOCK,
+    WANTED_MAX,
+    Block,
+    Parent,
+    encode_want,
+    parse_want,
+)
+from consensus.protocols.mysticeti_order import Order
+from consensus.protocols.mysticeti_rules import Rules
+from ledger.errors import DecodeFault
+
+WINDOW_MAX = 32
+"""Decided values for which a block's payload counts after the one it builds on."""
+BLOCKS_AHEAD = 64
+"""How many rounds above the own one blocks are kept that wait for ancestors."""
+TWINS_MAX = 2
+"""Blocks of one validator and round that are kept unasked."""
+ASKED_MAX = 12
+"""After so many timers an ancestor that nobody has is given up, with all that waits for it."""
+REFUSED_MAX = 256
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A block that is not accepted yet."""
+
+    signed: Signed
+    block: Block
+    is_valid: bool | None = None
+    is_judged: bool = False
+    """Whether a verdict was asked for."""
+    lacks: tuple[Parent, ...] | None = None
+    """Parents that were not accepted when they were last looked at; None before that."""
+
+
+class Inbox(Rules):
+    """What was received, until it is accepted."""
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        super().__init__(context, recovery)
+        self.window = self.ordering_lag(context.batch_window)
+        self.order = Order(context.epoch, self.validators.size, self.window)
+        self.waiting: dict[bytes, Waiting] = {}
+        self.refused: dict[bytes, None] = {}
+        """Blocks that are never accepted: invalid ones, and those that refer to them."""
+        self.missing: dict[bytes, int] = {}
+        """Ancestors that were asked for, and how often."""
+        self.heard: list[int] = [0] * self.validators.size
+        """By validator: the last round of which a block was accepted."""
+        self.on_its_way: bytes = b""
+        """Digest of an own block that has not come back yet."""
+        self.may_decide = True
+        """Whether a block was accepted since the last look at the rules that may matter to them:
+        they count quorums of rounds."""
+        self.tries = 0
+        """Timers that fired since there was progress, or `on_pending`."""
+        self._clock = 0
+
+    @classmethod
+    def ordering_lag(cls, batch_window: int) -> int:
+        return max(1, min(WINDOW_MAX, batch_window // 2))
+
+    def clock(self) -> int:
+        """The last round of which 2f+1 validators' blocks are accepted."""
+        return self._clock
+
+    def follows_own(self) -> bool:
+        """Whether a next block can refer to the own last one, which comes back once durable."""
+        waits = any(each.block.author == self.me for each in self.waiting.values())
+        return not (self.on_its_way or waits)
+
+    def is_missing_any(self) -> bool:
+        """Whether a block waits for ancestors that are to be asked for again."""
+        return bool(self.missing)
+
+    def is_expected(self, author: int, round_: int) -> bool:
+        """Whether a block of this validator and round is worth waiting for."""
+        return self.heard[author] >= round_ - self.validators.size - 1
+
+    # --- received --------------------------------------------------------------------------------
+
+    def receive(self, signed: Signed) -> bool:
+        """Keep a block, unless it is none or here; whether it was kept."""
+        block = signed.message
+        assert isinstance(block, Block)
+        known = (self.dag, self.waiting, self.refused)
+        if any(block.digest in blocks for blocks in known):
+            return False
+        if not self._is_block(signed.sender, block):
+            self.note("refused", reason="mysticeti.block", phase=BLOCK)
+            return False
+        twins = self._twins(block)
+        for twin in twins[:1]:
+            self.accuse(twin, signed)
+        is_asked = block.digest in self.missing
+        is_near = block.round <= max(self.clock(), self.root.slot[0]) + BLOCKS_AHEAD
+        is_passed = block.round <= self.order.passed[block.author]
+        if is_passed or not (is_asked or (is_near and len(twins) < TWINS_MAX)):
+            return False
+        self.missing.pop(block.digest, None)
+        if block.digest == self.on_its_way:
+            self.on_its_way = b""
+        mine = signed.sender == self.me
+        self.waiting[block.digest] = Waiting(
+            signed, block, is_valid=True if mine or not block.value.payload else None
+        )
+        return True
+
+    def _is_block(self, sender: int, block: Block) -> bool:
+        """Whether a message is a block as an honest validator makes them."""
+        authors = [parent.author for parent in block.parents]
+        return (
+            sender == block.author
+            and block.value.epoch == self.context.epoch
+            and all(author < self.validators.size for author in authors)
+            and self.has_quorum_of_parents(block)
+        )
+
+    def _twins(self, block: Block) -> list[Signed]:
+        """Other blocks of the same validator and round."""
+        accepted = [self.dag.signed(each.digest) for each in self.dag.of(block.author, block.round)]
+        waiting = [
+            each.signed
+            for each in self.waiting.values()
+            if (each.block.author, each.block.round) == (block.author, block.round)
+        ]
+        return [signed for signed in (*accepted, *waiting) if signed is not None]
+
+    def judge(self, digest: bytes, valid: bool) -> bool:
+        """Take a verdict; whether anybody waited for it."""
+        each = self.waiting.get(digest)
+        if each is None or each.is_valid is not None:
+            return False
+        if valid:
+            each.is_valid = True
+        else:
+            self._refuse(digest)
+        return True
+
+    def _refuse(self, digest: bytes) -> None:
+        del self.waiting[digest]
+        self.note("refused", reason="mysticeti.payload", phase=BLOCK)
+        self.refused[digest] = None
+        if len(self.refused) > REFUSED_MAX:
+            del self.refused[next(iter(self.refused))]
+
+    def validate_again(self) -> None:
+        """A decision ends the judgement of values of earlier slots: they still are to be judged."""
+        for each in self.waiting.values():
+            if each.is_judged and each.is_valid is None and each.block.value.slot <= self.root.slot:
+                self.validate(each.block.value)
+
+    def accept_all(self) -> bool:
+        """Accept what has all its ancestors and is valid; true, for the rules come next."""
+        found = True
+        while found:
+            found = False
+            for digest, each in sorted(
+                self.waiting.items(), key=lambda item: (item[1].block.round, item[1].block.author)
+            ):
+                if any(parent.digest in self.refused for parent in each.block.parents):
+                    self._refuse(digest)
+                elif self._may_accept(each):
+                    del self.waiting[digest]
+                    self._accept(each.signed, each.block)
+                    found = True
+        return True
+
+    def _may_accept(self, each: Waiting) -> bool:
+        missing = self._ancestors_missing(each)
+        if missing:
+            self._ask(each.block.author, missing)
+            return False
+        if each.is_valid is None and not each.is_judged:
+            each.is_judged = True
+            self.validate(each.block.value)
+        return each.is_valid is True
+
+    def _ancestors_missing(self, each: Waiting) -> list[bytes]:
+        """Parents that are not accepted, nor passed for good.
+
+        A reference that gives a wrong author or round of a block counts as one to a block that
+        nobody has: whoever is ahead and has it passed cannot tell the difference.
+        """
+        passed = self.order.passed
+        each.lacks = tuple(
+            parent
+            for parent in (each.block.parents if each.lacks is None else each.lacks)
+            if parent.round > passed[parent.author] and not self.dag.has(parent)
+        )
+        return [parent.digest for parent in each.lacks]
+
+    def _accept(self, signed: Signed, block: Block) -> None:
+        self.dag.add(signed)
+        self.heard[block.author] = max(self.heard[block.author], block.round)
+        if block.digest == self.order.known_leader:
+            self.may_decide = True
+        if self.dag.authors(block.round) >= self.quorum:
+            self.may_decide = True
+            if block.round > self._clock:
+                self._clock, self.tries = block.round, 0
+
+    def _ask(self, author: int, digests: list[bytes]) -> None:
+        """Ask the author of a block for its parents, once; `ask_again` asks everybody."""
+        fresh = [
+            digest
+            for digest in digests
+            if not any(digest in blocks for blocks in (self.missing, self.waiting, self.dag))
+        ]
+        for digest in fresh:
+            self.missing[digest] = 0
+        if fresh and self.me not in (None, author):
+            self.tell(author, encode_want(tuple(fresh[:WANTED_MAX])))
+
+    def ask_again(self) -> None:
+        """Ask everybody for what is missing; give up what nobody has, and what waits for it."""
+        needed: dict[bytes, None] = {}
+        for digest, each in list(self.waiting.items()):
+            missing = self._ancestors_missing(each)
+            if any(self.missing.get(one, 0) >= ASKED_MAX for one in missing):
+                del self.waiting[digest]
+            else:
+                unknown = (one for one in missing if not (one in self.waiting or one in self.dag))
+                needed.update((one, None) for one in unknown)
+        self.missing = {digest: self.missing.get(digest, 0) + 1 for digest in needed}
+        if needed and self.me is not None:
+            want = encode_want(tuple(needed)[:WANTED_MAX])
+            for peer in self.validators.others(self.me):
+                self.tell(peer, want)
+
+    def answer(self, peer: int, hint: bytes) -> None:
+        """Pass on the blocks that a peer asks for."""
+        try:
+            digests = parse_want(hint)
+        except DecodeFault:
+            return
+        for digest in digests if self.me is not None else ():
+            signed = self.dag.signed(digest)
+            if signed is not None:
+                self.forward(peer, signed)

@@ -1,0 +1,137 @@
+"""What Mysticeti's validators say: one signed message, a block of the DAG, and one unsigned hint.
+
+A block is a value of the contract.  Its slot is (round,), its `parent` the decided value that its
+payload is judged from, its `extra` the references to blocks of earlier rounds.  What is decided is
+made of blocks: `extra` of a decided value names the leader whose sub-DAG it belongs to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, ClassVar, NamedTuple
+
+from consensus.interface import Message
+from ledger import encoding
+from ledger.encoding import Shape, encode
+from ledger.errors import DecodeFault
+from ledger.limits import EXTRA_BYTES_MAX, VALIDATORS_MAX
+from ledger.statement import Slot
+from ledger.value import VALUE_BYTES_MAX, Value, parse_value
+
+BLOCK = "block"
+PARENTS_MAX = (EXTRA_BYTES_MAX - 8) // 40
+"""A reference takes at most 40 bytes."""
+BACK_MAX = 65_535
+DIGEST_BYTES = 32
+WANTED_MAX = 100
+"""Blocks asked for in one hint: it holds 4,096 bytes."""
+
+_parents = encoding.array(
+    encoding.row(
+        encoding.uint(VALIDATORS_MAX - 1), encoding.uint(BACK_MAX, low=1), encoding.digest
+    ),
+    VALIDATORS_MAX,
+)
+_place = encoding.row(encoding.digest, encoding.array(encoding.uint(), VALIDATORS_MAX, low=1))
+_wanted = encoding.array(encoding.digest, WANTED_MAX, low=1)
+
+
+class Parent(NamedTuple):
+    """A reference to a block of an earlier round."""
+
+    author: int
+    round: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Block(Message):
+    """A validator's block of one round: transactions, and votes for all that it refers to."""
+
+    KIND: ClassVar[int] = 1
+    SHAPE: ClassVar[Shape] = encoding.row(encoding.blob(VALUE_BYTES_MAX))
+    value: Value
+    parents: tuple[Parent, ...] = field(init=False, compare=False, repr=False)
+    """At most one block of each validator, in the order of the validators."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parents", _parents_of(self.value))
+
+    @property
+    def author(self) -> int:
+        return self.value.proposer
+
+    @property
+    def round(self) -> int:
+        return self.value.slot[0]
+
+    @property
+    def digest(self) -> bytes:
+        return self.value.digest
+
+    def row(self) -> tuple[Any, ...]:
+        return (self.value.raw,)
+
+    @classmethod
+    def from_row(cls, row: Any) -> Block:
+        return cls(parse_value(row[0]))
+
+    def statement(self) -> tuple[str, Slot, bytes]:
+        return BLOCK, self.value.slot, self.value.digest
+
+    def values(self) -> tuple[Value, ...]:
+        return (self.value,)
+
+
+def _parents_of(value: Value) -> tuple[Parent, ...]:
+    """The references of a block.  Raises DecodeFault where they contradict each other."""
+    if len(value.slot) != 1 or value.slot[0] < 1:
+        raise DecodeFault("mysticeti.round", f"slot {value.slot}")
+    if len(value.parent) != DIGEST_BYTES:
+        raise DecodeFault("mysticeti.parent", "a block builds on a decided value, or on the epoch")
+    round_ = value.slot[0]
+    rows = encoding.decode(value.extra, _parents, size_max=EXTRA_BYTES_MAX, what="parents")
+    if any(left[0] >= right[0] for left, right in pairwise(rows)):
+        raise DecodeFault("mysticeti.parents", "authors are not strictly ascending")
+    if any(back >= round_ for _, back, _ in rows):
+        raise DecodeFault("mysticeti.parents", f"before round 1, from round {round_}")
+    return tuple(Parent(author, round_ - back, digest) for author, back, digest in rows)
+
+
+def encode_parents(round_: int, parents: tuple[Parent, ...]) -> bytes:
+    """`extra` of a block of this round."""
+    rows = tuple((each.author, round_ - each.round, each.digest) for each in sorted(parents))
+    return encode(rows)
+
+
+class Place(NamedTuple):
+    """Where in the DAG a decided value was found: `extra` of the value."""
+
+    leader: bytes
+    """Digest of the leader's block in whose sub-DAG it is."""
+    passed: tuple[int, ...]
+    """By validator: the last round whose block is in the sub-DAG of an earlier leader."""
+
+
+def encode_place(place: Place) -> bytes:
+    return encode((place.leader, place.passed))
+
+
+def parse_place(value: Value) -> Place:
+    """The place of a decided value.  Raises DecodeFault."""
+    leader, passed = encoding.decode(
+        value.extra, _place, size_max=EXTRA_BYTES_MAX, what="place of a value"
+    )
+    return Place(leader, passed)
+
+
+def encode_want(digests: tuple[bytes, ...]) -> bytes:
+    """The hint that asks for blocks."""
+    return encode(digests)
+
+
+def parse_want(hint: bytes) -> tuple[bytes, ...]:
+    """The digests that a hint asks for.  Raises DecodeFault."""
+    digests: tuple[bytes, ...] = encoding.decode(hint, _wanted, size_max=4_096, what="want")
+    return digests

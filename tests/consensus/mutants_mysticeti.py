@@ -1,0 +1,226 @@
+"""Mysticeti without one of its rules, one override each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from consensus.interface import AnyCertificate, Context, Message, Recovery
+from consensus.protocols.mysticeti import Mysticeti
+from consensus.protocols.mysticeti_dag import Dag, is_strong
+from consensus.protocols.mysticeti_inbox import Waiting
+from consensus.protocols.mysticeti_messages import Block, Parent
+from consensus.protocols.mysticeti_order import Order
+from consensus.protocols.mysticeti_rules import WAVE, Decided
+from ledger.statement import Slot
+from ledger.value import Value
+
+
+class TakesFewParents(Mysticeti):
+    """A block refers to 2f+1 blocks of the round before."""
+
+    def has_quorum_of_parents(self, block: Block) -> bool:
+        return True
+
+
+class CertifiesByTwo(Mysticeti):
+    """Certificate pattern: 2f+1 votes."""
+
+    def is_certificate(self, block: Block, slot: Slot, leader: bytes) -> bool:
+        strong = [each for each in block.parents if is_strong(block, each)]
+        votes = [each for each in strong if self.dag.vote(each.digest, slot[1]) == leader]
+        return len(votes) >= self.quorum - 1
+
+
+class CommitsByOne(Mysticeti):
+    """Direct rule: 2f+1 certificates, not one."""
+
+    def may_commit(self, slot: Slot, leader: Block) -> bool:
+        deciders = self.dag.at(leader.round + WAVE - 1)
+        return any(self.is_certificate(each, slot, leader.digest) for each in deciders)
+
+
+class CountsBlocks(Mysticeti):
+    """Direct rule: certificates of 2f+1 validators, whatever an equivocator makes."""
+
+    def may_commit(self, slot: Slot, leader: Block) -> bool:
+        deciders = self.dag.at(leader.round + WAVE - 1)
+        return sum(self.is_certificate(b, slot, leader.digest) for b in deciders) >= self.quorum
+
+
+class SkipsByTwo(Mysticeti):
+    """Skip pattern: 2f+1 that do not support the leader's block."""
+
+    def may_skip(self, slot: Slot) -> bool:
+        made = self.dag.of(self.leader(slot), slot[0])
+        if not made:
+            return self.dag.authors(slot[0] + 1) >= self.quorum - 1
+        return all(self.others(slot, block.digest) >= self.quorum - 1 for block in made)
+
+
+class AnchorsTooSoon(Mysticeti):
+    """Indirect rule: the anchor is of a round after the slot's decision round."""
+
+    def may_anchor(self, later: Slot, slot: Slot) -> bool:
+        return later[0] >= slot[0] + WAVE - 1
+
+
+class LooksBesideTheAnchor(Mysticeti):
+    """Indirect rule: only the anchor's history counts."""
+
+    def decide_from(self, anchor: Block, slot: Slot, passed: tuple[int, ...]) -> Decided:
+        for block in self.dag.of(self.leader(slot), slot[0]):
+            deciders = self.dag.at(slot[0] + WAVE - 1)
+            if any(self.is_certificate(each, slot, block.digest) for each in deciders):
+                return Decided(slot, block)
+        return Decided(slot, None)
+
+
+class LeapsOverAnchors(Mysticeti):
+    """Indirect rule: the first anchor that is not skipped, also where it is undecided yet."""
+
+    def decide_indirectly(
+        self, slot: Slot, later: list[tuple[Slot, Decided | None]], passed: tuple[int, ...]
+    ) -> Decided | None:
+        known = [(each, status) for each, status in later if status is not None]
+        return super().decide_indirectly(slot, known, passed)
+
+
+class LeapsOverSlots(Mysticeti):
+    """Slots are decided in order: an undecided one stops all after it."""
+
+    def decided_from(self, first: Slot, passed: tuple[int, ...]) -> list[Decided]:
+        found: list[Decided] = []
+        for round_ in range(first[0], (self.dag.rounds or [0])[-1] + 1):
+            status = self.decide_directly((round_, 0))
+            if status is not None and (round_, 0) >= first:
+                found.append(status)
+        return found
+
+
+class _ByArrival(Order):
+    def in_order(self, blocks: list[Block]) -> list[Block]:
+        return blocks
+
+
+class OrdersByArrival(Mysticeti):
+    """The order inside a sub-DAG follows from the blocks alone."""
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        super().__init__(context, recovery)
+        self.order.__class__ = _ByArrival
+        history = self.dag.history
+
+        def shuffled(*arguments: Any, **more: Any) -> list[Block]:
+            here = [signed.message.statement()[2] for signed in self.dag.everything()]
+            return sorted(history(*arguments, **more), key=lambda b: here.index(b.digest))
+
+        self.dag.history = shuffled  # type: ignore[method-assign]
+
+
+class _Repeats(Order):
+    def fresh(self, block: Block) -> tuple[bytes, ...]:
+        return block.value.payload
+
+
+class OrdersTwice(Mysticeti):
+    """A payload that an earlier block brought is not decided again."""
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        super().__init__(context, recovery)
+        self.order.__class__ = _Repeats
+
+
+class _TakesReferences(Dag):
+    def has(self, parent: Parent) -> bool:
+        return parent.digest in self
+
+
+class BelievesReferences(Mysticeti):
+    """A reference says the author and the round of the block that it names."""
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        super().__init__(context, recovery)
+        self.dag.__class__ = _TakesReferences
+
+
+class AcceptsOrphans(Mysticeti):
+    """A block is accepted once its ancestors are."""
+
+    def _may_accept(self, each: Waiting) -> bool:
+        return True
+
+
+class NeverValidates(Mysticeti):
+    """A block is accepted once its payload is valid."""
+
+    def on_verdict(self, value: Value, valid: bool) -> None:
+        super().on_verdict(value, True)
+
+
+class ForgetsBlocks(Mysticeti):
+    """What an own block refers to is durable before the block leaves."""
+
+    def persist(self, record: bytes) -> None:
+        pass
+
+
+class BelievesDecisions(Mysticeti):
+    """A peer's decision is made of the blocks that prove it."""
+
+    def is_told_by(self, values: tuple[Value, ...], said: tuple[Any, ...]) -> bool:
+        return True
+
+
+class ProposesTwice(Mysticeti):
+    """One block a round, also across restarts."""
+
+    def said(self, phase: str, slot: Slot) -> Message | None:
+        return None
+
+
+class NeverSleeps(Mysticeti):
+    """An idle ledger is quiet."""
+
+    def has_work(self) -> bool:
+        return True
+
+
+class NeverWakes(Mysticeti):
+    """`on_pending` ends the silence."""
+
+    def on_pending(self, oldest_age: int) -> None:
+        pass
+
+
+class NeverSaysAgain(Mysticeti):
+    """The own last block goes out again while there is work."""
+
+    def broadcast(self, what: Message | AnyCertificate) -> None:
+        if isinstance(what, Message) and super().said(*what.statement()[:2]) is not None:
+            return
+        super().broadcast(what)
+
+
+class NeverAsks(Mysticeti):
+    """Who lacks an ancestor asks for it."""
+
+    def tell(self, to: int, hint: bytes) -> None:
+        pass
+
+
+class WaitsForLeaders(Mysticeti):
+    """A leader that does not come is waited for no longer than a timer."""
+
+    def is_timely(self, round_: int) -> bool:
+        return self.hasty != -1 and super().is_timely(round_)
+
+    def _try_propose(self) -> None:
+        self.hasty = 0
+        super()._try_propose()
+
+
+class NeverWaits(Mysticeti):
+    """The next block waits for the leader's, so that honest leaders get their votes."""
+
+    def is_timely(self, round_: int) -> bool:
+        return True

@@ -14,12 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-import msgpack
-
 from consensus.dissemination import CREATOR_BATCHES_MAX
 from consensus.inspector import Inspector, decode_message
-from consensus.interface import Consensus, Message, Now
-from consensus.io import Channel, FrameArrived, HostEvent, Report, SendFrame, Step
+from consensus.interface import Consensus, Message
+from consensus.io import Channel, FrameArrived
 from consensus.packets import (
     BatchPacket,
     Blocks,
@@ -35,22 +33,20 @@ from consensus.packets import (
     WantBatches,
     WantBlocks,
     YouSaid,
-    decode_packet,
 )
 from consensus.replica import Replica
 from ledger import layout
 from ledger.errors import Fault
 from ledger.keys import scheme_named
-from ledger.statement import Slot
 from ledger.store import Reader, Write
 from sim.agenda import MS
-from sim.clock import EPOCH_MS
 from sim.run import SCHEME
 from sim.scenario import Incident, Load, Pace, Scenario, Weather
-from sim.watcher import Machine, Watcher
+from sim.watcher import Machine
 from tests.sim.protocols import plugin
 from tests.zoo.liar import TRICKS, Liar
 from tests.zoo.model import SURVIVED, Mutant, Verdict
+from tests.zoo.onlooker import Onlooker, Strict
 from tests.zoo.replicas import HOMES, MutatedRun, patching
 
 NODES = 4
@@ -78,8 +74,6 @@ STABLE_MS = (800, 1_500, 3_000)
 BOUND_MS = 25_000
 QUIET_MS = 4_000
 _ROBBERIES = {"lost-disk", "old-disk"}
-HEARD_MS = 100
-"""Within so long everyone has heard what was said, in calm weather."""
 AHEAD_SLACK = 4
 """Decisions of others may come while one does not vote any more."""
 
@@ -363,6 +357,7 @@ def attempt(
     if not found:
         return SURVIVED, 1
     return Verdict(found, broken(Replica, mutant.base or protocol), f"{name} {number}"), 1
+<<<<<<< HEAD
 
 
 class Strict:
@@ -457,3 +452,5 @@ class Onlooker(Watcher):
 
 
 _PROVING = (CertificatePacket.KIND, DecisionPacket.KIND)
+=======
+>>>>>>> zoo

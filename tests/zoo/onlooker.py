@@ -106,7 +106,7 @@ class Onlooker(Watcher):
             if isinstance(packet, CertificatePacket):
                 self._run.plain.check_certificate(packet.certificate())
             else:
-                for certificate in packet.parse()[1].certificates:
+                for certificate in packet.parse(self._run.plain.message)[1].certificates:
                     self._run.plain.check_certificate(certificate)
         except Fault as fault:
             self._run.findings.add(

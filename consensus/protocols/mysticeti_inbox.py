@@ -54,7 +54,8 @@ class Inbox(Rules):
         self.order = Order(context.epoch, self.validators.size, self.window)
         self.waiting: dict[bytes, Waiting] = {}
         self.refused: dict[bytes, None] = {}
-        """Blocks that are never accepted: invalid ones, and those that refer to them."""
+        """Invalid blocks.  What refers to one waits until its round is passed: for whoever is
+        ahead it is already, and all must accept the same in the end."""
         self.missing: dict[bytes, int] = {}
         """Ancestors that were asked for, and how often."""
         self.heard: list[int] = [0] * self.validators.size
@@ -170,9 +171,7 @@ class Inbox(Rules):
             for digest, each in sorted(
                 self.waiting.items(), key=lambda item: (item[1].block.round, item[1].block.author)
             ):
-                if any(parent.digest in self.refused for parent in each.block.parents):
-                    self._refuse(digest)
-                elif self._may_accept(each):
+                if self._may_accept(each):
                     del self.waiting[digest]
                     self._accept(each.signed, each.block)
                     found = True
@@ -217,7 +216,9 @@ class Inbox(Rules):
         fresh = [
             digest
             for digest in digests
-            if not any(digest in blocks for blocks in (self.missing, self.waiting, self.dag))
+            if not any(
+                digest in blocks for blocks in (self.missing, self.waiting, self.refused, self.dag)
+            )
         ]
         for digest in fresh:
             self.missing[digest] = 0
@@ -232,7 +233,11 @@ class Inbox(Rules):
             if any(self.missing.get(one, 0) >= ASKED_MAX for one in missing):
                 del self.waiting[digest]
             else:
-                unknown = (one for one in missing if not (one in self.waiting or one in self.dag))
+                unknown = (
+                    one
+                    for one in missing
+                    if not any(one in blocks for blocks in (self.waiting, self.refused, self.dag))
+                )
                 needed.update((one, None) for one in unknown)
         self.missing = {digest: self.missing.get(digest, 0) + 1 for digest in needed}
         if needed and self.me is not None:

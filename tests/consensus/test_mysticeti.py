@@ -183,6 +183,11 @@ def test_an_invalid_payload_is_never_ordered_nor_what_refers_to_it() -> None:
     assert all("validity" in broken(scenario(seed), mutants.NeverValidates) for seed in (1, 2, 3))
 
 
+def test_what_refers_to_an_invalid_block_is_accepted_by_all_or_by_nobody() -> None:
+    """Found by drawn faults: for one validator the invalid block's round had passed already."""
+    assert broken(draw_scenario(Mysticeti, 5_007), Mysticeti) == []
+
+
 # --- sleep and waking -----------------------------------------------------------------------------
 
 

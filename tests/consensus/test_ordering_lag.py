@@ -34,8 +34,7 @@ def batch_of(made: int) -> Batch:
 
 
 @pytest.mark.parametrize(
-    ("made", "lag", "is_valid"),
-    [(3, 0, True), (3, LAG, False), (7, LAG, True), (6, LAG, False)],
+    ("made", "lag", "is_valid"), [(3, 0, True), (3, LAG, False), (7, LAG, True), (6, LAG, False)]
 )
 def test_a_payload_must_stay_in_its_window_as_long_as_it_may_wait(
     made: int, lag: int, is_valid: bool

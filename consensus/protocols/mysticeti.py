@@ -26,8 +26,9 @@ Durable: own blocks, by the replica; with each of them, and with each decision, 
 Liveness: while there is work, a timer sends the last own block again and asks anew for ancestors;
     in its round the next block then waits for no leader.  Timers double until leaders commit.
 Deviations:
-  * Texts followed: the paper; MystenLabs/mysticeti (mysticeti-core/src/consensus) and its successor
-    in MystenLabs/sui (consensus/core/src/base_committer.rs).
+  * Texts followed: MystenLabs/mysticeti (mysticeti-core/src/consensus) and its successor in
+    MystenLabs/sui (consensus/core/src/base_committer.rs), and two summaries of the paper, whose own
+    text was not at hand.
   * A block refers to at most one block of each validator, so that a vote is a plain reference: the
     paper searches a block's history for the first block of the leader that it meets.
   * Skip pattern: as in the paper, 2f+1 that do not support each block of the slot; the code asks

@@ -38,14 +38,15 @@ class TlsStream:
         return self._engine.getpeercert(binary_form=True) or b""
 
     async def shake_hands(self) -> None:
-        """Do the handshake.  Raises OSError where it fails; the other side is told why."""
+        """Do the handshake.  Raises OSError where it fails."""
         while True:
             try:
                 self._engine.do_handshake()
             except ssl.SSLWantReadError:
                 await self._flush()
                 await self._fill()
-            except ssl.SSLError:
+            except ssl.SSLCertVerificationError:
+                # The alert that tells an honest peer why; whoever speaks no TLS gets no answer.
                 await self._flush()
                 raise
             else:
@@ -64,7 +65,9 @@ class TlsStream:
                 if parts:
                     break
                 has_waited = await self._fill()
-            except ssl.SSLZeroReturnError:
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                # With a goodbye or without one: what came before is whole either way, since frames
+                # say how long they are.
                 break
             else:
                 break

@@ -140,7 +140,7 @@ async def test_places_are_found_in_any_batch_of_a_block_and_behind_what_was_skip
     store.execute(*[store.batch(each, sequence=n) for n, each in enumerate(batches)])
     places = [(1, 0, 1), (2, 0, 0), (2, 2, 0), (2, 2, 1), (2, 3, 1), (2, 5, 0)]
 
-    rows = Contents(store.store).rows(places)
+    rows = Contents(store.store, GENESIS).rows(places)
 
     generated = [row["arguments"]["generatedEntity"] for row in rows]
     assert generated == ["x:e102", "x:e3", "x:e4", "x:e104", "x:e105", "x:e7"]
@@ -148,10 +148,10 @@ async def test_places_are_found_in_any_batch_of_a_block_and_behind_what_was_skip
     assert {row["sender"] for row in rows} == {say(1, 1).sender.hex()}
     assert [row["position"] for row in rows] == [0, 0, 2, 2, 3, 5]
     # Backwards is dearer, and right all the same.
-    assert Contents(store.store).rows(places[::-1]) == rows[::-1]
+    assert Contents(store.store, GENESIS).rows(places[::-1]) == rows[::-1]
 
 
 @pytest.mark.parametrize("place", [(2, 0, 0), (1, 1, 0), (1, 0, 7)])
 async def test_an_index_that_leads_nowhere_is_damage(place: tuple[int, int, int]) -> None:
     with pytest.raises(StorageError, match="run an audit|no transaction"):
-        Contents(ledger_of([made(0)]).reader).rows([place])
+        Contents(ledger_of([made(0)]).reader, GENESIS).rows([place])

@@ -151,13 +151,6 @@ class NeverSleeps(Simplex):
         return True
 
 
-class WokenByProposals(Simplex):
-    """What a liar proposed to one validator alone keeps that one awake for ever."""
-
-    def awaits_decision(self) -> bool:
-        return any(self.tree.has_payload(tip) for tip in self.tips())
-
-
 class AccusesAnyRepetition(Simplex):
     """Evidence is two different values of one phase and slot."""
 

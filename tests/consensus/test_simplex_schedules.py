@@ -295,7 +295,6 @@ LIVENESS: list[tuple[type[Simplex], Callable[[type[Simplex]], bool]]] = [
     (mutants.NeverFetches, child_before_parent),
     (mutants.ForgetsRecord, proposed_by_who_is_gone),
     (mutants.NeverSleeps, falls_silent),
-    (mutants.WokenByProposals, proposed_to_one_alone),
 ]
 
 
@@ -307,6 +306,11 @@ def test_a_schedule_stops_its_mutant_and_not_the_protocol(
 ) -> None:
     assert goes_on(Simplex)
     assert not goes_on(mutant)
+
+
+def test_a_proposal_to_one_alone_keeps_nobody_awake() -> None:
+    """Of a value that is invalid: `consensus.tree` forgets it, whatever the protocol makes of it."""
+    assert proposed_to_one_alone(Simplex)
 
 
 def test_only_a_contradiction_is_evidence() -> None:

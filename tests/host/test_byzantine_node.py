@@ -45,9 +45,10 @@ async def test_honest_processes_confirm_beside_an_equivocator_and_a_fast_clock(
             cluster.nodes[1].options = ("--clock-skew-ms", "3000")
             cluster.nodes[2].options = ("--byzantine", "equivocating+mutating")
             await cluster.start()
+            (ready,) = [fact for fact in cluster.nodes[2].facts if fact.get("fact") == "ready"]
+            assert ready["byzantine"] == "equivocating+mutating"
             for _ in range(4):
                 outcome = await client.submit([make_record("", content=b"x")])
                 assert outcome.status == "applied"
-            assert cluster.nodes[2].facts[0]["byzantine"] == "equivocating+mutating"
             await until_level(client, 4)
     check_homes(folder, 4)

@@ -236,6 +236,8 @@ class Sample(Consensus):
         self.instance, self.view = instance, 0
         self.left: TimeoutCertificate | None = None
         self.prepared: Certificate | None = None
+        self.unseen: dict[bytes, Certificate] = {}
+        """Proofs of preparation, by the value that is still being fetched."""
         self.tally = Tally()
         self.values: dict[bytes, Value] = {}
         self.proposals: dict[int, Proposal] = {}
@@ -307,8 +309,9 @@ class Sample(Consensus):
     def hear_proposal(self, sender: int, proposal: Proposal) -> None:
         if sender == self.leader(proposal.slot):
             self.enter(proposal.view, proposal.left)
-            self.learn_prepared(proposal.prepared)
             self.values[proposal.value.digest] = proposal.value
+            self.learn_prepared(proposal.prepared)
+            self.learn_prepared(self.unseen.pop(proposal.value.digest, None))
             if proposal.view == self.view:
                 self.proposals.setdefault(proposal.view, proposal)
 
@@ -361,7 +364,12 @@ class Sample(Consensus):
             self.broadcast(Commit(self.instance, self.view, prepared.value))
 
     def learn_prepared(self, prepared: Certificate | None) -> None:
-        if prepared is not None and (self.prepared is None or prepared.slot > self.prepared.slot):
+        """The highest proof whose value is here: what one claims, one must be able to show."""
+        if prepared is None or (self.prepared and prepared.slot <= self.prepared.slot):
+            return
+        if self.known(prepared.value) is None:
+            self.unseen[prepared.value] = prepared
+        else:
             self.prepared = prepared
 
     def try_decide(self) -> None:
@@ -497,6 +505,7 @@ class Sample(Consensus):
     def on_value(self, value: Value) -> None:
         if value.digest in self.fetched:
             self.values[value.digest] = value
+            self.learn_prepared(self.unseen.pop(value.digest, None))
             self.try_propose()
             self.advance()
 

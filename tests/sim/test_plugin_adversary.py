@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from random import Random
 
-from consensus.protocols.jolteon_messages import Timeout
-
 from consensus.byzantine.rows import rebuilt
+from consensus.pacemaker_messages import Timeout
 from consensus.protocols.jolteon import Jolteon
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import NO_ROUND, Precommit, Prevote, Proposal

@@ -309,7 +309,7 @@ def test_a_schedule_stops_its_mutant_and_not_the_protocol(
 
 
 def test_a_proposal_to_one_alone_keeps_nobody_awake() -> None:
-    """Of a value that is invalid: `consensus.tree` forgets it, whatever the protocol makes of it."""
+    """The value is invalid: `consensus.tree` forgets it, whatever the protocol makes of it."""
     assert proposed_to_one_alone(Simplex)
 
 

@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
+from consensus.doubling import failing_ms, growing_ms
 from consensus.interface import Consensus, Context, Recovery, Signed
 from consensus.tally import Tally
 from consensus.tree import Tree
@@ -58,16 +59,15 @@ class Chained(Consensus):
         view_ms = 6 * delay_ms
         longest_ms = max(parameters["timeout_max_ms"], view_ms)
         timeout_ms = min(max(parameters["timeout_ms"], view_ms) + 2 * chaos_ms, longest_ms)
-        bound_ms = 2 * timeout_ms + 2 * delay_ms
-        grown_ms = parameters["timeout_ms"]
-        while grown_ms < min(view_ms, longest_ms):
-            bound_ms += grown_ms * cls.views_a_doubling()
-            grown_ms *= 2
-        for number in range(cls.failing_views(validators)):
-            if number % cls.views_a_doubling() == 0:
-                timeout_ms = min(2 * timeout_ms, longest_ms)
-            bound_ms += timeout_ms + 2 * delay_ms
-        return bound_ms + (validators.size + cls.VIEWS_A_DECISION) * view_ms
+        each = cls.views_a_doubling()
+        views = cls.failing_views(validators)
+        return (
+            2 * timeout_ms
+            + 2 * delay_ms
+            + growing_ms(parameters["timeout_ms"], view_ms, each=each)
+            + failing_ms(timeout_ms, longest_ms, views=views, between_ms=2 * delay_ms, each=each)
+            + (validators.size + cls.VIEWS_A_DECISION) * view_ms
+        )
 
     @classmethod
     def failing_views(cls, validators: ValidatorSet) -> int:

@@ -51,6 +51,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from consensus.doubling import failing_ms, growing_ms
 from consensus.interface import DecisionProof, Message, Root, Signed, Timer
 from consensus.protocols.mysticeti_messages import (
     BLOCK,
@@ -98,15 +99,14 @@ class Mysticeti(State):
         round_ms = 8 * delay_ms
         longest_ms = max(parameters["timeout_max_ms"], round_ms)
         timeout_ms = min(max(parameters["timeout_ms"], round_ms) + 2 * chaos_ms, longest_ms)
-        bound_ms = 2 * timeout_ms + 10 * delay_ms
-        grown_ms = parameters["timeout_ms"]
-        while grown_ms < min(round_ms, longest_ms):
-            bound_ms += WAVE * grown_ms
-            grown_ms *= 2
-        for _ in range(2 * validators.faults + WAVE):
-            timeout_ms = min(2 * timeout_ms, longest_ms)
-            bound_ms += timeout_ms + 2 * delay_ms
-        return bound_ms + (validators.size + 2 * WAVE) * round_ms
+        rounds = 2 * validators.faults + WAVE
+        return (
+            2 * timeout_ms
+            + 10 * delay_ms
+            + growing_ms(parameters["timeout_ms"], round_ms, each=WAVE)
+            + failing_ms(timeout_ms, longest_ms, views=rounds, between_ms=2 * delay_ms)
+            + (validators.size + 2 * WAVE) * round_ms
+        )
 
     # --- events -----------------------------------------------------------------------------------
 

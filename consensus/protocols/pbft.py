@@ -50,6 +50,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from consensus.doubling import failing_ms, growing_ms
 from consensus.interface import AnyCertificate, DecisionProof, Message, Root, Signed, Timer
 from consensus.protocols.pbft_messages import (
     COMMIT,
@@ -107,15 +108,15 @@ class Pbft(Views):
         view_ms = 12 * delay_ms + parameters["retry_ms"]
         longest_ms = max(parameters["timeout_max_ms"], view_ms)
         timeout_ms = min(parameters["timeout_ms"] + 2 * chaos_ms, longest_ms)
-        bound_ms = 2 * timeout_ms + 2 * (parameters["retry_ms"] + 2 * delay_ms)
-        grown_ms = parameters["timeout_ms"]
-        while grown_ms < min(view_ms, longest_ms):
-            bound_ms += grown_ms
-            grown_ms *= 2
-        for _ in range(validators.faults + 2):
-            timeout_ms = min(2 * timeout_ms, longest_ms)
-            bound_ms += timeout_ms + parameters["retry_ms"] + 2 * delay_ms
-        return bound_ms + 2 * view_ms
+        entering_ms = parameters["retry_ms"] + 2 * delay_ms
+        views = validators.faults + 2
+        return (
+            2 * timeout_ms
+            + 2 * entering_ms
+            + growing_ms(parameters["timeout_ms"], view_ms)
+            + failing_ms(timeout_ms, longest_ms, views=views, between_ms=entering_ms)
+            + 2 * view_ms
+        )
 
     # --- what arrives -----------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from consensus.chained import Chained
+from consensus.doubling import failing_ms, growing_ms
 from consensus.interface import Context, Recovery
 from consensus.leaders import round_robin
 from consensus.protocols.simplex_chain import NotarizedChain
@@ -66,15 +67,14 @@ class Player(Chained):
         view_ms = 9 * delay_ms
         longest_ms = max(parameters["timeout_max_ms"], view_ms)
         timeout_ms = min(max(parameters["timeout_ms"], view_ms) + 2 * chaos_ms, longest_ms)
-        bound_ms = 2 * timeout_ms + 4 * delay_ms
-        grown_ms = parameters["timeout_ms"]
-        while grown_ms < min(view_ms, longest_ms):
-            bound_ms += grown_ms
-            grown_ms *= 2
-        for _ in range(validators.faults + 1):
-            timeout_ms = min(2 * timeout_ms, longest_ms)
-            bound_ms += timeout_ms + 2 * delay_ms
-        return bound_ms + 2 * view_ms
+        views = validators.faults + 1
+        return (
+            2 * timeout_ms
+            + 4 * delay_ms
+            + growing_ms(parameters["timeout_ms"], view_ms)
+            + failing_ms(timeout_ms, longest_ms, views=views, between_ms=2 * delay_ms)
+            + 2 * view_ms
+        )
 
     @property
     def view(self) -> int:

@@ -6,14 +6,12 @@ import json
 from pathlib import Path
 
 import click
-import trio
 
 from host.commands.options import Target, network_options, parse_id
 from host.state_facts import state_facts
 from ledger.applications import payments
 from ledger.errors import UserError
 from ledger.keys import short_key
-from ledger.light import VerifiedState
 
 
 @click.command(
@@ -43,17 +41,7 @@ def command(
     after the block that it names, which may be a little behind the newest.
     """
     owner = account_of(account) if account is not None else short_key(target.signer(key).public_key)
-
-    async def ask() -> tuple[bytes, VerifiedState]:
-        async with target.client() as client:
-            return await client.state(payments.NAME, payments.account_key(owner))
-
-    raw, verified = trio.run(ask)
-    if output is not None:
-        try:
-            output.write_bytes(raw)
-        except OSError as error:
-            raise UserError(f"cannot write {output}: {error.strerror}") from None
+    verified = target.ask_state(payments.NAME, payments.account_key(owner), output)
     facts = state_facts(target.genesis(), verified)
     if as_json:
         click.echo(json.dumps(facts))

@@ -16,7 +16,6 @@ from ledger.applications import identity_body
 from ledger.applications.identity_state import key_key, member_key, parse_member
 from ledger.did import METHOD, parse_did
 from ledger.errors import UserError
-from ledger.light import VerifiedState
 
 
 @click.command("show", epilog="Example: python node.py identity show bob --network mynet")
@@ -33,7 +32,7 @@ def show(who: str | None, target: Target, as_json: bool) -> None:
         return
     public_key = parse_id(who)
     key = member_key(who) if public_key is None else key_key(public_key)
-    _, verified = _asked(target, key)
+    verified = target.ask_state(identity_body.NAME, key)
     facts = state_facts(target.genesis(), verified)
     if as_json:
         click.echo(json.dumps(facts))
@@ -64,12 +63,7 @@ def resolve(did: str, output: Path | None, target: Target) -> int:
         asked, name = parse_did(did)
         if asked != network:
             raise UserError(f"{METHOD}{asked.hex()} is another network than {network.hex()}")
-    raw, verified = _asked(target, member_key(name))
-    if output is not None:
-        try:
-            output.write_bytes(raw)
-        except OSError as error:
-            raise UserError(f"cannot write {output}: {error.strerror}") from None
+    verified = target.ask_state(identity_body.NAME, member_key(name), output)
     if verified.value is None:
         failed = {"error": "notFound", "errorMessage": f"proved after block {verified.height}"}
         result: dict[str, Any] = {
@@ -81,14 +75,6 @@ def resolve(did: str, output: Path | None, target: Target) -> int:
         result = resolution(network, name, parse_member(verified.value))
     click.echo(json.dumps(result, indent=2))
     return 0 if verified.value is not None else 1
-
-
-def _asked(target: Target, key: bytes) -> tuple[bytes, VerifiedState]:
-    async def ask() -> tuple[bytes, VerifiedState]:
-        async with target.client() as client:
-            return await client.state(identity_body.NAME, key)
-
-    return trio.run(ask)
 
 
 def _listed(target: Target) -> dict[str, Any]:

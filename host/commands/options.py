@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 import httpx
+import trio
 
 from api.client import LedgerClient
 from consensus.registry import leaders_names
@@ -19,6 +20,7 @@ from ledger import genesis as genesis_format
 from ledger.errors import Fault, UnreachableError, UserError
 from ledger.genesis import Genesis
 from ledger.keys import Signer, scheme_named
+from ledger.light import VerifiedState
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -111,6 +113,24 @@ class Target:
         """A client of the network's nodes."""
         signer = self.signer(key) if sign else None
         return LedgerClient(self.urls, self.genesis(), signer=signer, clock=microseconds)
+
+    def ask_state(self, application: str, key: bytes, output: Path | None = None) -> VerifiedState:
+        """What an application's state holds under a key, checked; its proof goes to the output.
+
+        Raises UserError where that cannot be written.
+        """
+
+        async def ask() -> tuple[bytes, VerifiedState]:
+            async with self.client() as client:
+                return await client.state(application, key)
+
+        raw, verified = trio.run(ask)
+        if output is not None:
+            try:
+                output.write_bytes(raw)
+            except OSError as error:
+                raise UserError(f"cannot write {output}: {error.strerror}") from None
+        return verified
 
 
 def microseconds() -> int:

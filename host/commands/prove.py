@@ -6,12 +6,10 @@ import json
 from pathlib import Path
 
 import click
-import trio
 
 from host.commands.options import Target, network_options
 from host.state_facts import shown, state_facts
 from ledger.errors import UserError
-from ledger.light import VerifiedState
 from ledger.state_proof import KEY_BYTES_MAX
 
 
@@ -38,17 +36,7 @@ def command(
     and holds after the block that it names.
     """
     wanted = _key(key, as_hex=as_hex)
-
-    async def ask() -> tuple[bytes, VerifiedState]:
-        async with target.client() as client:
-            return await client.state(application, wanted)
-
-    raw, verified = trio.run(ask)
-    if output is not None:
-        try:
-            output.write_bytes(raw)
-        except OSError as error:
-            raise UserError(f"cannot write {output}: {error.strerror}") from None
+    verified = target.ask_state(application, wanted, output)
     facts = state_facts(target.genesis(), verified)
     if as_json:
         click.echo(json.dumps(facts))

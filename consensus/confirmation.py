@@ -152,6 +152,7 @@ class Confirmation:
         header = next_header(self._setup.genesis.network, self.tip, value)
         self.decided = Root(value.digest, value.slot, position.height)
         self._spreading.decided_height = position.height
+        self._spreading.pace.decides(value, self._outbox.now.monotonic_ms)
         if header is None:
             return
         self.tip = tip_of(header)

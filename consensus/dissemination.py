@@ -34,10 +34,18 @@ OPEN_BATCHES_MAX = 8
 OPEN_BYTES_MAX = 4 * 1024 * 1024
 """Of own batches that are not executed.  Were it those not ordered, sixteen decided values of four
 megabytes could wait for their execution in the memory of every node."""
+LIGHT_BYTES = 8 * 1024
+"""A batch up to this size is named at sight: whoever misses it has it from the proposer one round
+trip later, which costs less than everybody telling everybody of every such batch."""
 SMALL_BYTES = 256 * 1024
 """A payload below this may wait a moment for more."""
 VALUE_BYTES_TARGET = 4 * 1024 * 1024
 """Batches of this size together are enough for one value: blocks then take their time in turn."""
+
+
+def is_light(batch: Batch) -> bool:
+    """Whether a batch is small enough to be named without word of who holds it."""
+    return len(batch.raw) <= LIGHT_BYTES
 
 
 @dataclass(slots=True)
@@ -222,7 +230,8 @@ class Dissemination:
     ) -> tuple[bytes, ...]:
         """Batches to name in a value at this height, oldest first.
 
-        Named once a quorum holds them, or after patience_ms, so that a vote seldom waits.
+        Named at once where light, else when a quorum holds them, or after patience_ms: so that a
+        vote seldom waits for long.
         """
         chosen: list[bytes] = []
         transactions = size = 0
@@ -231,7 +240,7 @@ class Dissemination:
                 continue
             if not self.may_be_named(digest, height, self.lag):
                 continue
-            known = len(self.holders.get(digest, ())) >= self.quorum
+            known = is_light(held.batch) or len(self.holders.get(digest, ())) >= self.quorum
             if not known and now_ms - held.since_ms < patience_ms:
                 continue
             transactions += len(held.batch.transactions)
@@ -305,7 +314,9 @@ class Dissemination:
             for transaction in batch.transactions:
                 self.pending.pop(transaction.id, None)
         floor = height - 2 * self.limits.batch_window
-        for digest in [d for d, (_, at) in self.ordered.items() if at < floor]:
+        # In the order of their heights, so that the oldest come first.
+        while self.ordered and next(iter(self.ordered.values()))[1] < floor:
+            digest = next(iter(self.ordered))
             del self.ordered[digest]
             self.facts.pop(digest, None)
 

@@ -21,7 +21,7 @@ from ledger.membership import Members
 from ledger.store import Reader
 from ledger.transaction import Transaction, parse_each
 
-BRIEF_BYTES = 1_024
+BRIEF_BYTES = 4_096
 """Of one or two transactions: their check takes a fraction of a millisecond, as a hop to another
 thread and back does.  Their execution takes half of that."""
 

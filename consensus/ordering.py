@@ -69,9 +69,6 @@ from ledger.statement import Slot
 from ledger.value import Value, parse_value
 
 PACE_TIMER = "pace"
-PACE_MS = 25
-"""Between two blocks unless the next is large already: a block costs every node several
-milliseconds however small it is, and blocks made faster than that only queue behind each other."""
 EARLY_MAX = 1_000
 """Plugin events kept while the plugin has not started."""
 
@@ -104,8 +101,6 @@ class Ordering:
         self._recovered = recovered
         self._validating: dict[bytes, Value] = {}
         self._payload_asked: RequestPayload | None = None
-        self._decided_ms = -PACE_MS
-        """When the last block was decided here."""
         self._fetching: dict[bytes, None] = {}
         self._settling: list[Settle] = []
         lag = setup.protocol.ordering_lag(setup.genesis.limits.batch_window)
@@ -336,7 +331,7 @@ class Ordering:
         named, position = line
         now_ms = self._outbox.now.monotonic_ms
         payload = self.pool.select(named, position.height + 1, now_ms, PATIENCE_MS)
-        rest_ms = self._decided_ms + PACE_MS - now_ms
+        rest_ms = self._spreading.pace.rest_ms(now_ms)
         # Where undecided values wait for this one, it must not wait itself.
         may_wait = asked.parent in (b"", self.values.head) and self.pool.is_small(payload)
         if rest_ms > 0 and may_wait:
@@ -347,6 +342,7 @@ class Ordering:
 
     def _validate(self, effect: Validate) -> None:
         self.values.learn(effect.value)
+        self._spreading.pace.begins(effect.value, self._outbox.now.monotonic_ms)
         self._validating[effect.value.digest] = effect.value
         self.reconsider()
 
@@ -382,8 +378,6 @@ class Ordering:
 
     def on_decided(self, last: Value) -> None:
         """Forget verdicts that nobody waits for any more."""
-        if last.payload:
-            self._decided_ms = self._outbox.now.monotonic_ms
         for digest, value in list(self._validating.items()):
             if value.slot <= last.slot:
                 del self._validating[digest]

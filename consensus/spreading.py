@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from functools import partial
 
-from consensus.dissemination import Dissemination
+from consensus.dissemination import Dissemination, is_light
 from consensus.guard import Guard
 from consensus.io import Admission, Answer
 from consensus.jobs import (
@@ -16,6 +16,7 @@ from consensus.jobs import (
     ReadBatches,
 )
 from consensus.outbox import Outbox
+from consensus.pace import Pace
 from consensus.packets import DIGESTS_MAX, BatchPacket, Have, WantBatches
 from consensus.recovery import Recovered, Setup
 from ledger import layout
@@ -27,10 +28,9 @@ BATCH_TIMER = "batch"
 HAVE_TIMER = "have"
 HAVE_DELAY_MS = 2
 """How long news of a batch waits for more of its kind: after a decision, batches come together."""
-BATCH_DELAY_MS = 2
-"""How long a lone transaction waits for company while no own batch is on its way."""
 BATCH_DELAY_BUSY_MS = 60
-"""How long at most while one is: batches grow with the load instead of in number."""
+"""How long at most a transaction waits for company while an own batch is on its way: batches grow
+with the load instead of in number."""
 PATIENCE_MS = 150
 """After which a batch that too few peers say to hold is named, or asked for, all the same."""
 ANNOUNCE_MS = 1_000
@@ -66,6 +66,7 @@ class Spreading:
         self._outbox = outbox
         self._guard = guard
         self._executor = executor
+        self.pace = Pace()
         self._changed = changed
         """Called when a batch came that a value may name or wait for."""
         self.pool = Dissemination(genesis.limits, genesis.epoch.validators.quorum, setup.me)
@@ -146,17 +147,20 @@ class Spreading:
         if self.pool.waiting and not self._timer_runs:
             self._timer_runs = True
             is_busy = bool(self._open) or not self.pool.may_make_batch()
-            delay_ms = BATCH_DELAY_BUSY_MS if is_busy else BATCH_DELAY_MS
+            delay_ms = BATCH_DELAY_BUSY_MS if is_busy else self._batch_delay_ms()
             self._outbox.start_timer(BATCH_TIMER, delay_ms)
 
+    def _batch_delay_ms(self) -> int:
+        return self.pace.batch_delay_ms(self._outbox.now.monotonic_ms)
+
     def on_ordered(self, payload: tuple[bytes, ...], ordinal: int, height: int) -> None:
-        """A decided value names these batches; what waits behind an own one need wait no more."""
+        """A decided value names these batches; what waits behind an own one waits for the next."""
         self.pool.mark_ordered(payload, ordinal, height)
         was_open = bool(self._open)
         for digest in payload:
             self._open.pop(digest, None)
         if was_open and not self._open and self._timer_runs:
-            self._outbox.start_timer(BATCH_TIMER, BATCH_DELAY_MS)
+            self._outbox.start_timer(BATCH_TIMER, self._batch_delay_ms())
 
     def on_batch_timer(self) -> None:
         """The oldest waiting transaction has waited long enough."""
@@ -241,7 +245,7 @@ class Spreading:
             return
         self._hold(result, packet.signature)
         self.pool.heard_from(result.creator, (digest,), self._outbox.now.monotonic_ms)
-        if self._setup.me is not None:
+        if self._setup.me is not None and not is_light(result):
             if not self._news:
                 self._outbox.start_timer(HAVE_TIMER, HAVE_DELAY_MS)
             self._news.append(digest)

@@ -205,12 +205,8 @@ class Node:
         self._feeding = True
         try:
             while self._events and self._failure is None:
-                wall_ms = time.time_ns() // 1_000_000 + self._clock_skew_ms
-                now = Now(int(trio.current_time() * 1000), wall_ms)
-                assert self.replica is not None
-                step = self.replica.step(now, self._events.popleft())
-                self.counters.steps += 1
-                self._accept(step)
+                event = self._events.popleft()
+                self._accept(self._step(event), after_job=isinstance(event, JobDone))
         except StorageError as failure:
             # Whoever brought the event, a peer's task or a client's request, it is not theirs to
             # report: the disk task ends the node.
@@ -219,21 +215,46 @@ class Node:
         finally:
             self._feeding = False
 
-    def _accept(self, step: Step) -> None:
+    def _step(self, event: HostEvent) -> Step:
+        """Let the replica take one event.  Raises NodeHalted."""
+        wall_ms = time.time_ns() // 1_000_000 + self._clock_skew_ms
+        now = Now(int(trio.current_time() * 1000), wall_ms)
+        assert self.replica is not None
+        step = self.replica.step(now, event)
+        self.counters.steps += 1
         for output in step.outputs:
             if isinstance(output, Halt):
                 raise NodeHalted(output.reason)
+        return step
+
+    def _accept(self, step: Step, *, after_job: bool) -> None:
         if self._steps or self._behind:
             self._steps.append(step)
             self._disk_wake.set()
             return
-        if step.writes:
-            if not self._may_write_now(step.writes):
-                self._steps.append(step)
-                self._disk_wake.set()
-                return
-            self._write(step.writes, step.sync)
-        self._release(step.outputs)
+        if not step.writes:
+            self._release(step.outputs)
+        elif self._may_write_now(step.writes):
+            self._write_now([step] if after_job else self._with_execution(step))
+        else:
+            self._steps.append(step)
+            self._disk_wake.set()
+
+    def _with_execution(self, step: Step) -> list[Step]:
+        """A step, and the one of the brief execution that it asks for: one write holds both.
+
+        Not where the step holds an execution itself: the next must find it in the store.
+        """
+        for output in step.outputs:
+            if isinstance(output, StartJob) and output.job.sequential and self._may_run_now(output):
+                step.outputs.remove(output)
+                return [step, self._step(self._done(output))]
+        return [step]
+
+    def _write_now(self, steps: list[Step]) -> None:
+        self._write([write for step in steps for write in step.writes], any(s.sync for s in steps))
+        for step in steps:
+            self._release(step.outputs)
 
     # --- disk ---
 
@@ -320,15 +341,21 @@ class Node:
     # --- jobs ---
 
     def _start_job(self, start: StartJob) -> None:
-        in_turn = not start.job.sequential or not (self._executing or self._executions)
-        if start.job.is_brief and in_turn:
-            self.feed(JobDone(start.number, start.job.run(self.store)))
+        if self._may_run_now(start):
+            self.feed(self._done(start))
         elif start.job.sequential:
             self._executions.append(start)
             self._execution_wake.set()
         else:
             assert self._nursery is not None
             self._nursery.start_soon(self._run_job, start)
+
+    def _may_run_now(self, start: StartJob) -> bool:
+        in_turn = not start.job.sequential or not (self._executing or self._executions)
+        return start.job.is_brief and in_turn
+
+    def _done(self, start: StartJob) -> JobDone:
+        return JobDone(start.number, start.job.run(self.store))
 
     async def _run_job(self, start: StartJob) -> None:
         result = await trio.to_thread.run_sync(self._job, start.job, limiter=self._workers)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+from consensus.dissemination import LIGHT_BYTES
 from consensus.inspector import decode_message
 from consensus.interface import Consensus, Message, Now
 from consensus.io import Answer, Channel, FrameArrived, HostEvent, Report, SendFrame, Step
@@ -255,6 +256,10 @@ class Stage(Watcher):
         return make_transaction(
             self.members[member], self.genesis.network, made, nonce=nonce, expiry=expiry
         )
+
+    def heavy_transaction(self, nonce: int) -> Transaction:
+        """One whose batch is named only once a quorum is known to hold it."""
+        return self.transaction(nonce, operations=[make_record("note", b"", bytes(LIGHT_BYTES))])
 
     def sign(
         self, sender: int, message: Message, *, network: bytes = b"", epoch: bytes = b""

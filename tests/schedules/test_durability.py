@@ -188,14 +188,14 @@ def test_a_disk_that_fails_keeps_no_promise_without_what_it_rests_on() -> None:
         stage.submit(0, stage.transaction(0))
         assert stage.until(lambda: stage.all_certified(1))
         stage.allow = lambda sender, receiver, packet: not isinstance(packet, BatchPacket)
-        stage.submit(0, stage.transaction(1))
+        stage.submit(0, stage.heavy_transaction(1))
         assert stage.until(lambda: stage.crashes == [0])
         assert stage.nodes[0].engine.get(statement) is not None
         stage.allow = None
         stage.boot(0)
         stage.run_ms(100)
-        stage.submit(0, stage.transaction(1))
-        return stage.until(lambda: stage.holds(stage.transaction(1)), limit_ms=10_000)
+        stage.submit(0, stage.heavy_transaction(1))
+        return stage.until(lambda: stage.holds(stage.heavy_transaction(1)), limit_ms=10_000)
 
     assert play(Replica)
     assert not play(lacking("_outbox", WritesAtOnce))

@@ -90,7 +90,7 @@ def test_a_leader_waits_for_a_quorum_of_holders_and_not_for_ever() -> None:
         stage.allow = lambda sender, receiver, packet: (
             not (receiver == 0 and isinstance(packet, Have))
         )
-        wish = stage.transaction(0)
+        wish = stage.heavy_transaction(0)
         stage.run_ms(200)
         begun_ms = stage.agenda.now_ms
         stage.submit(0, wish)
@@ -100,6 +100,41 @@ def test_a_leader_waits_for_a_quorum_of_holders_and_not_for_ever() -> None:
     assert PATIENCE_MS <= play(Replica) < 3 * PATIENCE_MS
     assert play(lacking(POOL, AsksNobody)) < PATIENCE_MS
     assert play(lacking(POOL, InsistsOnQuorum)) == 5_000
+
+
+def test_a_light_batch_is_named_without_word_of_who_holds_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def play() -> tuple[int, int]:
+        """How long a confirmation takes, and how many words of holders are said for it."""
+        stage = Stage("solo")
+        wish = stage.transaction(0)
+        stage.run_ms(200)
+        begun_ms = stage.agenda.now_ms
+        stage.submit(1, wish)
+        stage.until(lambda: stage.holds(wish), limit_ms=5_000)
+        return stage.agenda.now_ms - begun_ms, len(stage.said(Have))
+
+    light = play()
+    monkeypatch.setattr(dissemination, "LIGHT_BYTES", 0)
+    heavy = play()
+
+    assert light[1] == 0 < heavy[1]
+    assert light[0] < heavy[0] < PATIENCE_MS
+
+
+def test_a_light_batch_that_only_the_leader_has_is_asked_for_at_once() -> None:
+    stage = Stage("solo")
+    stage.allow = lambda sender, receiver, packet: (
+        receiver == 0 or sender != 1 or not isinstance(packet, BatchPacket)
+    )
+    wish = stage.transaction(0)
+    stage.run_ms(200)
+    begun_ms = stage.agenda.now_ms
+    stage.submit(1, wish)
+
+    assert stage.until(lambda: stage.holds(wish), limit_ms=5_000)
+    assert stage.agenda.now_ms - begun_ms < PATIENCE_MS
 
 
 def test_what_one_peer_has_checked_at_once_has_a_bound_and_is_asked_for_later(

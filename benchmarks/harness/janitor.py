@@ -2,7 +2,8 @@
 
 The harness starts it first and holds its standard input.  When that ends, because the harness is
 done, was interrupted or killed, or crashed, the janitor kills every process that carries the
-folder's name in its environment, a stopped one too, and removes the folder.
+folder's name in its environment, a stopped one too, which ends their network namespaces as well,
+takes small disks and control groups away, and removes the folder.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.harness.disks import unmount
+from benchmarks.harness.throttle import remove_groups
 
 VARIABLE = "LEDGER_BENCHMARK_FOLDER"
 GONE_S = 10.0
@@ -57,6 +59,7 @@ def clean(folder: Path) -> int:
     for disk in psutil.disk_partitions(all=True):
         if Path(disk.mountpoint).is_relative_to(folder):
             unmount(Path(disk.mountpoint))
+    remove_groups(folder)
     shutil.rmtree(folder, ignore_errors=True)
     return len(found)
 

@@ -8,7 +8,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,14 +21,11 @@ FILLER = "filler"
 """The file in a home that takes all the room there is."""
 
 
-def can_mount() -> bool:
-    """Whether a tmpfs can be mounted here: tried, and undone."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+def can_mount(folder: Path) -> bool:
+    """Whether a tmpfs can be mounted over a folder: tried, and undone."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0 or not mount(folder, 1):
         return False
-    with tempfile.TemporaryDirectory() as folder:
-        if not mount(Path(folder), 1):
-            return False
-        unmount(Path(folder))
+    unmount(folder)
     return True
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -136,21 +135,23 @@ def native_disks(
         yield NativeDisks(len(homes), throttle, disks)
 
 
-def complaint() -> str:
-    """Why no sync can be made to fail here; empty where it can: tried, and undone."""
-    with tempfile.TemporaryDirectory(prefix="ledger-probe-") as made:
-        home = Path(made) / "home"
-        home.mkdir()
-        try:
-            with failing_disk(home, 16) as disk:
-                disk.apply(fails=True)
-                if _syncs(home):
-                    return "a disk without room lets a sync succeed"
-                disk.apply(fails=False)
-                disk.make_ready()
-                return "" if _syncs(home) else "the disk does not recover"
-        except UnreachableError as error:
-            return str(error)
+def complaint(place: Path) -> str:
+    """Why no sync can be made to fail here; empty where it can: tried, and undone.
+
+    place: an empty folder whose janitor knows what to take away.
+    """
+    home = place / "failing"
+    home.mkdir()
+    try:
+        with failing_disk(home, 16) as disk:
+            disk.apply(fails=True)
+            if _syncs(home):
+                return "a disk without room lets a sync succeed"
+            disk.apply(fails=False)
+            disk.make_ready()
+            return "" if _syncs(home) else "the disk does not recover"
+    except UnreachableError as error:
+        return str(error)
 
 
 def _syncs(home: Path) -> bool:

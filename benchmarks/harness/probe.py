@@ -13,6 +13,7 @@ import click
 
 from benchmarks.harness import native_disks, throttle
 from benchmarks.harness.disks import can_mount
+from benchmarks.harness.janitor import workspace
 from benchmarks.harness.namespaces import lacking
 from benchmarks.harness.suite import Experiment, Suite, one_way_ms
 from ledger.errors import UserError
@@ -35,7 +36,8 @@ class Ability:
 def abilities() -> list[Ability]:
     """What suites use unless they say `native = true`, tried where that does no harm."""
     links = ("partition", "one-way", "loss", "delay", "bandwidth", "reset")
-    disk = can_mount()
+    with workspace() as place:
+        disk = can_mount(place)
     return [
         Ability("crash, pause, restart", ("kill", "pause", "rolling"), NATIVE, "signals"),
         Ability("bad links", links, EMULATED, "a relay in user space between every two nodes"),
@@ -68,7 +70,8 @@ def native_abilities() -> list[Ability]:
         ("resets", ("reset",), "reset", "ss -K"),
     ]
     found = [(name, kinds, none or lacks.get(key, ""), how) for name, kinds, key, how in links]
-    slow, failing = throttle.complaint(), native_disks.complaint()
+    with workspace() as place:
+        slow, failing = throttle.complaint(place), native_disks.complaint(place)
     found.append(("slow disk", ("slow-disk",), slow, "control groups count the writes"))
     found.append(("failing sync", ("failing-sync",), failing, "ext4 on a file without room"))
     return [

@@ -106,7 +106,7 @@ def test_a_small_disk_holds_a_home_fills_up_and_goes(tmp_path: Path) -> None:
     home = tmp_path / "node1"
     home.mkdir()
     (home / "config.toml").write_text("x", encoding="utf-8")
-    if not can_mount():
+    if not can_mount(home):
         with pytest.raises(UnreachableError, match="tmpfs"), small_disk(home, 2):
             pass
         return

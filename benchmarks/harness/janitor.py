@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -50,16 +50,23 @@ def workspace() -> Iterator[Path]:
 
 def clean(folder: Path) -> int:
     """Kill what belongs to a folder, and remove it; how many processes there were."""
-    found = [process for process in psutil.process_iter() if _belongs(process, folder)]
-    for process in found:
-        process.kill()
     deadline = time.monotonic() + GONE_S
-    while not all(map(_is_gone, found)) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    found: set[psutil.Process] = set()
+    # Looked for again, since one that was about to begin shows its folder only then.
+    while more := {process for process in psutil.process_iter() if _belongs(process, folder)}:
+        found |= more
+        for process in more:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        while not all(map(_is_gone, more)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if time.monotonic() >= deadline:
+            break
     for disk in psutil.disk_partitions(all=True):
         if Path(disk.mountpoint).is_relative_to(folder):
             unmount(Path(disk.mountpoint))
-    remove_groups(folder)
+    while not remove_groups(folder) and time.monotonic() < deadline:
+        time.sleep(0.01)
     shutil.rmtree(folder, ignore_errors=True)
     return len(found)
 

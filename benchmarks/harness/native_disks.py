@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -120,17 +120,17 @@ class NativeDisks(IllDisks):
 
 @contextmanager
 def native_disks(
-    folder: Path, homes: list[Path], *, slow: bool, failing: Iterable[tuple[int, int]]
+    folder: Path, homes: list[Path], *, slow: bool, failing: Mapping[int, int]
 ) -> Iterator[NativeDisks]:
     """Disks for the nodes of a network that does not run yet, gone with the block.
 
-    failing: (node, MiB of room, 0 for `ROOM_MIB`).  Raises UnreachableError where that fails.
+    failing: MiB of room by node, 0 for `ROOM_MIB`.  Raises UnreachableError where that fails.
     """
     with ExitStack() as stack:
         throttle = stack.enter_context(open_throttle(folder, len(homes))) if slow else None
         disks = {
             node: stack.enter_context(failing_disk(homes[node], mib or ROOM_MIB))
-            for node, mib in dict(failing).items()
+            for node, mib in failing.items()
         }
         yield NativeDisks(len(homes), throttle, disks)
 

@@ -113,12 +113,16 @@ def open_throttle(folder: Path, size: int) -> Iterator[Throttle]:
         throttle.remove()
 
 
-def remove_groups(workspace: Path) -> None:
-    """Take away what was made for networks in this folder, whose processes have ended."""
-    for one in CONTROLLERS:
-        for group in one.base.glob(f"{workspace.name}.*"):
-            with suppress(OSError):
-                group.rmdir()
+def remove_groups(workspace: Path) -> bool:
+    """Take away what was made for networks in this folder, whose processes have ended.
+
+    False where one stays: a thread of an ended process may still wait for a slow disk.
+    """
+    left = [group for one in CONTROLLERS for group in one.base.glob(f"{workspace.name}.*")]
+    for group in left:
+        with suppress(OSError):
+            group.rmdir()
+    return not any(group.exists() for group in left)
 
 
 def device_below(folder: Path) -> str:

@@ -84,7 +84,7 @@ async def open_arena(trial: Trial, workspace: Path) -> AsyncIterator[Arena]:
     genesis = await trio.to_thread.run_sync(create_network, folder, plan_of(trial))
     async with AsyncExitStack() as stack:
         wires = await _links(stack, trial, folder)
-        for node, mib in numbered(trial, "full-disk"):
+        for node, mib in numbered(trial, "full-disk").items():
             stack.enter_context(small_disk(homes_of(folder)[node], mib))
         disks = _ill_disks(stack, trial, folder)
         cluster = await stack.enter_async_context(open_cluster(folder))
@@ -142,15 +142,15 @@ def _ill_disks(stack: AsyncExitStack, trial: Trial, folder: Path) -> IllDisks | 
     return OrderedDisks(folder, trial.validators)
 
 
-def numbered(trial: Trial, kind: str) -> list[tuple[int, int]]:
-    """(node, amount) of all whom this kind befalls, which a suite names by numbers."""
-    return [
-        (int(word), int(event.amount))
+def numbered(trial: Trial, kind: str) -> dict[int, int]:
+    """The amounts by node of all whom this kind befalls, which a suite names by numbers."""
+    return {
+        int(word): int(event.amount)
         for event in trial.scenario.events
         if event.kind == kind
         for word in event.nodes.split()
         if int(word) < trial.validators
-    ]
+    }
 
 
 def plan_of(trial: Trial) -> Plan:

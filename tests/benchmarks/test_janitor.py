@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from benchmarks.harness import janitor
 from benchmarks.harness.janitor import VARIABLE, workspace
 from benchmarks.harness.probe import native_abilities
 from benchmarks.harness.throttle import CONTROLLERS
@@ -44,7 +45,7 @@ def test_nothing_is_left_of_a_harness_that_was_killed(number: int) -> None:
         assert harness.stdout is not None
         folder, pid = harness.stdout.readline().split()
         child = psutil.Process(int(pid))
-        janitor = next(
+        keeper = next(
             process
             for process in psutil.Process(harness.pid).children()
             if "benchmarks.harness.janitor" in process.cmdline()
@@ -52,7 +53,7 @@ def test_nothing_is_left_of_a_harness_that_was_killed(number: int) -> None:
         assert Path(folder).is_dir()
 
         harness.send_signal(number)
-        _, alive = psutil.wait_procs([child, janitor], timeout=LIMIT_S)
+        _, alive = psutil.wait_procs([child, keeper], timeout=LIMIT_S)
 
     assert not alive
     assert not Path(folder).exists()
@@ -72,7 +73,7 @@ from tests.host.program import call
 
 async def main(folder):
     async with open_namespaces(folder, "loopback") as links:
-        with native_disks(folder, homes_of(folder), slow=True, failing=[(1, 16)]) as disks:
+        with native_disks(folder, homes_of(folder), slow=True, failing={1: 16}) as disks:
             words = [*links.prefix(0), *disks.prefix(0), "sleep", "1000"]
             process = await trio.lowlevel.open_process(words, start_new_session=True)
             with small_disk(folder / "node0", 4):
@@ -126,6 +127,26 @@ def test_nothing_that_the_kernel_did_is_left_of_a_harness_that_was_killed(number
     while traces(folder, leg) and time.monotonic() < deadline:
         os.sched_yield()
     assert not traces(folder, leg)
+
+
+def test_a_process_that_ends_by_itself_meanwhile_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those do that hold a namespace."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    late = [psutil.Process()]
+    monkeypatch.setattr(psutil, "process_iter", lambda: [late.pop()] if late else [])
+    monkeypatch.setattr(janitor, "_belongs", lambda _process, _folder: True)
+
+    def kill(process: psutil.Process) -> None:
+        raise psutil.NoSuchProcess(process.pid)
+
+    monkeypatch.setattr(psutil.Process, "kill", kill)
+    monkeypatch.setattr(janitor, "_is_gone", lambda _process: True)
+
+    assert janitor.clean(folder) == 1
+    assert not folder.exists()
 
 
 def test_a_folder_that_is_left_is_gone_and_so_is_its_name() -> None:

@@ -133,6 +133,20 @@ except TimeoutError:
     print("nothing")
 """
 """Of datagrams, which nobody sends again."""
+KEEP = """
+import socket, sys
+if sys.argv[1] == "listen":
+    server = socket.create_server((sys.argv[2], 7001))
+    print("listening", flush=True)
+    stream = server.accept()[0]
+else:
+    stream = socket.create_connection((sys.argv[2], 7001))
+print("linked", flush=True)
+try:
+    print("said" if stream.recv(1) else "closed", flush=True)
+except ConnectionError:
+    print("reset", flush=True)
+"""
 PATIENT_S, BRIEF_S = 10.0, 0.3
 
 
@@ -182,6 +196,30 @@ async def test_the_kernel_cuts_links_one_way_and_heals_them_and_nothing_stays(
             server.kill()
 
     assert links.layout.leg not in await trio.to_thread.run_sync(interfaces)
+
+
+@pytest.mark.trio
+async def test_a_reset_is_one_to_both_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "net"
+    call("init", folder, "--validators", "2", "--protocol", "raft").check()
+    if set(lacking()) - {"netem"}:
+        return  # test_probe.py: a suite that needs it is refused
+
+    with trio.fail_after(60):
+        async with open_namespaces(folder, "loopback") as links, trio.open_nursery() as nursery:
+            ends = []
+            for node, role in ((1, "listen"), (0, "dial")):
+                words = [sys.executable, "-c", KEEP, role, links.layout.node(1)]
+                process: trio.Process = await nursery.start(
+                    partial(trio.run_process, [*links.prefix(node), *words], stdout=subprocess.PIPE)
+                )
+                ends.append(Lines(process))
+                await ends[-1].next()
+            assert await ends[0].next() == "linked"
+
+            await links.reset([0])
+
+            assert [await end.next() for end in ends].count("reset") == 2
 
 
 @pytest.mark.trio

@@ -44,6 +44,8 @@ class NodeProcess:
     ended: trio.Event = field(default_factory=trio.Event)
     options: tuple[str, ...] = ()
     """Further words for its `run` command, from its next start on."""
+    prefix: tuple[str, ...] = ()
+    """Words before its command: a program that replaces itself with it, elsewhere."""
 
     @property
     def is_running(self) -> bool:
@@ -85,6 +87,7 @@ class Cluster:
         node.ready, node.ended = trio.Event(), trio.Event()
         node.process = await trio.lowlevel.open_process(
             [
+                *node.prefix,
                 *interpreter(),
                 "run",
                 str(node.home),

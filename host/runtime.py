@@ -67,6 +67,9 @@ SUBMISSIONS_MAX = 1_024
 
 QUICK_WRITE_S = 0.002
 """A disk that takes less for a small write may write while nothing else happens."""
+STUCK_WRITE_S = 0.01
+"""A small write that takes more sends the next ones to a thread at once; one quick one there, and
+they are written on the spot again."""
 SMALL_WRITE_BYTES = 32_768
 """What is a small write."""
 
@@ -290,7 +293,10 @@ class Node:
         self.counters.writes += 1
         self.counters.synced_writes += sync
         if sync and _size(writes) <= SMALL_WRITE_BYTES:
-            self._write_s = min(time.perf_counter() - began, self._write_s * 1.02)
+            took = time.perf_counter() - began
+            # So slow is a disk that became slow: waiting on it here would hold up everything.
+            is_stuck = took > STUCK_WRITE_S
+            self._write_s = took if is_stuck else min(took, self._write_s * 1.02)
 
     # --- outputs ---
 

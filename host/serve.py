@@ -26,6 +26,7 @@ from ledger.store import Reader
 from p2p.transport import Address, listen
 from storage import home as storage_home
 from storage.content import ContentStore
+from storage.contract import Engine
 from storage.home import Store
 
 T = TypeVar("T")
@@ -66,8 +67,8 @@ def check_test_network(genesis: Genesis) -> None:
     """Raise UserError unless this network is there to be mistreated."""
     if not genesis.test_network:
         raise UserError(
-            "its genesis does not say that this is a test network: a Byzantine validator or a "
-            "wrong clock runs only on one made with `init --test-network`"
+            "its genesis does not say that this is a test network: a Byzantine validator, a wrong "
+            "clock or an ill disk runs only on one made with `init --test-network`"
         )
 
 
@@ -158,12 +159,14 @@ async def serve(
     ready: Callable[[], None],
     setup: Setup,
     clock_skew_ms: int = 0,
+    ill_disk: Callable[[Engine], Engine] = lambda engine: engine,
 ) -> None:
     """Run a home's node and its API until cancelled.  Raises UserError, StorageError."""
     from host.http import serve_api
 
     set_up_interpreter()
-    with storage_home.open_store(home.path, network=home.genesis.network) as store:
+    network = home.genesis.network
+    with storage_home.open_store(home.path, network=network, around=ill_disk) as store:
         listeners = await open_listeners(home.config.listen, "links of the validators")
         api_listeners = await open_listeners(home.config.api, "API")
         addresses = {

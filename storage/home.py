@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from operator import itemgetter
 from pathlib import Path
@@ -79,8 +79,14 @@ def create(home: Path, engine: str | None, *, network: bytes) -> Store:
     return store
 
 
-def open_store(home: Path, *, network: bytes | None = None) -> Store:
-    """Open a home's database; network, where given, is the id it must belong to.
+def open_store(
+    home: Path,
+    *,
+    network: bytes | None = None,
+    around: Callable[[Engine], Engine] = lambda engine: engine,
+) -> Store:
+    """Open a home's database; network, where given, is the id it must belong to; around may put
+    another engine around its own (storage/faulty.py).
 
     Raises UserError if the home is missing or in use, StorageError if the database is missing,
     damaged, of another network or format, or behind the tripwire.  Never creates a database.
@@ -101,7 +107,7 @@ def open_store(home: Path, *, network: bytes | None = None) -> Store:
             raise StorageError(f"home {home} uses the engine {mark.engine!r}, unknown to this node")
         if not (home / DATABASE_NAME).is_dir():
             raise StorageError(f"the database of home {home} is missing")
-        database = ENGINES[mark.engine].open(home / DATABASE_NAME)
+        database = around(ENGINES[mark.engine].open(home / DATABASE_NAME))
         cleanup.callback(database.close)
         store = Store(database, tripwire, lock)
         cleanup.pop_all()

@@ -1,4 +1,6 @@
-"""Small disks below the homes of nodes, to be filled up: a tmpfs each, which takes root."""
+"""Ill disks: small ones below the homes of nodes, a tmpfs each, which takes root, and those that
+nodes make slow or failing themselves, by orders (`host/ill_disk.py`).
+"""
 
 from __future__ import annotations
 
@@ -6,25 +8,24 @@ import contextlib
 import os
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from host.ill_disk import write_orders
 from ledger.errors import UnreachableError
+from storage.faulty import DiskFault
 
 FILLER = "filler"
 """The file in a home that takes all the room there is."""
 
 
-def can_mount() -> bool:
-    """Whether a tmpfs can be mounted here: tried, and undone."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+def can_mount(folder: Path) -> bool:
+    """Whether a tmpfs can be mounted over a folder: tried, and undone."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0 or not mount(folder, 1):
         return False
-    with tempfile.TemporaryDirectory() as folder:
-        if not mount(Path(folder), 1):
-            return False
-        unmount(Path(folder))
+    unmount(folder)
     return True
 
 
@@ -66,3 +67,57 @@ def fill(homes: list[Path]) -> None:
                 with contextlib.suppress(OSError):
                     while True:
                         file.write(bytes(size))
+
+
+class IllDisks(ABC):
+    """The disks of some nodes; what several faults do to one adds up."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._faults: dict[int, tuple[frozenset[int], DiskFault]] = {}
+        self._count = 0
+
+    def begin(self, nodes: Sequence[int], fault: DiskFault) -> int:
+        """Put a fault on the disks of some nodes; the number to end it by."""
+        self._count += 1
+        self._faults[self._count] = (frozenset(nodes), fault)
+        self._apply_all()
+        return self._count
+
+    def end(self, number: int) -> None:
+        """Take a fault away."""
+        del self._faults[number]
+        self._apply_all()
+
+    def clear(self) -> None:
+        """Take all away."""
+        self._faults.clear()
+        self._apply_all()
+
+    def _apply_all(self) -> None:
+        for node in range(self._size):
+            here = [fault for nodes, fault in self._faults.values() if node in nodes]
+            delay_ms = sum(fault.delay_ms for fault in here)
+            self.apply(node, DiskFault(delay_ms, any(fault.fails for fault in here)))
+
+    def make_ready(self, node: int) -> None:
+        """Before a node is started again: what an operator would do to its disk."""
+
+    @abstractmethod
+    def apply(self, node: int, fault: DiskFault) -> None:
+        """Make the disk of a node so."""
+
+
+class OrderedDisks(IllDisks):
+    """Disks of nodes that look for orders."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        super().__init__(size)
+        self._orders = [folder / f"node{node}.orders" for node in range(size)]
+
+    def options(self, node: int) -> tuple[str, ...]:
+        """The words with which a node looks for its orders."""
+        return ("--disk-orders", str(self._orders[node]))
+
+    def apply(self, node: int, fault: DiskFault) -> None:
+        write_orders(self._orders[node], fault)

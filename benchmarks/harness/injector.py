@@ -11,13 +11,14 @@ from typing import Any
 import trio
 
 from api.client import LedgerClient
-from benchmarks.harness.disks import FILLER, fill
+from benchmarks.harness.disks import FILLER, IllDisks, fill
 from benchmarks.harness.drive import Clients, start_clients
-from benchmarks.harness.suite import Event, Scenario
-from benchmarks.harness.wires import Wires
+from benchmarks.harness.suite import DISK_KINDS, Event, Scenario
+from benchmarks.harness.wires import Links
 from host.cluster import Cluster
 from host.proxy import LinkRule, Way
 from ledger.errors import UnreachableError
+from storage.faulty import DiskFault
 
 
 @dataclass(slots=True)
@@ -26,13 +27,14 @@ class Injector:
 
     cluster: Cluster
     client: LedgerClient
-    wires: Wires | None
+    wires: Links | None
     faults: int
     """How many are tolerated: f."""
     start: float
     """When the load begins, on the monotonic clock."""
     job: dict[str, Any]
     """Of a load client, of which a flood is one that signs wrongly."""
+    disks: IllDisks | None = None
     log: list[tuple[float, str]] = field(default_factory=list)
     """(seconds after the start, what was done)."""
     _down: dict[int, int] = field(default_factory=dict)
@@ -126,12 +128,16 @@ class Injector:
         if event.kind == "full-disk":
             await trio.to_thread.run_sync(fill, self._homes(nodes))
             return lambda: self._make_room(nodes)
+        if event.kind in DISK_KINDS:
+            assert self.disks is not None, "a fault of disks needs disks that can be made ill"
+            ill = await trio.to_thread.run_sync(self.disks.begin, nodes, disk_fault_of(event))
+            return lambda: self._cure(ill, nodes)
         if event.kind == "rolling":
             await self._roll(nodes, event.amount)
             return None
         assert self.wires is not None, "a fault of links needs the proxies"
         if event.kind == "reset":
-            await self.wires.ask({"reset": nodes})
+            await self.wires.reset(nodes)
             return None
         number = await self.wires.begin(self._ways(event, nodes), rule_of(event))
         wires = self.wires
@@ -166,6 +172,8 @@ class Injector:
         await self.cluster.wait_ended(node)
         if self._down.get(node) or self.cluster.nodes[node].is_running:
             return
+        if self.disks is not None:
+            await trio.to_thread.run_sync(self.disks.make_ready, node)
         try:
             await self.cluster.start(node)
         except UnreachableError:
@@ -179,6 +187,15 @@ class Injector:
     async def _make_room(self, nodes: list[int]) -> None:
         for home in self._homes(nodes):
             (home / FILLER).unlink()
+        await self._revive(nodes)
+
+    async def _cure(self, number: int, nodes: list[int]) -> None:
+        assert self.disks is not None
+        await trio.to_thread.run_sync(self.disks.end, number)
+        await self._revive(nodes)
+
+    async def _revive(self, nodes: list[int]) -> None:
+        """Start those that a disk has stopped, and keep what they said."""
         ended = [node for node in nodes if not self.cluster.nodes[node].is_running]
         for node in ended:
             last = self.cluster.nodes[node].errors
@@ -208,10 +225,17 @@ class Injector:
             self.cluster.resume(process.index)
         gone = [node.index for node in self.cluster.nodes if not node.is_running]
         self._down.clear()
+        if self.disks is not None:
+            await trio.to_thread.run_sync(self.disks.clear)
         for node in gone:
             await self._start(node)
         if gone:
             self._note(f"started again: {', '.join(f'node{node}' for node in gone)}")
+
+
+def disk_fault_of(event: Event) -> DiskFault:
+    """What an event does to a disk."""
+    return DiskFault(event.amount, fails=event.kind == "failing-sync")
 
 
 def rule_of(event: Event) -> LinkRule:

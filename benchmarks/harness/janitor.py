@@ -2,7 +2,8 @@
 
 The harness starts it first and holds its standard input.  When that ends, because the harness is
 done, was interrupted or killed, or crashed, the janitor kills every process that carries the
-folder's name in its environment, a stopped one too, and removes the folder.
+folder's name in its environment, a stopped one too, which ends their network namespaces as well,
+takes small disks and control groups away, and removes the folder.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
 from benchmarks.harness.disks import unmount
+from benchmarks.harness.throttle import remove_groups
 
 VARIABLE = "LEDGER_BENCHMARK_FOLDER"
 GONE_S = 10.0
@@ -48,15 +50,23 @@ def workspace() -> Iterator[Path]:
 
 def clean(folder: Path) -> int:
     """Kill what belongs to a folder, and remove it; how many processes there were."""
-    found = [process for process in psutil.process_iter() if _belongs(process, folder)]
-    for process in found:
-        process.kill()
     deadline = time.monotonic() + GONE_S
-    while not all(map(_is_gone, found)) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    found: set[psutil.Process] = set()
+    # Looked for again, since one that was about to begin shows its folder only then.
+    while more := {process for process in psutil.process_iter() if _belongs(process, folder)}:
+        found |= more
+        for process in more:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        while not all(map(_is_gone, more)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if time.monotonic() >= deadline:
+            break
     for disk in psutil.disk_partitions(all=True):
         if Path(disk.mountpoint).is_relative_to(folder):
             unmount(Path(disk.mountpoint))
+    while not remove_groups(folder) and time.monotonic() < deadline:
+        time.sleep(0.01)
     shutil.rmtree(folder, ignore_errors=True)
     return len(found)
 

@@ -85,6 +85,8 @@ def _check(suite: Suite) -> None:
             fault_s = known[name].fault_s
             fits = fault_s is None or one.warmup_s < fault_s < one.warmup_s + one.measure_s
             _that(fits, where, f"{name!r} begins outside of what is measured")
+        for name in one.scenarios if one.native else ():
+            _check_native(where, known[name])
         for link in one.links:
             _that(link in LINKS, where, f"links are {', '.join(LINKS)}")
         _that(one.arrival in ("poisson", "constant"), where, "arrival is poisson or constant")
@@ -96,13 +98,31 @@ def _check(suite: Suite) -> None:
 
 def _check_event(where: str, event: Event) -> None:
     _that(event.kind in KINDS, where, f"kinds are {', '.join(KINDS)}")
-    numbers = all(word.isdigit() for word in event.nodes.split())
+    numbers = _is_numbered(event)
     _that(event.nodes in NODES or numbers, where, f"nodes are {', '.join(NODES)}, or numbers")
     is_lasting = event.until_s is None
     _that(event.kind != "full-disk" or numbers, where, "a small disk is made for numbered nodes")
+    needs_amount = event.kind in ("slow-disk", "full-disk")
+    _that(event.amount > 0 or not needs_amount, where, f"{event.kind} needs an amount")
     _that(event.kind not in ("flood", "full-disk") or not is_lasting, where, "until_s is missing")
     _that(event.at_s >= 0, where, "at_s is 0 or more")
     _that(event.until_s is None or event.until_s > event.at_s, where, "it ends before it begins")
+
+
+def _check_native(where: str, scenario: Scenario) -> None:
+    failing = [event for event in scenario.events if event.kind == "failing-sync"]
+    _that(all(map(_is_numbered, failing)), where, "a failing disk is made for numbered nodes")
+    full = [event for event in scenario.events if event.kind == "full-disk"]
+    both = _numbers(failing) & _numbers(full)
+    _that(not both, where, "one disk either fails or is full")
+
+
+def _numbers(events: list[Event]) -> set[str]:
+    return {word for event in events for word in event.nodes.split()}
+
+
+def _is_numbered(event: Event) -> bool:
+    return all(word.isdigit() for word in event.nodes.split())
 
 
 def _that(holds: bool, where: str, sentence: str) -> None:

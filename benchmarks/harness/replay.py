@@ -63,6 +63,13 @@ class _Replay:
         elif one.kind == "view-partition":
             self.add("partition", nodes, one.at_ms, one.until_ms)
             self.left_out.append("that a partition ends with the next timer of the protocol")
+        elif one.kind in ("slow-disk", "slow-node"):
+            more_ms = self.scenario.pace.sync_us * (one.amount - 1) / 1_000
+            self.add("slow-disk", nodes, one.at_ms, one.until_ms, more_ms)
+            if one.kind == "slow-node":
+                self.left_out.append(
+                    "what of a slow node is not its disk: its jobs keep their pace"
+                )
         elif one.kind == "disconnect":
             self.events.append(Event("reset", OFFSET_S + one.at_ms / 1_000, None, nodes))
         else:

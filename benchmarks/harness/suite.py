@@ -40,12 +40,16 @@ KINDS = {
     "delay": "so many milliseconds more to and from these nodes",
     "bandwidth": "so many KiB a second on each link of these nodes",
     "reset": "every connection of these nodes is reset",
+    "slow-disk": "a synced write of these nodes takes so many milliseconds more",
+    "failing-sync": "the next sync of these nodes fails, which stops them; started at the end",
     "full-disk": "the disk of so many MiB below these nodes' homes is filled up, then freed",
     "flood": "a client offers so many transactions a second more that are not valid",
 }
 """What can happen at a set time."""
 LINK_KINDS = frozenset({"partition", "one-way", "loss", "delay", "bandwidth", "reset"})
-"""Kinds that need the proxies between the nodes."""
+"""Kinds that need the proxies between the nodes, or the kernel in their place."""
+DISK_KINDS = frozenset({"slow-disk", "failing-sync"})
+"""Kinds that need nodes on disks that can be made ill."""
 NODES = ("leader", "other", "f", "f+1", "all")
 LINKS = {
     "loopback": "straight over the loopback interface",
@@ -92,6 +96,10 @@ class Scenario:
         return any(event.kind in LINK_KINDS for event in self.events)
 
     @property
+    def needs_ill_disks(self) -> bool:
+        return any(event.kind in DISK_KINDS for event in self.events)
+
+    @property
     def fault_s(self) -> float | None:
         """When the first fault begins."""
         return min((event.at_s for event in self.events), default=None)
@@ -117,6 +125,9 @@ class Experiment:
     protocols: tuple[str, ...] = ("tendermint",)
     validators: tuple[int, ...] = (4,)
     links: tuple[str, ...] = ("loopback",)
+    native: bool = False
+    """The kernel makes links bad and disks slow (namespaces and tc, control groups), which takes
+    root, instead of the proxies and the nodes."""
     payload_bytes: tuple[int, ...] = (256,)
     records: int = 1
     """Records a transaction."""
@@ -267,14 +278,20 @@ class Trial:
     @property
     def name(self) -> str:
         """Unique within a suite, and fit for a folder."""
-        words = [self.experiment.name, self.protocol, f"n{self.validators}", self.link]
+        words = [self.experiment.name, self.protocol, f"n{self.validators}", self.link_words]
         words += [f"{self.payload_bytes}B", self.scenario.name, str(self.repetition)]
         return "-".join(word.replace(" ", "_") for word in words)
 
     @property
     def title(self) -> str:
         """What the reader of a table is told."""
-        return f"{self.protocol}, {self.validators} validators, {self.link}, {self.scenario.name}"
+        network = f"{self.protocol}, {self.validators} validators"
+        return f"{network}, {self.link_words}, {self.scenario.name}"
+
+    @property
+    def link_words(self) -> str:
+        """The links, and whether the kernel makes them."""
+        return f"native {self.link}" if self.experiment.native else self.link
 
     @property
     def faults(self) -> int:

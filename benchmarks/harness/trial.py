@@ -11,15 +11,17 @@ from typing import Any
 import trio
 
 from api.client import LedgerClient
-from benchmarks.harness.disks import small_disk
+from benchmarks.harness.disks import IllDisks, OrderedDisks, small_disk
 from benchmarks.harness.drive import Clients, Driven, start_clients
 from benchmarks.harness.injector import Injector
+from benchmarks.harness.namespaces import Namespaces, open_namespaces
+from benchmarks.harness.native_disks import NativeDisks, native_disks
 from benchmarks.harness.samples import Measurement
 from benchmarks.harness.search import Search
 from benchmarks.harness.suite import Trial
 from benchmarks.harness.verdict import Verdict, judge
 from benchmarks.harness.watch import SAMPLE_S, Gauge, Watch, all_counters, grown
-from benchmarks.harness.wires import Wires, open_wires
+from benchmarks.harness.wires import Links, open_wires
 from benchmarks.metrics import NoData
 from consensus.registry import protocol_named
 from host.cluster import Cluster, open_cluster
@@ -51,7 +53,8 @@ class Arena:
     client: LedgerClient
     watch: Watch
     gauge: Gauge
-    wires: Wires | None
+    wires: Links | None
+    disks: IllDisks | None
 
     @property
     def pids(self) -> list[int | None]:
@@ -80,14 +83,20 @@ async def open_arena(trial: Trial, workspace: Path) -> AsyncIterator[Arena]:
     folder = workspace / trial.name
     genesis = await trio.to_thread.run_sync(create_network, folder, plan_of(trial))
     async with AsyncExitStack() as stack:
-        wires = None
-        if trial.link != "loopback" or trial.scenario.needs_proxies:
-            wires = await stack.enter_async_context(open_wires(folder, trial.link, trial.seed))
-        for home, mib in small_disks(trial, folder):
-            stack.enter_context(small_disk(home, mib))
+        wires = await _links(stack, trial, folder)
+        for node, mib in numbered(trial, "full-disk").items():
+            stack.enter_context(small_disk(homes_of(folder)[node], mib))
+        disks = _ill_disks(stack, trial, folder)
         cluster = await stack.enter_async_context(open_cluster(folder))
         for node, skew_ms in enumerate(trial.scenario.clock_ms[: trial.validators]):
             cluster.nodes[node].options += ("--clock-skew-ms", str(skew_ms)) if skew_ms else ()
+        for process in cluster.nodes:
+            if isinstance(wires, Namespaces):
+                process.prefix += wires.prefix(process.index)
+            if isinstance(disks, NativeDisks):
+                process.prefix += disks.prefix(process.index)
+            if isinstance(disks, OrderedDisks):
+                process.options += disks.options(process.index)
         if trial.scenario.byzantine:
             words = ("--byzantine", trial.scenario.byzantine, "--byzantine-seed", str(trial.seed))
             for liar in trial.scenario.liars or range(trial.faults):
@@ -95,7 +104,7 @@ async def open_arena(trial: Trial, workspace: Path) -> AsyncIterator[Arena]:
         await cluster.start()
         watch, gauge = Watch(cluster.urls), Gauge.of(trial.validators)
         async with LedgerClient(cluster.urls, genesis) as client, trio.open_nursery() as nursery:
-            arena = Arena(trial, folder, genesis, cluster, client, watch, gauge, wires)
+            arena = Arena(trial, folder, genesis, cluster, client, watch, gauge, wires, disks)
             with trio.move_on_after(LINKED_S) as late:
                 await _linked(arena)
             if late.cancelled_caught:
@@ -107,16 +116,41 @@ async def open_arena(trial: Trial, workspace: Path) -> AsyncIterator[Arena]:
             nursery.cancel_scope.cancel()
 
 
-def small_disks(trial: Trial, folder: Path) -> list[tuple[Path, int]]:
-    """(home, MiB) of the nodes whose disk is to fill up."""
-    homes = homes_of(folder)
-    return [
-        (homes[int(word)], int(event.amount))
+async def _links(stack: AsyncExitStack, trial: Trial, folder: Path) -> Links | None:
+    """Between the nodes, where they are not just the loopback interface."""
+    if trial.experiment.native:
+        return await stack.enter_async_context(open_namespaces(folder, trial.link))
+    if trial.link != "loopback" or trial.scenario.needs_proxies:
+        return await stack.enter_async_context(open_wires(folder, trial.link, trial.seed))
+    return None
+
+
+def _ill_disks(stack: AsyncExitStack, trial: Trial, folder: Path) -> IllDisks | None:
+    """Below the nodes, where a scenario makes them suffer."""
+    if not trial.scenario.needs_ill_disks:
+        return None
+    if trial.experiment.native:
+        events = trial.scenario.events
+        return stack.enter_context(
+            native_disks(
+                folder,
+                homes_of(folder),
+                slow=any(event.kind == "slow-disk" for event in events),
+                failing=numbered(trial, "failing-sync"),
+            )
+        )
+    return OrderedDisks(folder, trial.validators)
+
+
+def numbered(trial: Trial, kind: str) -> dict[int, int]:
+    """The amounts by node of all whom this kind befalls, which a suite names by numbers."""
+    return {
+        int(word): int(event.amount)
         for event in trial.scenario.events
-        if event.kind == "full-disk"
+        if event.kind == kind
         for word in event.nodes.split()
-        if int(word) < len(homes)
-    ]
+        if int(word) < trial.validators
+    }
 
 
 def plan_of(trial: Trial) -> Plan:
@@ -125,7 +159,7 @@ def plan_of(trial: Trial) -> Plan:
     protocol = protocol_named(trial.protocol)
     parameters = tuple(pair for pair in one.parameters if pair[0] in protocol.PARAMETERS)
     scenario = trial.scenario
-    is_test = bool(scenario.byzantine or scenario.clock_ms) or one.policy == "open"
+    is_ill = bool(scenario.byzantine or scenario.clock_ms) or scenario.needs_ill_disks
     return Plan(
         name="benchmark",
         validators=trial.validators,
@@ -133,7 +167,7 @@ def plan_of(trial: Trial) -> Plan:
         engine=one.storage or default_engine(),
         hosts=(),
         parameters=parameters,
-        test_network=is_test,
+        test_network=is_ill or one.policy == "open",
         policy=one.policy,
     )
 
@@ -259,7 +293,9 @@ async def _drive(
     arena: Arena, clients: Clients, job: dict[str, Any]
 ) -> tuple[Driven, list[tuple[float, str]]]:
     start = await clients.begin()
-    injector = Injector(arena.cluster, arena.client, arena.wires, arena.trial.faults, start, job)
+    injector = Injector(
+        arena.cluster, arena.client, arena.wires, arena.trial.faults, start, job, arena.disks
+    )
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(injector.run, arena.trial.scenario)
@@ -306,7 +342,7 @@ def labels_of(trial: Trial, place: int) -> dict[str, Any]:
         "experiment": trial.experiment.name,
         "protocol": trial.protocol,
         "validators": trial.validators,
-        "link": trial.link,
+        "link": trial.link_words,
         "payload_bytes": trial.payload_bytes,
         "records": trial.experiment.records,
         "scenario": trial.scenario.name,

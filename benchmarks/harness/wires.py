@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,13 +22,10 @@ from host.proxy import LinkRule, Way
 from ledger.errors import UnreachableError
 
 
-class Wires:
+class Links(ABC):
     """Every direction between two nodes; what several faults do to one adds up."""
 
-    def __init__(self, process: trio.Process, size: int, link: str) -> None:
-        self._process = process
-        self._lines = Lines(process)
-        self._turn = trio.Lock()
+    def __init__(self, size: int, link: str) -> None:
         self.base: dict[Way, LinkRule] = {}
         for one in range(size):
             for other in range(size):
@@ -37,21 +35,17 @@ class Wires:
         self._faults: dict[int, tuple[frozenset[Way], LinkRule]] = {}
         self._count = 0
 
-    async def ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        """Tell the proxy something; its answer.  Raises UnreachableError where it is gone."""
-        assert self._process.stdin is not None
-        async with self._turn:
-            await self._process.stdin.send_all(json.dumps(question).encode() + b"\n")
-            line = await self._lines.next()
-        if not line:
-            raise UnreachableError("the link proxy has ended")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
+    @abstractmethod
     async def apply(self) -> None:
-        """Tell the proxy how every direction is now."""
-        rows = [[*way, asdict(self.rule(way))] for way in self.base]
-        await self.ask({"set": rows})
+        """Make every direction as its rule says now."""
+
+    @abstractmethod
+    async def reset(self, nodes: Sequence[int]) -> None:
+        """Reset every connection that one of these nodes has with another."""
+
+    @abstractmethod
+    async def relayed_bytes(self) -> float:
+        """So far, over all directions."""
 
     def rule(self, way: Way) -> LinkRule:
         """The base of a direction with all faults on top."""
@@ -81,6 +75,34 @@ class Wires:
         del self._faults[number]
         await self.apply()
 
+
+class Wires(Links):
+    """Links through a proxy process, which carries every one of them."""
+
+    def __init__(self, process: trio.Process, size: int, link: str) -> None:
+        super().__init__(size, link)
+        self._process = process
+        self._lines = Lines(process)
+        self._turn = trio.Lock()
+
+    async def ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Tell the proxy something; its answer.  Raises UnreachableError where it is gone."""
+        assert self._process.stdin is not None
+        async with self._turn:
+            await self._process.stdin.send_all(json.dumps(question).encode() + b"\n")
+            line = await self._lines.next()
+        if not line:
+            raise UnreachableError("the link proxy has ended")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    async def apply(self) -> None:
+        rows = [[*way, asdict(self.rule(way))] for way in self.base]
+        await self.ask({"set": rows})
+
+    async def reset(self, nodes: Sequence[int]) -> None:
+        await self.ask({"reset": list(nodes)})
+
     async def relayed_bytes(self) -> float:
         """So far, over all directions: what TLS and frames made of the messages."""
         return float((await self.ask({"count": True}))["relayed_bytes"])
@@ -108,15 +130,7 @@ async def open_wires(folder: Path, link: str, seed: int) -> AsyncIterator[Wires]
         wires = Wires(process, len(homes), link)
         answer = await wires.ask({"seed": seed, "targets": targets})
         ports = {(one, other): port for one, other, port in answer["ports"]}
-        for one, home in enumerate(homes):
-            peers: dict[str, tuple[Endpoint, ...]] = {
-                config.name: (
-                    Endpoint("127.0.0.1", ports[one, other]) if one < other else config.listen,
-                )
-                for other, config in enumerate(configs)
-                if other != one
-            }
-            (home / PEERS_FILE).write_text(peers_text(peers), encoding="utf-8")
+        write_peers(homes, {way: Endpoint("127.0.0.1", port) for way, port in ports.items()})
         await wires.apply()
         yield wires
     finally:
@@ -124,3 +138,15 @@ async def open_wires(folder: Path, link: str, seed: int) -> AsyncIterator[Wires]
             process.kill()
         with trio.CancelScope(shield=True):
             await process.wait()
+
+
+def write_peers(homes: Sequence[Path], relays: Mapping[Way, Endpoint] | None = None) -> None:
+    """Tell each node where the others listen now, or where it finds a relay to them."""
+    configs = [read_config(home) for home in homes]
+    for one, home in enumerate(homes):
+        peers: dict[str, tuple[Endpoint, ...]] = {
+            config.name: ((relays or {}).get((one, other), config.listen),)
+            for other, config in enumerate(configs)
+            if other != one
+        }
+        (home / PEERS_FILE).write_text(peers_text(peers), encoding="utf-8")

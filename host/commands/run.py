@@ -15,6 +15,7 @@ import trio
 from consensus.byzantine import ATTACKS, attackers_named
 from consensus.io import Report
 from host.home import CONFIG_FILE, read_home
+from host.ill_disk import IllDisk
 from host.serve import check_test_network, serve, setup_of
 from host.signals import one_error, until_stopped, watch_parent
 from ledger.errors import UnreachableError, UserError
@@ -43,6 +44,26 @@ LOUD = frozenset({"link refused", "refused", "refused to vote", "accused", "drop
     metavar="N",
     help="Run with a clock so far ahead; on test networks alone.",
 )
+@click.option(
+    "--disk-delay-ms",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Let each synced write take so much longer; on test networks alone.",
+)
+@click.option(
+    "--fail-sync-after",
+    type=click.IntRange(0),
+    default=None,
+    metavar="N",
+    help="Let the sync after so many fail, which stops the node; on test networks alone.",
+)
+@click.option(
+    "--disk-orders",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    hidden=True,
+)
 def command(
     home: Path,
     as_json: bool,
@@ -51,6 +72,9 @@ def command(
     byzantine: str,
     byzantine_seed: int,
     clock_skew_ms: int,
+    disk_delay_ms: int,
+    fail_sync_after: int | None,
+    disk_orders: Path | None,
 ) -> None:
     """Run the node whose home is HOME until Ctrl-C or SIGTERM."""
     if byzantine:
@@ -60,7 +84,8 @@ def command(
     with refusing_to_start():
         loaded = read_home(home)
         setup = setup_of(loaded, attack=byzantine, attack_seed=byzantine_seed)
-        if clock_skew_ms:
+        disk = IllDisk(disk_delay_ms, fail_sync_after, disk_orders)
+        if clock_skew_ms or disk.is_ill:
             check_test_network(loaded.genesis)
 
     def say(fact: str, /, **fields: object) -> None:
@@ -80,7 +105,15 @@ def command(
         liar = {"byzantine": byzantine} if byzantine else {}
         say("ready", name=config.name, api=f"http://{config.api}", links=str(config.listen), **liar)
 
-    serving = partial(serve, loaded, report, ready=ready, setup=setup, clock_skew_ms=clock_skew_ms)
+    serving = partial(
+        serve,
+        loaded,
+        report,
+        ready=ready,
+        setup=setup,
+        clock_skew_ms=clock_skew_ms,
+        ill_disk=disk.around(),
+    )
     with refusing_to_start(), one_error():
         trio.run(until_stopped, _run, serving, parent)
     say("stopped")

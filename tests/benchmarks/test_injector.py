@@ -11,6 +11,7 @@ import trio
 
 from api.client import LedgerClient
 from benchmarks.harness.command import Step, _run_one
+from benchmarks.harness.disks import OrderedDisks
 from benchmarks.harness.injector import Injector, rule_of
 from benchmarks.harness.record import run_record
 from benchmarks.harness.results import ERRORS, Results, Row, read_lines
@@ -19,8 +20,10 @@ from benchmarks.harness.verdict import Verdict
 from benchmarks.harness.wires import Wires
 from benchmarks.metrics import NoData
 from host.cluster import Cluster
+from host.ill_disk import read_orders
 from host.proxy import LinkRule
 from ledger.errors import UnreachableError
+from storage.faulty import DiskFault
 
 
 @dataclass
@@ -185,6 +188,47 @@ async def test_faults_on_one_link_add_up_and_end_one_by_one() -> None:
         await wires.end(number)
 
     assert wires.rule(way) == LinkRule(delay_ms=2)
+
+
+@pytest.mark.trio
+async def test_a_node_whose_sync_fails_is_stopped_by_it_and_started_once_it_is_over(
+    tmp_path: Path,
+) -> None:
+    cluster = FakeCluster()
+    one = injector(cluster)
+    one.disks = OrderedDisks(tmp_path, 4)
+    node = cluster.nodes[1]
+    orders = tmp_path / "node1.orders"
+
+    slow = await one._begin(Event("slow-disk", 0.0, 1.0, "1", 40.0), [1, 2])
+    failing = await one._begin(Event("failing-sync", 0.0, 1.0, "1"), [1])
+    assert read_orders(orders) == DiskFault(40, fails=True)
+    assert read_orders(tmp_path / "node2.orders") == DiskFault(40)
+    node.is_running = False
+    node.errors.append("error: the disk failed to sync")
+    assert slow is not None
+    assert failing is not None
+    await failing()
+
+    assert read_orders(orders) == DiskFault(40)
+    assert cluster.started == [1]
+    assert one.log[-1][1] == "node1 had stopped: error: the disk failed to sync"
+    await slow()
+    assert read_orders(orders) == read_orders(tmp_path / "node2.orders") == DiskFault()
+
+
+@pytest.mark.trio
+async def test_what_a_scenario_left_ill_is_well_before_its_node_starts(tmp_path: Path) -> None:
+    cluster = FakeCluster()
+    one = injector(cluster)
+    one.disks = OrderedDisks(tmp_path, 4)
+    await one._begin(Event("failing-sync", 0.0, None, "3"), [3])
+    cluster.nodes[3].is_running = False
+
+    await one.heal()
+
+    assert cluster.started == [3]
+    assert read_orders(tmp_path / "node3.orders") == DiskFault()
 
 
 @pytest.mark.trio

@@ -6,12 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from benchmarks.harness import janitor
 from benchmarks.harness.janitor import VARIABLE, workspace
+from benchmarks.harness.probe import native_abilities
+from benchmarks.harness.throttle import CONTROLLERS
 from tests.host.program import LIMIT_S, ROOT
 
 HARNESS = """
@@ -41,7 +45,7 @@ def test_nothing_is_left_of_a_harness_that_was_killed(number: int) -> None:
         assert harness.stdout is not None
         folder, pid = harness.stdout.readline().split()
         child = psutil.Process(int(pid))
-        janitor = next(
+        keeper = next(
             process
             for process in psutil.Process(harness.pid).children()
             if "benchmarks.harness.janitor" in process.cmdline()
@@ -49,10 +53,100 @@ def test_nothing_is_left_of_a_harness_that_was_killed(number: int) -> None:
         assert Path(folder).is_dir()
 
         harness.send_signal(number)
-        _, alive = psutil.wait_procs([child, janitor], timeout=LIMIT_S)
+        _, alive = psutil.wait_procs([child, keeper], timeout=LIMIT_S)
 
     assert not alive
     assert not Path(folder).exists()
+
+
+NATIVE = """
+import subprocess, sys, trio
+from pathlib import Path
+from benchmarks.harness.disks import small_disk
+from benchmarks.harness.janitor import workspace
+from benchmarks.harness.namespaces import open_namespaces
+from benchmarks.harness.native_disks import native_disks
+from host.network import homes_of
+from benchmarks.harness.probe import native_abilities
+from benchmarks.harness.throttle import CONTROLLERS
+from tests.host.program import call
+
+async def main(folder):
+    async with open_namespaces(folder, "loopback") as links:
+        with native_disks(folder, homes_of(folder), slow=True, failing={1: 16}) as disks:
+            words = [*links.prefix(0), *disks.prefix(0), "sleep", "1000"]
+            process = await trio.lowlevel.open_process(words, start_new_session=True)
+            with small_disk(folder / "node0", 4):
+                print(folder.parent, links.layout.leg, process.pid, flush=True)
+                await trio.sleep_forever()
+
+with workspace() as place:
+    call("init", place / "net", "--validators", "2", "--protocol", "raft").check()
+    trio.run(main, place / "net")
+"""
+"""With everything that the kernel does for a network: namespaces, a group, disks, and in them a
+process."""
+
+
+def traces(folder: str, leg: str) -> list[str]:
+    """What the machine has of a network beside its files."""
+    mounts = [disk.mountpoint for disk in psutil.disk_partitions(all=True)]
+    groups = [str(path) for one in CONTROLLERS for path in one.base.glob(f"{Path(folder).name}.*")]
+    legs = [name for name in psutil.net_if_addrs() if name == leg]
+    return [*(place for place in mounts if place.startswith(folder)), *groups, *legs]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_that_the_kernel_did_is_left_of_a_harness_that_was_killed(number: int) -> None:
+    if any(
+        ability.how != "native" for ability in native_abilities() if "delay" not in ability.kinds
+    ):
+        return  # test_probe.py: then a suite that needs it is refused before anything is made
+    with subprocess.Popen(
+        [sys.executable, "-c", NATIVE],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=ROOT,
+    ) as harness:
+        assert harness.stdout is not None
+        folder, leg, pid = harness.stdout.readline().split()
+        processes = psutil.Process(harness.pid).children(recursive=True)
+        assert int(pid) in {process.pid for process in processes}
+        # Two small disks, a file system on one of them, two groups, and an interface.
+        assert len(traces(folder, leg)) == 6
+
+        harness.send_signal(number)
+        _, alive = psutil.wait_procs(processes, timeout=LIMIT_S)
+
+    assert not alive
+    assert not Path(folder).exists()
+    # An interface goes with its namespace, which the kernel takes apart when it has time.
+    deadline = time.monotonic() + LIMIT_S
+    while traces(folder, leg) and time.monotonic() < deadline:
+        os.sched_yield()
+    assert not traces(folder, leg)
+
+
+def test_a_process_that_ends_by_itself_meanwhile_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those do that hold a namespace."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    late = [psutil.Process()]
+    monkeypatch.setattr(psutil, "process_iter", lambda: [late.pop()] if late else [])
+    monkeypatch.setattr(janitor, "_belongs", lambda _process, _folder: True)
+
+    def kill(process: psutil.Process) -> None:
+        raise psutil.NoSuchProcess(process.pid)
+
+    monkeypatch.setattr(psutil.Process, "kill", kill)
+    monkeypatch.setattr(janitor, "_is_gone", lambda _process: True)
+
+    assert janitor.clean(folder) == 1
+    assert not folder.exists()
 
 
 def test_a_folder_that_is_left_is_gone_and_so_is_its_name() -> None:

@@ -11,7 +11,7 @@ from benchmarks.harness.replay import OFFSET_S, replayed
 from benchmarks.harness.suite import Event, trials
 from ledger.errors import UserError
 from sim.faults import INCIDENTS, draw_scenario
-from sim.scenario import FOR_EVER_MS, Incident, Scenario, Weather
+from sim.scenario import FOR_EVER_MS, Incident, Pace, Scenario, Weather
 from sim.scenario_file import ScenarioFile, write_scenario
 
 
@@ -38,6 +38,9 @@ def test_faults_keep_their_times_and_their_victims() -> None:
             Incident("pause", 1_500, FOR_EVER_MS, (2,)),
             Incident("leader", 500, 900),
             Incident("disconnect", 700, 700, (0, 3)),
+            Incident("slow-disk", 800, 1_200, (3,), 101),
+            Incident("slow-node", 900, 1_200, (0,), 11),
+            pace=Pace(sync_us=400),
         )
     )
 
@@ -46,6 +49,8 @@ def test_faults_keep_their_times_and_their_victims() -> None:
         Event("pause", OFFSET_S + 1.5, None, "2"),
         Event("partition", OFFSET_S + 0.5, OFFSET_S + 0.9, "leader"),
         Event("reset", OFFSET_S + 0.7, None, "0 3"),
+        Event("slow-disk", OFFSET_S + 0.8, OFFSET_S + 1.2, "3", 40.0),
+        Event("slow-disk", OFFSET_S + 0.9, OFFSET_S + 1.2, "0", 4.0),
     ]
 
 

@@ -5,17 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
 from pathlib import Path
 
 import psutil
 import pytest
 
-from benchmarks.__main__ import benchmarks
 from benchmarks.harness.janitor import VARIABLE
-from host.commands import main
-from tests.host.program import Done
+from tests.benchmarks.program import call
 
 NAME = f"short{os.getpid()}"
 """Of the experiment, and so a part of its processes' words."""
@@ -37,13 +33,6 @@ measure_s = 2.5
 recovery_s = 0.5
 clients = 1
 """
-
-
-def call(*words: object) -> Done:
-    """`python -m benchmarks ...` within this process, which is quicker."""
-    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
-        code = main.run([str(word) for word in words], command=benchmarks, name="benchmarks")
-    return Done(code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")

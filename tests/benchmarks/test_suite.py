@@ -18,6 +18,11 @@ from ledger.errors import UserError
 
 EVENTS = '[[scenarios]]\nname = "s"\nevents = '
 ONE = '[[experiments]]\nname = "e"\n'
+BOTH = (
+    '{ kind = "failing-sync", at_s = 5.0, nodes = "0 1" }, '
+    '{ kind = "full-disk", at_s = 6.0, until_s = 7.0, nodes = "1", amount = 8.0 }'
+)
+NATIVE = 'scenarios = ["s"]\nnative = true\n'
 HEAD = 'title = "T"\nquestion = "Q?"\n'
 
 
@@ -78,6 +83,9 @@ def test_every_list_is_an_axis(tmp_path: Path) -> None:
         ('[[experiments]]\nname = "e"\n[[experiments]]\nname = "e"\n', "one name"),
         (f'{EVENTS}[{{ kind = "rain", at_s = 5.0 }}]\n{ONE}', "kinds are"),
         (f'{EVENTS}[{{ kind = "kill", at_s = 5.0, until_s = 4.0 }}]\n{ONE}', "ends before"),
+        (f'{EVENTS}[{{ kind = "slow-disk", at_s = 5.0 }}]\n{ONE}', "needs an amount"),
+        (f'{EVENTS}[{{ kind = "failing-sync", at_s = 5.0 }}]\n{ONE}{NATIVE}', "numbered nodes"),
+        (f"{EVENTS}[{BOTH}]\n{ONE}{NATIVE}", "fails or is full"),
         (f'{EVENTS}[{{ kind = "kill", at_s = 1.0 }}]\n{ONE}scenarios = ["s"]\n', "outside"),
         (
             '[[scenarios]]\nname = "s"\nbyzantine = "lazy"\n[[experiments]]\nname = "e"\n',
@@ -107,6 +115,15 @@ def test_a_scenario_knows_when_its_faults_begin_and_end() -> None:
     assert Scenario("none").fault_s is None
     assert Scenario("reset", (Event("reset", 4.0),)).heal_s == 4.0
     assert "kill" not in LINK_KINDS
+
+
+def test_links_of_the_kernel_have_a_name_of_their_own(tmp_path: Path) -> None:
+    name = written(tmp_path, f'{ONE}[[experiments]]\nname = "k"\nnative = true\n')
+
+    relayed, native = trials(read_suite(name))
+
+    assert (relayed.link_words, native.link_words) == ("loopback", "native loopback")
+    assert "native_loopback" in native.name
 
 
 def test_the_world_is_as_far_apart_as_its_regions() -> None:

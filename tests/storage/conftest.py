@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from storage.contract import Engine
+from storage.faulty import DiskFault, FaultyEngine
 from storage.home import ENGINES, Store, create, open_store
 from storage.leveldb import is_available
 from storage.memory import MemoryDisk
 
 NETWORK = bytes(range(32))
-ALL_ENGINES = ("memory", "leveldb", "sqlite")
+ALL_ENGINES = ("memory", "leveldb", "sqlite", "faulty")
 DISK_ENGINES = ("leveldb", "sqlite")
 RECORD_COUNT = 400
 
@@ -28,13 +29,15 @@ class Place:
         self._disk = MemoryDisk()
 
     def create(self) -> Engine:
-        if self.engine == "memory":
-            return self._disk.open()
+        if self.engine in ("memory", "faulty"):
+            return self.open()
         return ENGINES[self.engine].create(self._directory)
 
     def open(self) -> Engine:
         if self.engine == "memory":
             return self._disk.open()
+        if self.engine == "faulty":
+            return FaultyEngine(self._disk.open(), lambda _: DiskFault(), lambda _: None)
         return ENGINES[self.engine].open(self._directory)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from host.commands.options import leaders_option
+from host.commands.leaders import leaders_option
 from host.engines import Engine, dask_engine, local_engine
 from host.findings import (
     draw_finding,

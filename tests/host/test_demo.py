@@ -77,13 +77,13 @@ def test_the_demo_in_plain_lines(repository: Path, tmp_path: Path) -> None:
         assert call("audit", folder / f"node{index}").check().out.startswith("valid")
 
 
-def test_the_demo_for_programs_where_plyvel_is_absent(tmp_path: Path) -> None:
+def test_the_demo_for_programs_where_plyvel_is_absent(repository: Path, tmp_path: Path) -> None:
     """SQLite, a narrow and dumb terminal, and nothing left behind."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     env = without_plyvel(tmp_path / "path") | {"TMPDIR": str(temporary), "COLUMNS": "40"}
 
-    told = run("demo", "--protocol", "solo", "--json", env=env).check().document
+    told = run("demo", "--protocol", "solo", "--json", cwd=repository, env=env).check().document
 
     assert told["holds"]
     assert told["storage"] == "sqlite"

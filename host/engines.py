@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -38,6 +40,7 @@ def local_engine(workers: int) -> Iterator[Engine]:
     others = multiprocessing.active_children()
     pool = ProcessPoolExecutor(workers, initializer=begin_process)
     try:
+        _start(pool)
         yield pool, workers
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -45,6 +48,15 @@ def local_engine(workers: int) -> Iterator[Engine]:
         for child in multiprocessing.active_children():
             if child not in others:
                 child.terminate()
+
+
+def _start(pool: ProcessPoolExecutor) -> None:
+    """Fork the workers while Ctrl-C waits: amid a fork Python would print it and go on."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        pool.submit(os.getpid)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -7,8 +7,43 @@
 
 from __future__ import annotations
 
+import os
+from itertools import groupby
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.register_profile("deep", derandomize=False, deadline=None, max_examples=5_000)
 settings.load_profile("ci")
+
+# Hundreds of the tests' processes load this project, and each would compile it again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+WAITING = ("tests/host/", "tests/benchmarks/")
+"""Where tests start real clusters, and wait for timers and disks much of their time."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """`-n auto` takes half as many workers again as there are cores, since some wait."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return cores + cores // 2 if cores else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files that wait evenly between files that compute: they run beside each other.
+
+    A worker takes a file at a time, so that what its tests share is made once.
+    """
+    files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
+    waiting = [file for file in files if file[0].nodeid.startswith(WAITING)]
+    computing = [file for file in files if not file[0].nodeid.startswith(WAITING)]
+    places = [
+        (number / len(part), file)
+        for part in (waiting, computing)
+        for number, file in enumerate(part)
+    ]
+    items[:] = [item for _, file in sorted(places, key=lambda place: place[0]) for item in file]

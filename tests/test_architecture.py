@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,12 +49,15 @@ def python_files(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
-def imported_modules(path: Path) -> Iterator[str]:
+@cache
+def imported_modules(path: Path) -> tuple[str, ...]:
+    found: list[str] = []
     for item in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(item, ast.Import):
-            yield from (alias.name for alias in item.names)
+            found += (alias.name for alias in item.names)
         elif isinstance(item, ast.ImportFrom) and item.level == 0 and item.module:
-            yield item.module
+            found.append(item.module)
+    return tuple(found)
 
 
 def imported_names(path: Path) -> Iterator[str]:

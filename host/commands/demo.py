@@ -13,7 +13,7 @@ import click
 import trio
 
 from consensus.registry import protocol_named
-from host.commands.options import leaders_option
+from host.commands.leaders import leaders_option
 from host.demo.lead import Settings, run_demo
 from host.demo.material import PROGRAM
 from host.demo.screen import Screen

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from consensus.registry import protocol_named
-from host.commands.options import leaders_option
+from host.commands.leaders import leaders_option
 from host.home import CONTENTS
 from host.network import Plan, create_network, homes_of
 from host.progress import Bar

@@ -13,7 +13,6 @@ import httpx
 import trio
 
 from api.client import LedgerClient
-from consensus.registry import leaders_names
 from host.home import read_genesis, read_private
 from host.network import MEMBER_KEY_FILE, api_urls
 from ledger import genesis as genesis_format
@@ -23,22 +22,6 @@ from ledger.keys import Signer, scheme_named
 from ledger.light import VerifiedState
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-def leaders_option(function: F) -> F:
-    """Adds --leaders, which becomes a part of the protocol's name: jolteon+sticky."""
-
-    @click.option(
-        "--leaders",
-        metavar="NAME",
-        help=f"Who leads, if not whom the protocol says: {', '.join(leaders_names())}.",
-    )
-    @wraps(function)
-    def wrapped(*args: Any, protocol: str, leaders: str | None, **kwargs: Any) -> Any:
-        name = protocol if leaders is None else f"{protocol}+{leaders}"
-        return function(*args, protocol=name, **kwargs)
-
-    return wrapped  # type: ignore[return-value]
 
 
 def network_options(function: F) -> F:

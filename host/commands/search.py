@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from host.commands.options import leaders_option
+from host.commands.leaders import leaders_option
 from host.engines import Engine, dask_engine, local_engine
 from host.findings import (
     draw_finding,
@@ -116,21 +116,21 @@ def _search(
     """Hunt and make small; Ctrl-C says how far it came."""
     progress = Progress()
     total = limit.scenarios or int(limit.seconds or 0) or 1
-    with engine as (executor, workers), Bar("searching", total, hidden=as_json) as bar:
-        shown = 0
+    try:
+        with engine as (executor, workers), Bar("searching", total, hidden=as_json) as bar:
+            shown = 0
 
-        def watch(progress: Progress) -> None:
-            nonlocal shown
-            done = progress.scenarios if limit.scenarios else int(progress.seconds)
-            bar.advance(done - shown, label=_label(progress))
-            shown = done
+            def watch(progress: Progress) -> None:
+                nonlocal shown
+                done = progress.scenarios if limit.scenarios else int(progress.seconds)
+                bar.advance(done - shown, label=_label(progress))
+                shown = done
 
-        try:
             search(hunt, limit, progress, executor=executor, workers=workers, watch=watch)
             return progress, make_small(hunt, progress.findings(), executor)
-        except KeyboardInterrupt:
-            click.echo(f"stopped after {_label(progress)}", err=True)
-            raise
+    except KeyboardInterrupt:
+        click.echo(f"stopped after {_label(progress)}", err=True)
+        raise
 
 
 def _label(progress: Progress) -> str:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import click
 
 from host.commands import sim_plugins
-from host.commands.options import leaders_option
+from host.commands.leaders import leaders_option
 from host.picture import show_chart, write_page
 from host.plugins import find_protocol
 from host.progress import Bar

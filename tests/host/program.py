@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -71,9 +71,9 @@ def run(
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def call(*arguments: object) -> Done:
+def call(*arguments: object, cwd: Path | None = None) -> Done:
     """Run a command to its end within this process, which is quicker."""
-    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err, chdir(cwd or "."):
         code = main.run([str(argument) for argument in arguments])
     return Done(code, out.getvalue(), err.getvalue())
 
@@ -88,12 +88,15 @@ def without_plyvel(folder: Path) -> dict[str, str]:
 class Process:
     """A command that runs until it is told to stop; its lines, as they come."""
 
-    def __init__(self, *arguments: object, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *arguments: object, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
         self.process = subprocess.Popen(
             [*NODE, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            cwd=cwd,
             env={**os.environ, **(env or {})},
             start_new_session=True,
         )

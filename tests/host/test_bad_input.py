@@ -303,10 +303,15 @@ async def connect(cluster: Cluster, index: int) -> trio.SocketStream:
     return await trio.open_tcp_stream(endpoint.host, endpoint.port)
 
 
-async def greet(stream: trio.SSLStream[trio.SocketStream]) -> None:
-    """TLS 1.3 tells a refused client no earlier than at its first read."""
+async def greet(stream: trio.SSLStream[trio.SocketStream]) -> bytes:
+    """What the node says to a client; TLS 1.3 tells a refused one no earlier than at this read.
+
+    Some versions of OpenSSL tell it as an error, some as the end.
+    """
     await stream.do_handshake()
-    await stream.receive_some()
+    with suppress(trio.BrokenResourceError):
+        return bytes(await stream.receive_some())
+    return b""
 
 
 def strange_contexts(cluster: Cluster) -> list[ssl.SSLContext]:
@@ -341,8 +346,7 @@ async def test_strangers_on_the_peer_port_lose_their_own_connections(
     for context in strange_contexts(cluster):
         for index in range(3):
             raw = await connect(cluster, index)
-            with pytest.raises(trio.BrokenResourceError):
-                await greet(trio.SSLStream(raw, context))
+            assert await greet(trio.SSLStream(raw, context)) == b""
             await raw.aclose()
 
     await check_unharmed(cluster, client)

@@ -84,7 +84,7 @@ def test_every_command_has_help_with_an_example(
 
 def test_the_list_of_commands_is_the_folder_of_commands() -> None:
     folder = Path(main.__file__).parent
-    shared = {"__init__", "lazy", "main", "options", "sim_plugins"}
+    shared = {"__init__", "lazy", "leaders", "main", "options", "sim_plugins"}
     stems = {path.stem for path in folder.glob("*.py")} - shared
     of_provenance = {stem for stem in stems if stem.startswith("provenance_")}
     of_identity = {"identity_acts", "identity_show"}

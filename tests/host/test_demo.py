@@ -77,13 +77,13 @@ def test_the_demo_in_plain_lines(repository: Path, tmp_path: Path) -> None:
         assert call("audit", folder / f"node{index}").check().out.startswith("valid")
 
 
-def test_the_demo_for_programs_where_plyvel_is_absent(tmp_path: Path) -> None:
+def test_the_demo_for_programs_where_plyvel_is_absent(repository: Path, tmp_path: Path) -> None:
     """SQLite, a narrow and dumb terminal, and nothing left behind."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     env = without_plyvel(tmp_path / "path") | {"TMPDIR": str(temporary), "COLUMNS": "40"}
 
-    told = run("demo", "--protocol", "solo", "--json", env=env).check().document
+    told = run("demo", "--protocol", "solo", "--json", cwd=repository, env=env).check().document
 
     assert told["holds"]
     assert told["storage"] == "sqlite"
@@ -96,17 +96,20 @@ def test_the_demo_for_programs_where_plyvel_is_absent(tmp_path: Path) -> None:
     assert os.listdir(temporary) == []
 
 
-def test_the_demo_at_a_terminal_shows_a_table_that_moves(tmp_path: Path) -> None:
+def test_the_demo_at_a_terminal_shows_a_table_that_moves(repository: Path, tmp_path: Path) -> None:
     """And Ctrl-C, typed at it, ends everything."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
     main, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-    env = {**os.environ, "TERM": "xterm-256color", "TMPDIR": str(tmp_path)}
+    env = {**os.environ, "TERM": "xterm-256color", "TMPDIR": str(temporary)}
     env.pop("NO_COLOR", None)
     env.pop("COLUMNS", None)
     command = [*NODE, "demo", "--protocol", "solo"]
     with subprocess.Popen(
-        command, stdin=follower, stdout=follower, stderr=follower, env=env, start_new_session=True
-    ) as process:
+        command, stdin=follower, stdout=follower, stderr=follower, cwd=repository, env=env,
+        start_new_session=True,
+    ) as process:  # fmt: skip
         os.close(follower)
         seen = b""
         while b"recorded" not in seen:
@@ -125,7 +128,7 @@ def test_the_demo_at_a_terminal_shows_a_table_that_moves(tmp_path: Path) -> None
     assert b"\xe2\x94\x80" in seen
     assert seen.rstrip().endswith(b"interrupted")
     assert b"\x1b[?25h" in seen, "the cursor is back"
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(temporary) == []
 
 
 def read_terminal(descriptor: int) -> bytes:
@@ -152,10 +155,15 @@ def test_no_process_outlives_the_demo(number: int, tmp_path: Path) -> None:
         assert os.listdir(tmp_path) == []
 
 
-def test_a_demo_that_stays_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    with Process("demo", "--protocol", "solo", "--stay", env={"TMPDIR": str(tmp_path)}) as demo:
+def test_a_demo_that_stays_serves_until_it_is_told_to_stop(
+    repository: Path, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    words = ("demo", "--protocol", "solo", "--stay")
+    with Process(*words, cwd=repository, env={"TMPDIR": str(temporary)}) as demo:
         demo.until_line(lambda line: "facts hold" in line)
-        (folder,) = tmp_path.iterdir()
+        (folder,) = temporary.iterdir()
 
         done = call("submit", "--network", folder, "--record", ROOT / "node.py", "--json").check()
 

@@ -92,7 +92,7 @@ def test_verify_says_in_one_line_what_is_wrong_with_evidence(folder: Path) -> No
 def test_a_fork_on_purpose_is_proved_to_a_process_that_has_only_the_genesis(
     tmp_path: Path,
 ) -> None:
-    done = run("fork", "--protocol", "jolteon", "--nodes", 4, "-o", "forked", cwd=tmp_path).check()
+    done = call("fork", "--protocol", "jolteon", "--nodes", 4, "-o", "forked", cwd=tmp_path).check()
 
     assert done.out.startswith("the ledger forked at height ")
     command = done.out.splitlines()[-1].removeprefix("check it: python node.py ")
@@ -167,7 +167,7 @@ def test_the_commands_of_the_document_do_what_it_shows(tmp_path: Path) -> None:
     commands = re.findall(r"^    python node\.py (.*)$", DOCUMENT, re.MULTILINE)
     shown = re.findall(r"```text\n(.*?)```", DOCUMENT, re.DOTALL)
 
-    told = [run(*command.split(), cwd=tmp_path).check().out for command in commands]
+    told = [call(*command.split(), cwd=tmp_path).check().out for command in commands]
 
     assert len(told) == len(shown) == 2
     assert [_words(text) for text in told] == [_words(text) for text in shown]

@@ -10,7 +10,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from benchmarks.__main__ import benchmarks
-from tests.host.program import ROOT, run
+from tests.host.program import ROOT, call, run
 
 DOCUMENT = (ROOT / "docs" / "leaders.md").read_text(encoding="utf-8")
 
@@ -20,12 +20,12 @@ def test_the_commands_of_the_document_work(tmp_path: Path) -> None:
     assert block is not None
     init, sim, search, measure = (shlex.split(line) for line in block[1].splitlines())
 
-    run(*init[2:], cwd=tmp_path).check()
+    call(*init[2:], cwd=tmp_path).check()
     genesis = json.loads((tmp_path / init[3] / "genesis.json").read_text(encoding="utf-8"))
     assert genesis["epoch"]["protocol"] == "jolteon+reputation"
-    assert "hotstuff+sticky" in run(*sim[2:], cwd=tmp_path).check().out
+    assert "hotstuff+sticky" in call(*sim[2:], cwd=tmp_path).check().out
     assert search[-2] == "--budget"
-    found = run(*search[2:-2], "--scenarios", "1", "--workers", "1", cwd=tmp_path).check().out
+    found = call(*search[2:-2], "--scenarios", "1", "--workers", "1", cwd=tmp_path).check().out
     assert found.startswith("jolteon+turns, seed 1: 1 scenarios")
     words = [*measure[3:], "--protocol", "jolteon", "--seconds", "8", "--link-ms", "400", "--json"]
     done = CliRunner().invoke(benchmarks, words)
@@ -47,7 +47,7 @@ def test_a_policy_of_ones_own_leads_by_its_place(tmp_path: Path) -> None:
 
 
 def test_an_unknown_policy_is_one_plain_line(tmp_path: Path) -> None:
-    done = run("init", "net", "--protocol", "tendermint", "--leaders", "sticky", cwd=tmp_path)
+    done = call("init", "net", "--protocol", "tendermint", "--leaders", "sticky", cwd=tmp_path)
 
     assert done.code == 2
     assert done.err == "error: tendermint has its own way to say who leads\n"

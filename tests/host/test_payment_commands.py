@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ledger import applications
-from tests.host.program import ROOT, call, run, running_cluster
+from tests.host.program import ROOT, call, running_cluster
 
 DOCUMENT = (ROOT / "docs" / "applications.md").read_text(encoding="utf-8")
 (BLOCK,) = re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL)
@@ -20,16 +20,16 @@ def test_the_commands_of_the_document_work_and_the_proof_outlives_the_network(
     tmp_path: Path,
 ) -> None:
     init, cluster, new_key, issue, pay, balance, verify = STEPS
-    run(*init, cwd=tmp_path).check()
+    call(*init, cwd=tmp_path).check()
     network = tmp_path / cluster[1]
-    account = run(*new_key, cwd=tmp_path).check().out.strip().split()[-1]
+    account = call(*new_key, cwd=tmp_path).check().out.strip().split()[-1]
     assert re.fullmatch(r"[0-9a-f]{64}", account)
     with running_cluster(network):
         for step in (issue, pay):
             words = [account if word == "ACCOUNT" else word for word in step]
-            assert re.fullmatch(r"[0-9a-f]{64}\n", run(*words, cwd=tmp_path).check().out)
+            assert re.fullmatch(r"[0-9a-f]{64}\n", call(*words, cwd=tmp_path).check().out)
         asked = [account if word == "ACCOUNT" else word for word in balance]
-        assert run(*asked, cwd=tmp_path).check().out.startswith("30  after block ")
+        assert call(*asked, cwd=tmp_path).check().out.startswith("30  after block ")
 
         assert call("balance", "--network", network, "--json").check().document["balance"] == 70
         nobody = call("balance", "00" * 32, "--network", network, "--json").check().document
@@ -43,14 +43,14 @@ def test_the_commands_of_the_document_work_and_the_proof_outlives_the_network(
         assert redeemed.code == 0
         assert call("balance", "--network", network, "--json").check().document["balance"] == 50
 
-    told = run(*verify, cwd=tmp_path).check().out
+    told = call(*verify, cwd=tmp_path).check().out
     assert told.startswith("valid\n")
     assert f"  account      {account}\n  balance      30\n" in told
     proof = tmp_path / balance[-1]
     raw = bytearray(proof.read_bytes())
     raw[len(raw) // 2] ^= 1
     proof.write_bytes(raw)
-    bad = run(*verify, cwd=tmp_path)
+    bad = call(*verify, cwd=tmp_path)
     assert bad.code == 1
     assert bad.error_line().startswith("refused: ")
     audited = call("audit", network / "node0").check()

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import distributed
 import psutil
 import pytest
 
@@ -246,6 +245,8 @@ def test_a_corpus_is_judged_by_what_its_files_state(tmp_path: Path) -> None:
 @contextmanager
 def dask_cluster(folder: Path) -> Iterator[str]:
     """The address of a cluster of two workers, each a process."""
+    import distributed
+
     meeting = folder / "scheduler.json"
     common = ["--scheduler-file", str(meeting), "--no-dashboard", "--interface", "lo"]
     scheduler = ["dask_scheduler", "--port", "0", *common]

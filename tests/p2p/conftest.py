@@ -178,7 +178,8 @@ class Rogue:
                     if frame.channel is Channel.LINK and frame.payload[0] == kind:
                         return frame.payload
                 data = await self.stream.receive_some()
-                assert data, "the link was closed"
+                if not data:
+                    raise trio.BrokenResourceError("the link was closed")
                 self._frames += self._reader.feed(bytes(data))
 
     async def until_closed(self) -> None:

@@ -19,7 +19,7 @@ from ledger import layout
 from ledger.genesis import Genesis
 from ledger.store import Reader, Write
 from sim.oracles import Findings
-from sim.payments_oracle import executed_height, operations_of
+from sim.stored import executed_height, operations_of
 from sim.watcher import Watcher
 
 _STATE = b"\x10identity\x00"

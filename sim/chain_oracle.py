@@ -64,7 +64,7 @@ class ChainOracle(Watcher):
         self.used: dict[tuple[bytes, int], bytes] = {}
         """(sender, nonce) -> transaction id."""
         self.leaf_hashes: list[bytes] = []
-        self.may_fail: tuple[str, ...] = ("payment.", "identity.")
+        self.may_fail: tuple[str, ...] = ("payment.", "identity.", "document.")
         """Beginnings of the reasons for which a transaction may fail: clients' records are all
         sound, and whether others may fail is judged by oracles of their own."""
         self._findings = findings

@@ -78,6 +78,10 @@ class IdentityOracle(Watcher):
         """Whose transactions the block of this height may hold."""
         return self.after[min(height, len(self.after)) - 1].submitters()
 
+    def administrators(self, height: int) -> list[bytes]:
+        """Whose keys administer in the block of this height, as the one before left it."""
+        return self.after[min(height, len(self.after)) - 1].administrators()
+
     def written(self, node: int, writes: list[Write], reader: Reader) -> None:
         for key, value in writes:
             if key[:1] == layout.BLOCK and value is not None:

@@ -1,9 +1,9 @@
 """Statements by their places: only what was asked for is decoded.
 
-`api.lookup` decodes and checks the whole block, batch and transaction around an operation.  A
-lineage takes one or two operations of each of many transactions, so here a batch and a transaction
-are only taken apart, which takes a tenth of the time.  They are as this node wrote them: each
-record has its checksum, and all was judged when it came.
+`api.lookup` decodes and checks the whole block and transaction around an operation.  A lineage
+takes one or two operations of each of many transactions, so here a transaction is only taken apart,
+which takes a tenth of the time.  It is as this node wrote it: each record has its checksum, and all
+was judged when it came.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 import msgpack
 
 from api.statements import Place, row_of
-from ledger import layout, queries
+from ledger import queries
+from ledger.batch_store import StoredBatch
 from ledger.block import BlockHeader
 from ledger.errors import DecodeFault, StorageError
 from ledger.genesis import Genesis
-from ledger.keys import scheme_named
 from ledger.store import Reader
 
 
@@ -28,14 +28,13 @@ class Contents:
 
     def __init__(self, reader: Reader, genesis: Genesis) -> None:
         self._reader = reader
-        self._signature_bytes = scheme_named(genesis.scheme).signature_bytes
-        """Before each stored batch."""
+        self._genesis = genesis
         self._header: BlockHeader | None = None
         self._batches: Iterator[bytes] = iter(())
         """Digests of the block's batches that are still to come."""
-        self._batch: tuple[Any, ...] = ()
-        self._first = 0
-        """Position of the batch's first transaction in the block."""
+        self._batch: StoredBatch | None = None
+        self._first, self._end = 0, 0
+        """Positions of the batch's transactions in the block."""
         self._at: tuple[int, int] = (0, 0)
         """(height, position) of the transaction that was taken apart last."""
         self._transaction: tuple[bytes, bytes, tuple[Any, ...]] = (b"", b"", ())
@@ -63,35 +62,24 @@ class Contents:
             if self._header is None:
                 raise StorageError(f"the header of block {height} is missing; run an audit")
             self._batches = iter(self._header.payload)
-            self._batch, self._first = (), 0
-        while position >= self._first + len(self._batch):
-            self._first += len(self._batch)
-            self._batch = self._next_batch(height)
+            self._batch, self._first, self._end = None, 0, 0
         try:
-            header, _, operations = _unpack(self._batch[position - self._first])
+            while self._batch is None or position >= self._end:
+                self._batch = self._next_batch(height)
+                self._first, self._end = self._end, self._end + self._batch.count
+            header, _, operations = _unpack(self._batch.transaction(position - self._first))
             return sha256(header).digest(), _unpack(header)[2], operations
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError, IndexError, DecodeFault) as error:
             raise _damaged(height, error) from error
 
-    def _next_batch(self, height: int) -> tuple[Any, ...]:
-        """The transactions of the block's next batch."""
+    def _next_batch(self, height: int) -> StoredBatch:
         digest = next(self._batches, None)
         if digest is None:
             raise StorageError(f"block {height} has no transaction at its indexed place")
-        raw = self._reader.get(layout.BATCH + digest)
-        if raw is None:
-            raise StorageError(f"batch {digest.hex()} is missing; run an audit")
-        try:
-            # A view: a batch has up to a megabyte.
-            transactions = _unpack(memoryview(raw)[self._signature_bytes :])[6]
-        except (ValueError, TypeError, IndexError) as error:
-            raise _damaged(height, error) from error
-        if type(transactions) is not tuple:
-            raise _damaged(height, TypeError("no transactions"))
-        return transactions
+        return queries.stored_batch(self._reader, self._genesis, digest)
 
 
-def _unpack(raw: bytes | memoryview) -> Any:
+def _unpack(raw: bytes) -> Any:
     return msgpack.unpackb(raw, raw=False, use_list=False)
 
 

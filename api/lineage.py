@@ -21,13 +21,15 @@ def page(
     genesis: Genesis,
     question: Question,
     *,
+    agents: bool = False,
     height: int | None,
     offset: int,
     limit: int,
 ) -> dict[str, Any]:
     """What the ledger holds up to a height, the confirmed one unless given, in its order.
 
-    With a limit of 0 it only says how much that is.
+    With a limit of 0 it only says how much that is.  With agents, it says of all things in the
+    answer who is credited with them, and on whose behalf they acted.
 
     The thing of the question may be a URI or a qualified name.  Raises Fault: "lineage.unknown",
     "lineage.ambiguous" for a name of several things, "lineage.too-much" for an answer that takes
@@ -39,12 +41,14 @@ def page(
         raise Fault("lineage.height", f"{certified} is confirmed here")
     index = Index(reader)
     uri = _find(index, question.things[0])
-    found = walk(index, Question(question.word, (uri,), question.depth), height)
+    asked = Question(question.word, (uri,), question.depth)
+    found = walk(index, asked, height, agents=agents)
     places = found.places[offset:][: min(limit, ROWS_A_PAGE)]
     end = offset + len(places)
     return {
         "thing": uri,
         "height": height,
+        "agents": agents,
         "things": found.things,
         "total": len(found.places),
         "statements": Contents(reader, genesis).rows(places),

@@ -30,10 +30,17 @@ async def _lineage(api: Api, request: Request) -> Response:
         raise HTTPException(400, f"say which: ?thing=URI, and question={asked}")
     question = Question(word, (thing,), query_number(request, "depth", 0) or None)
     height = query_number(request, "height", 0) or None
+    agents = query_number(request, "agents", 0) > 0
     offset, limit = query_number(request, "offset", 0), query_number(request, "limit", ROWS_A_PAGE)
     found = await api.node.read(
         lambda reader: lineage.page(
-            reader, api.node.genesis, question, height=height, offset=offset, limit=limit
+            reader,
+            api.node.genesis,
+            question,
+            agents=agents,
+            height=height,
+            offset=offset,
+            limit=limit,
         )
     )
     return JSONResponse(found)

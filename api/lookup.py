@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ledger import layout, merkle, queries
-from ledger.batch import split_batch
+from ledger.batch_store import StoredBatch
 from ledger.block import TransactionLeaf, parse_leaf
 from ledger.errors import DecodeFault, StorageError
 from ledger.execution import parse_block_entry
@@ -24,7 +24,7 @@ from ledger.transaction import parse_transaction
 K = TypeVar("K")
 V = TypeVar("V")
 KEPT_MAX = 8
-"""Decoded blocks, batches and certificates kept at once: the first two take megabytes."""
+"""Decoded blocks, batches and certificates kept at once: the first take megabytes."""
 
 
 class Lookup:
@@ -36,7 +36,7 @@ class Lookup:
         self.certified = queries.certified_height(reader)
         """Of this view."""
         self._blocks: dict[int, tuple[int, tuple[bytes, ...]]] = {}
-        self._batches: dict[bytes, tuple[bytes, ...]] = {}
+        self._batches: dict[bytes, StoredBatch] = {}
         self._proofs: dict[int, tuple[Certified, merkle.TileReader]] = {}
 
     def find(self, identity: bytes) -> Place | None:
@@ -66,9 +66,9 @@ class Lookup:
         header = queries.header(self._reader, place.height)
         if header is None or place.ordinal >= len(header.payload):
             raise StorageError(f"block {place.height} has no transaction at its indexed place")
-        rows = self._batch(header.payload[place.ordinal])
+        batch = self._batch(header.payload[place.ordinal])
         try:
-            transaction = parse_transaction(rows[place.place])
+            transaction = parse_transaction(batch.transaction(place.place))
         except (DecodeFault, IndexError) as error:
             raise StorageError(f"block {place.height} names a damaged batch: {error}") from error
         if transaction.header != leaf.header:
@@ -123,18 +123,11 @@ class Lookup:
         except DecodeFault as fault:
             raise StorageError(f"block {height} is damaged ({fault}); run an audit") from fault
 
-    def _batch(self, digest: bytes) -> tuple[bytes, ...]:
+    def _batch(self, digest: bytes) -> StoredBatch:
         return _kept(self._batches, digest, self._read_batch)
 
-    def _read_batch(self, digest: bytes) -> tuple[bytes, ...]:
-        raw = self._reader.get(layout.BATCH + digest)
-        if raw is None:
-            raise StorageError(f"batch {digest.hex()} is missing; run an audit")
-        try:
-            body = queries.batch_bytes(raw, self._genesis)
-            return tuple(split_batch(body, self._genesis.limits)[5])
-        except DecodeFault as fault:
-            raise StorageError(f"batch {digest.hex()} is damaged ({fault})") from fault
+    def _read_batch(self, digest: bytes) -> StoredBatch:
+        return queries.stored_batch(self._reader, self._genesis, digest)
 
 
 def _transaction_leaf(raw: bytes, height: int) -> TransactionLeaf:

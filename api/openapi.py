@@ -294,6 +294,7 @@ PATHS: dict[str, dict[str, Schema]] = {
             {**_query("thing", "Its URI or its qualified name.", WORD), "required": True},
             _query("question", "upstream unless given.", one_of(*ASKED)),
             _query("depth", "Edges upstream or downstream; as far as it goes unless given."),
+            _query("agents", "1 for what says whose the things of the answer are, too."),
             _query("height", "As of this block, as the first page says; now unless given."),
             OFFSET,
             LIMIT,

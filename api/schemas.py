@@ -198,6 +198,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             "thing": WORD,
             "height": WHOLE,
+            "agents": TRUTH,
             "things": WHOLE,
             "total": WHOLE,
             "statements": list_of(_statement),

@@ -7,7 +7,7 @@ from typing import Any
 
 from api.limits import ROWS_A_PAGE, SCANNED_MAX
 from api.view import json_ready
-from ledger import layout, queries
+from ledger import queries
 from ledger.applications.provenance import NAME, VERSION, Provenance
 from ledger.batch import split_batch
 from ledger.block import BlockHeader, Result
@@ -85,11 +85,9 @@ def _applied(
     applied = {leaf.position for leaf in block.transactions if leaf.result == Result.APPLIED}
     position = -1
     for digest in header.payload:
-        stored = reader.get(layout.BATCH + digest)
-        if stored is None:
-            raise StorageError(f"batch {digest.hex()} is missing; run an audit")
+        stored = queries.stored_batch(reader, genesis, digest)
         try:
-            raws = split_batch(queries.batch_bytes(stored, genesis), genesis.limits)[5]
+            raws = split_batch(stored.read(), genesis.limits)[5]
             for raw in raws:
                 position += 1
                 if position >= least and position in applied:

@@ -20,6 +20,7 @@ from ledger.applications import ALL
 from ledger.applications.interface import Application
 from ledger.applications.provenance import Statement, make_statement
 from ledger.batch import make_batch
+from ledger.batch_store import batch_writes
 from ledger.certified import CheckpointCertificate, checkpoint_message
 from ledger.chain import next_header
 from ledger.execution import Executor, genesis_head
@@ -132,9 +133,9 @@ class Ledger:
         self.execution_s += time.process_time() - began
         assert done.applied == len(self._waiting)
         self._head = done.head
-        stored = (layout.BATCH + batch.digest, bytes(SIGNATURE_BYTES) + batch.raw)
+        stored = batch_writes(batch, bytes(SIGNATURE_BYTES))
         began = time.process_time()
-        writes = [*done.writes, stored, *self._certificate()]
+        writes = [*done.writes, *stored, *self._certificate()]
         self.store.write(writes, sync=False, certified_height=self.height)
         self.writing_s += time.process_time() - began
         self._waiting = []

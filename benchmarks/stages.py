@@ -32,10 +32,10 @@ from consensus.registry import protocol_named
 from host.home import read_genesis, read_private
 from host.network import MEMBER_KEY_FILE, Plan, create_network
 from host.serve import GARBAGE_THRESHOLDS
-from ledger import layout
 from ledger.applications import ALL
 from ledger.applications.records import make_record
-from ledger.batch import Batch, make_batch, stored_batch
+from ledger.batch import Batch, make_batch
+from ledger.batch_store import batch_writes
 from ledger.chain import next_header
 from ledger.errors import Fault
 from ledger.execution import Executor, genesis_head
@@ -176,9 +176,7 @@ class Walk:
 
     def _write(self, batches: list[Batch], executed: list[Write]) -> None:
         """The two synced writes of a block: its batches go with the vote, before their results."""
-        bodies: list[Write] = [
-            (layout.BATCH + batch.digest, stored_batch(batch.raw, bytes(64))) for batch in batches
-        ]
+        bodies: list[Write] = [each for batch in batches for each in batch_writes(batch, bytes(64))]
         self._store.write(bodies, sync=True)
         self._store.write(executed, sync=True)
 

@@ -29,7 +29,8 @@ from consensus.recovery import (
 from consensus.spreading import Spreading
 from consensus.values import Judgement
 from ledger import layout
-from ledger.batch import Batch, stored_batch
+from ledger.batch import Batch
+from ledger.batch_store import batch_writes
 from ledger.block import BlockHeader
 from ledger.certified import CheckpointCertificate, checkpoint_message, parse_certificate
 from ledger.chain import Tip, next_header, tip_of
@@ -404,7 +405,7 @@ class Confirmation:
         pool = self._spreading.pool
         self._spreading.on_ordered(block.header.payload, 0, block.header.height)
         for batch, signature in zip(block.batches, block.signatures, strict=True):
-            writes.append((layout.BATCH + batch.digest, stored_batch(batch.raw, signature)))
+            writes += batch_writes(batch, signature)
             writes.append((layout.aged_key(batch.height, batch.digest), None))
         pool.executed(block.batches, block.header.height)
         root = Root(block.header.value, block.header.slot, block.header.height)

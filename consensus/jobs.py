@@ -9,7 +9,8 @@ from typing import ClassVar
 from consensus.io import Admission, Job
 from consensus.packets import Blocks
 from ledger import layout, merkle
-from ledger.batch import Batch, parse_batch, split_stored_batch
+from ledger.batch import Batch, parse_batch, split_signed_batch
+from ledger.batch_store import find_batch
 from ledger.block import BlockHeader, BlockLeaf, parse_header, parse_leaf
 from ledger.certified import parse_certificate
 from ledger.encoding import encode
@@ -150,9 +151,9 @@ class ReadBatches(Job):
         """(batch bytes, creator's signature) of each that is here."""
         found = []
         for digest in self.digests:
-            stored = reader.get(layout.BATCH + digest)
+            stored = find_batch(reader, digest, self.scheme)
             if stored is not None:
-                found.append(split_stored_batch(stored, self.scheme))
+                found.append((stored.read(), stored.signature))
         return tuple(found)
 
 
@@ -164,6 +165,7 @@ class ReadBlocks(Job):
     certified: int
     bytes_max: int
     blocks_max: int
+    scheme: Scheme
 
     def run(self, reader: Reader) -> Blocks | None:
         """The packet to send, or None where there is nothing certified from `first` on."""
@@ -178,9 +180,9 @@ class ReadBlocks(Job):
             header = header_of_entry(entry)
             bodies = []
             for digest in header.payload:
-                stored = reader.get(layout.BATCH + digest)
+                stored = find_batch(reader, digest, self.scheme)
                 assert stored is not None, "a batch of a stored block is missing"
-                bodies.append(stored)
+                bodies.append(stored.signature + stored.read())
             size += len(entry) + sum(map(len, bodies))
             if best is not None and (size > self.bytes_max or len(blocks) >= self.blocks_max):
                 break
@@ -263,7 +265,7 @@ class CheckBlocks(Job):
         header = parse_header(leaf.header)
         bodies, signatures = [], []
         for digest in header.payload:
-            raw, signature = split_stored_batch(next(batches, b""), self.scheme)
+            raw, signature = split_signed_batch(next(batches, b""), self.scheme)
             batch = parse_batch(raw, self.genesis.limits)
             if batch.digest != digest:
                 raise Fault("sync.range", "a batch is not the one that the block names")

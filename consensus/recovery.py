@@ -18,7 +18,8 @@ from consensus.io import Channel
 from consensus.packets import DecisionPacket, decode_packet, encode_packet
 from ledger import encoding, layout, merkle
 from ledger.applications.interface import Application
-from ledger.batch import Batch, parse_batch, split_stored_batch
+from ledger.batch import Batch, parse_batch
+from ledger.batch_store import find_batch
 from ledger.block import BlockHeader, parse_header
 from ledger.chain import Tip, tip_of
 from ledger.encoding import encode
@@ -274,12 +275,11 @@ def _signed(
 def _batches(reader: Reader, setup: Setup) -> tuple[tuple[Batch, bytes], ...]:
     found = []
     for key, _ in reader.scan(layout.AGED, prefix_stop(layout.AGED)):
-        stored = reader.get(layout.BATCH + key[9:])
+        stored = find_batch(reader, key[9:], setup.scheme)
         if stored is None:
             raise DecodeFault("batch.missing", "an unordered batch is indexed but not stored")
-        raw, signature = split_stored_batch(stored, setup.scheme)
         try:
-            found.append((parse_batch(raw, setup.genesis.limits), signature))
+            found.append((parse_batch(stored.read(), setup.genesis.limits), stored.signature))
         except Fault as fault:
             raise DecodeFault("batch.damaged", str(fault)) from fault
     return tuple(found)

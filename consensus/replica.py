@@ -281,7 +281,9 @@ class Replica:
     def _on_want_blocks(self, peer: int, packet: packets.WantBlocks) -> None:
         certified = self._confirmation.certifier.certified
         if packet.first <= certified:
-            job = ReadBlocks(packet.first, certified, RANGE_BYTES_MAX, RANGE_BLOCKS_MAX)
+            job = ReadBlocks(
+                packet.first, certified, RANGE_BYTES_MAX, RANGE_BLOCKS_MAX, self._setup.scheme
+            )
             self._outbox.start(job, partial(self._send_blocks, peer))
 
     def _send_blocks(self, peer: int, found: packets.Blocks | None) -> None:

@@ -20,7 +20,8 @@ from consensus.pace import Pace
 from consensus.packets import DIGESTS_MAX, BatchPacket, Have, WantBatches
 from consensus.recovery import Recovered, Setup
 from ledger import layout
-from ledger.batch import Batch, make_batch, stored_batch
+from ledger.batch import Batch, make_batch
+from ledger.batch_store import batch_removal, batch_writes
 from ledger.errors import Fault
 from ledger.execution import Executor
 
@@ -200,7 +201,7 @@ class Spreading:
         else:
             self._outbox.put_off(
                 [
-                    (layout.BATCH + batch.digest, stored_batch(batch.raw, signature)),
+                    *batch_writes(batch, signature),
                     (layout.aged_key(batch.height, batch.digest), b""),
                 ]
             )
@@ -351,7 +352,7 @@ class Spreading:
                 continue
             self._outbox.write(
                 [
-                    (layout.BATCH + batch.digest, None),
+                    *batch_removal(batch),
                     (layout.aged_key(batch.height, batch.digest), None),
                 ],
                 sync=False,

@@ -11,6 +11,8 @@ from api.client import LedgerClient
 from ledger.applications.provenance import Statement, make_statement
 from ledger.errors import DecodeFault, Fault, UnreachableError
 
+_LINEAGE = "/v1/provenance/lineage"
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -52,20 +54,24 @@ async def all_statements(client: LedgerClient) -> AsyncIterator[list[Said]]:
 
 
 async def lineage_statements(
-    client: LedgerClient, word: str, thing: str, depth: int | None
+    client: LedgerClient, word: str, thing: str, depth: int | None, *, agents: bool = False
 ) -> tuple[str, list[Said]]:
     """(URI of the thing, the statements that a question needs), by the index of a node.
 
+    With agents, also those that say whose each thing in the answer is.
     Raises UnreachableError where no node answers sensibly, and Fault as `api.lineage.page` does.
     """
-    query = f"/v1/provenance/lineage?question={word}&thing={quote(thing, safe='')}"
+    query = f"{_LINEAGE}?question={word}&thing={quote(thing, safe='')}"
     query += f"&depth={depth}" if depth else ""
+    query += "&agents=1" if agents else ""
     found: list[Said] = []
     where = ""
     offset: int | None = 0
     while offset is not None:
         page = await _lineage_page(client, f"{query}&offset={offset}{where}")
         try:
+            if agents and page["agents"] is not True:
+                raise UnreachableError("the node does not say whose things are")
             found += [_said(row) for row in page["statements"]]
             uri, where = str(page["thing"]), f"&height={int(page['height'])}"
             offset = None if page["next"] is None else int(page["next"])
@@ -74,6 +80,15 @@ async def lineage_statements(
         except (KeyError, TypeError, ValueError, AttributeError, DecodeFault) as error:
             raise UnreachableError(f"the node sends no page of statements: {error}") from None
     return uri, found
+
+
+async def uri_of(client: LedgerClient, thing: str) -> str:
+    """The URI of a thing, by the index of a node.  Raises as `lineage_statements` does."""
+    page = await _lineage_page(client, f"{_LINEAGE}?depth=1&limit=0&thing={quote(thing, safe='')}")
+    try:
+        return str(page["thing"])
+    except (KeyError, TypeError) as error:
+        raise UnreachableError(f"the node sends no page of statements: {error}") from None
 
 
 async def _lineage_page(client: LedgerClient, query: str) -> dict[str, Any]:

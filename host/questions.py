@@ -12,7 +12,13 @@ import click
 import trio
 
 from host.commands.options import Target
-from host.ledger_statements import Said, all_statements, distinct, lineage_statements
+from host.ledger_statements import (
+    Said,
+    all_statements,
+    distinct,
+    lineage_statements,
+    uri_of,
+)
 from host.progress import Bar
 from ledger.applications.provenance import Statement, parse_statement
 from ledger.bundle import Bundle, BundleJudge, VerifiedBundle
@@ -80,20 +86,29 @@ def read_sayings(target: Target, *, hidden: bool) -> Sayings:
     return trio.run(read)
 
 
-def read_for(target: Target, asked: Sequence[Asked], *, hidden: bool) -> Sayings:
+def read_for(target: Target, asked: Sequence[Asked], *, agent: str = "", hidden: bool) -> Sayings:
     """What some questions need, each (word, name of a thing, depth), by a node's index.
 
+    With an agent, also what says whose the things in the answer to the first question are.
     Where no node has an index, or an answer is too much for it, every statement.  Raises
     UnreachableError; Fault("lineage.unknown") and Fault("lineage.ambiguous").
     """
+
+    needed: list[str] = []
 
     async def read() -> Sayings:
         async with target.client() as client:
             found: dict[tuple[int, int, int], Said] = {}
             uris = {}
-            for word, name, depth in asked:
-                uris[name], several = await lineage_statements(client, word, name, depth)
+            for number, (word, name, depth) in enumerate(asked):
+                with_agents = bool(agent) and number == 0
+                uris[name], several = await lineage_statements(
+                    client, word, name, depth, agents=with_agents
+                )
                 found |= {each.place: each for each in several}
+            needed.extend(uris.values())
+            if agent:
+                uris[agent] = await uri_of(client, agent)
             return Sayings([found[place] for place in sorted(found)], uris)
 
     try:
@@ -103,7 +118,7 @@ def read_for(target: Target, asked: Sequence[Asked], *, hidden: bool) -> Sayings
             raise
         return read_sayings(target, hidden=hidden)
     nodes = sayings.lineage().nodes
-    if any(uri not in nodes for uri in sayings.uris.values()):
+    if any(uri not in nodes for uri in needed):
         # Named, but nowhere where it matters to the question.
         return read_sayings(target, hidden=hidden)
     return sayings

@@ -22,7 +22,8 @@ from typing import Any
 
 from ledger import encoding, layout, merkle, queries
 from ledger.applications.interface import Application
-from ledger.batch import Batch, parse_batch, split_stored_batch
+from ledger.batch import Batch, parse_batch
+from ledger.batch_store import WHOLE_BYTES, batch_writes, find_batch
 from ledger.block import BlockHeader, BlockLeaf, parse_header, parse_leaf
 from ledger.certified import checkpoint_message, parse_certificate
 from ledger.errors import DecodeFault, Fault, ProofFault, UserError
@@ -164,10 +165,7 @@ class _Blocks:
 
     def _batch(self, header: BlockHeader, digest: bytes) -> Batch:
         what = f"batch {digest.hex()} of block {header.height}"
-        stored = self._stored(layout.BATCH + digest, what)
-        raw, signature = split_stored_batch(stored, scheme_named(self._genesis.scheme))
-        if sha256(raw).digest() != digest:
-            raise ProofFault("audit.batch", f"{what} is not what its digest names")
+        raw, signature = _read_batch(self._reader, self._genesis, digest, what)
         try:
             batch = parse_batch(raw, self._genesis.limits)
             creator = self._genesis.epoch.validators.consensus_key(batch.creator)
@@ -309,13 +307,41 @@ def _check_heights(reader: Reader, executed: int, certified: int) -> None:
         raise ProofFault("audit.heights", f"block {decided.height} is not the one decided")
 
 
+def _read_batch(reader: Reader, genesis: Genesis, digest: bytes, what: str) -> tuple[bytes, bytes]:
+    """(bytes, creator's signature) of the stored batch of this name."""
+    try:
+        stored = find_batch(reader, digest, scheme_named(genesis.scheme))
+    except Fault as fault:
+        raise ProofFault("audit.batch", f"{what}: {fault}") from fault
+    if stored is None:
+        raise ProofFault("audit.missing", f"{what} is missing")
+    raw = stored.read()
+    if sha256(raw).digest() != digest:
+        raise ProofFault("audit.batch", f"{what} is not what its digest names")
+    return raw, stored.signature
+
+
 def _check_batches(reader: Reader, genesis: Genesis) -> None:
-    """Every stored batch is what its name says, and what is indexed as unordered is stored."""
-    scheme = scheme_named(genesis.scheme)
-    for key, stored in reader.scan(layout.BATCH, prefix_stop(layout.BATCH)):
-        raw, _ = split_stored_batch(stored, scheme)
-        if sha256(raw).digest() != key[1:]:
-            raise ProofFault("audit.batch", f"{_name(key)} is not what its digest names")
+    """Every stored batch is what its name says and in the parts that it leads to, there are no
+    others, and what is indexed as unordered is stored."""
+    parts = 0
+    for key, _ in reader.scan(layout.BATCH, prefix_stop(layout.BATCH)):
+        raw, signature = _read_batch(reader, genesis, key[1:], _name(key))
+        if len(raw) <= WHOLE_BYTES:
+            continue
+        try:
+            writes = batch_writes(parse_batch(raw, genesis.limits), signature)
+        except Fault as fault:
+            raise ProofFault("audit.batch", f"{_name(key)}: {fault}") from fault
+        if reader.get(key) == signature + raw:
+            continue  # Kept whole, as versions before the parts did.
+        for part, value in writes:
+            if reader.get(part) != value:
+                raise ProofFault("audit.batch", f"{_name(key)} is not in the parts it leads to")
+        parts += len(writes) - 1
+    stored = sum(1 for _ in reader.scan(layout.PART, prefix_stop(layout.PART)))
+    if stored != parts:
+        raise ProofFault("audit.surplus", f"{stored} parts of batches stored, {parts} follow")
     for key, _ in reader.scan(layout.AGED, prefix_stop(layout.AGED)):
         if reader.get(layout.BATCH + key[9:]) is None:
             raise ProofFault("audit.missing", f"unordered batch {key[9:].hex()} is missing")

@@ -73,15 +73,10 @@ def parse_batch(raw: bytes, limits: Limits) -> Batch:
     return Batch(raw, digest, network, epoch, creator, sequence, height, transactions)
 
 
-def stored_batch(raw: bytes, signature: bytes) -> bytes:
-    """A batch as the store keeps it: the signature first, since its length is known."""
-    return signature + raw
-
-
-def split_stored_batch(stored: bytes, scheme: Scheme) -> tuple[bytes, bytes]:
-    """(batch bytes, creator's signature)."""
+def split_signed_batch(signed: bytes, scheme: Scheme) -> tuple[bytes, bytes]:
+    """(batch bytes, creator's signature) of a batch behind its signature, as a range carries it."""
     size = scheme.signature_bytes
-    return stored[size:], stored[:size]
+    return signed[size:], signed[:size]
 
 
 def split_batch(raw: bytes, limits: Limits) -> tuple[bytes, bytes, int, int, int, tuple[Any, ...]]:

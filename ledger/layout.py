@@ -5,7 +5,8 @@ TILE      level, index               hashes of the log, 256 a tile (C2SP tlog-ti
 BLOCK     height                     (first leaf index, (leaf, ...))
 HEADER    height                     the block header
 TX        transaction id             (height, leaf offset, batch ordinal, place in the batch)
-BATCH     digest                     creator's signature, then the batch
+BATCH     digest                     creator's signature, then the batch, or the head of a large one
+PART      digest, number             transactions of a large batch (ledger/batch_store.py)
 AGED      made at height, digest     empty: which unordered batches to drop, and when
 CERT      height                     the certificate: a C2SP signed note
 SIGNED    phase, slot                own signed statement and its message, until settled
@@ -37,6 +38,7 @@ HEADER = b"\x12"
 EVIDENCE = b"\x13"
 TREE = b"\x14"
 UNDO = b"\x15"
+PART = b"\x16"
 
 GENESIS = META + b"genesis"
 """The genesis in canonical form."""
@@ -64,6 +66,10 @@ def tile_key(level: int, index: int) -> bytes:
 
 def aged_key(height: int, digest: bytes) -> bytes:
     return AGED + height.to_bytes(8, "big") + digest
+
+
+def part_key(digest: bytes, number: int) -> bytes:
+    return PART + digest + number.to_bytes(4, "big")
 
 
 def nonces_of(sender: bytes) -> bytes:

@@ -115,9 +115,10 @@ def _ends(entry: Entry, role: int, kinds: frozenset[str]) -> tuple[bytes, ...]:
     return entry.others
 
 
-def walk(index: Index, question: Question, height: int) -> Found:
+def walk(index: Index, question: Question, height: int, *, agents: bool = False) -> Found:
     """The statements up to a height that a question about one thing needs.
 
+    With agents, also who is credited with each thing that was met, and on whose behalf they acted.
     Raises Fault("lineage.too-much") where that is more than a node looks for at once.
     """
     going = _Walk(index, height, SCANNED_MAX)
@@ -131,12 +132,19 @@ def walk(index: Index, question: Question, height: int) -> Found:
     if question.word not in ways:
         raise Fault("lineage.question", f"no walk answers {question.word}")
     ways[question.word]()
+    if agents:
+        _follow_agents(going)
     return going.found(frozenset((*LINKS, REVISED)))
 
 
 def _follow_credit(going: _Walk, start: bytes) -> None:
     """What made the thing, who is credited with either, and on whose behalf they acted."""
     going.follow(start, (EFFECT,), _MADE, 1)
+    _follow_agents(going)
+
+
+def _follow_agents(going: _Walk) -> None:
+    """Who is credited with anything that was met, and on whose behalf they acted."""
     for thing in tuple(going.steps):
         going.steps[thing] = 0
         going.follow(thing, (EFFECT,), _CREDITED, 1)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgpack
 
 from ledger import encoding, layout, merkle
-from ledger.batch import split_batch, split_stored_batch
+from ledger.batch_store import StoredBatch, find_batch
 from ledger.block import (
     BlockHeader,
     OutcomeLeaf,
@@ -32,7 +32,6 @@ from ledger.receipt import make_receipt, prove_operation
 from ledger.store import Reader, prefix_stop
 from ledger.transaction import Transaction, parse_transaction
 
-"""A stored batch is its creator's signature, then its bytes."""
 _place_shape = encoding.row(encoding.uint(low=1), encoding.uint(), encoding.uint(), encoding.uint())
 
 
@@ -232,21 +231,24 @@ def transaction_at(reader: Reader, genesis: Genesis, place: Place) -> Executed:
     )
 
 
-def batch_bytes(stored: bytes, genesis: Genesis) -> bytes:
-    """A batch without the signature behind which the store keeps it."""
-    return split_stored_batch(stored, scheme_named(genesis.scheme))[0]
+def stored_batch(reader: Reader, genesis: Genesis, digest: bytes) -> StoredBatch:
+    """A batch of an executed block, which is in the store."""
+    try:
+        found = find_batch(reader, digest, scheme_named(genesis.scheme))
+    except DecodeFault as fault:
+        raise _damaged(f"batch {digest.hex()}", fault) from fault
+    if found is None:
+        raise StorageError(f"batch {digest.hex()} of an executed block is missing; run an audit")
+    return found
 
 
 def batch_transaction(reader: Reader, genesis: Genesis, digest: bytes, place: int) -> Transaction:
     """One transaction of a stored batch."""
-    stored = reader.get(layout.BATCH + digest)
-    if stored is None:
-        raise StorageError(f"batch {digest.hex()} of an executed block is missing; run an audit")
+    stored = stored_batch(reader, genesis, digest)
     try:
-        rows = split_batch(batch_bytes(stored, genesis), genesis.limits)[5]
-        if place >= len(rows):
+        if place >= stored.count:
             raise StorageError(f"batch {digest.hex()} has no transaction {place}")
-        return parse_transaction(rows[place])
+        return parse_transaction(stored.transaction(place))
     except DecodeFault as fault:
         raise _damaged(f"batch {digest.hex()}", fault) from fault
 

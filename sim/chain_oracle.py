@@ -18,6 +18,7 @@ from ledger import layout
 from ledger.genesis import Genesis
 from ledger.store import Reader, Write
 from sim.oracles import Findings
+from sim.stored import batch_of
 from sim.watcher import Watcher
 
 QUORUMS = (
@@ -63,7 +64,7 @@ class ChainOracle(Watcher):
         self.used: dict[tuple[bytes, int], bytes] = {}
         """(sender, nonce) -> transaction id."""
         self.leaf_hashes: list[bytes] = []
-        self.may_fail: tuple[str, ...] = ("payment.", "identity.")
+        self.may_fail: tuple[str, ...] = ("payment.", "identity.", "document.")
         """Beginnings of the reasons for which a transaction may fail: clients' records are all
         sound, and whether others may fail is judged by oracles of their own."""
         self._findings = findings
@@ -196,11 +197,11 @@ class ChainOracle(Watcher):
         seen: set[tuple[bytes, int]] = set()
         senders = self.submitters(height)
         for digest in payload:
-            stored = reader.get(layout.BATCH + digest)
-            if stored is None or _digest(stored[64:]) != digest:
+            batch = batch_of(digest, reader)
+            if _digest(batch) != digest:
                 yield b"a batch is missing or is not the one that was named"
                 continue
-            for raw in _unpack(stored[64:])[6]:
+            for raw in _unpack(batch)[6]:
                 header = _unpack(raw)[0]
                 _, network, sender, nonce, expiry, _, _ = _unpack(header)
                 pair = (sender, nonce)

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import replace
 
 from consensus.interface import Consensus
-from ledger.applications import identity_body, payments, records
+from ledger.applications import documents, identity_body, payments, records
 from ledger.genesis import EpochRecord, Genesis, Member
 from ledger.keys import Signer, scheme_named
 from ledger.limits import Limits
@@ -46,6 +46,7 @@ def make_network(
         epoch=epoch,
         limits=replace(Limits(), **dict(scenario.limits)),
         applications=(
+            *([(documents.NAME, documents.VERSION)] if scenario.load.documents else []),
             *([(identity_body.NAME, identity_body.VERSION)] if scenario.load.identity else []),
             *([(payments.NAME, payments.VERSION)] if scenario.load.payments else []),
             (records.NAME, records.VERSION),
@@ -64,5 +65,6 @@ def make_network(
 
 def _roles(scenario: Scenario, number: int) -> tuple[str, ...]:
     load = scenario.load
-    administers = load.identity > 0 or (load.payments > 0 and number == 0)
+    is_first = number == 0 and (load.payments > 0 or load.documents > 0)
+    administers = load.identity > 0 or is_first
     return ("submitter", "administrator") if administers else ("submitter",)

@@ -19,7 +19,7 @@ from ledger import layout
 from ledger.genesis import Genesis
 from ledger.store import Reader, Write
 from sim.oracles import Findings
-from sim.payments_oracle import executed_height, operations_of
+from sim.stored import executed_height, operations_of
 from sim.watcher import Watcher
 
 _STATE = b"\x10identity\x00"
@@ -77,6 +77,10 @@ class IdentityOracle(Watcher):
     def submitters(self, height: int) -> frozenset[bytes]:
         """Whose transactions the block of this height may hold."""
         return self.after[min(height, len(self.after)) - 1].submitters()
+
+    def administrators(self, height: int) -> list[bytes]:
+        """Whose keys administer in the block of this height, as the one before left it."""
+        return self.after[min(height, len(self.after)) - 1].administrators()
 
     def written(self, node: int, writes: list[Write], reader: Reader) -> None:
         for key, value in writes:

@@ -20,10 +20,11 @@ decoder, without which a vote on the wire is just bytes.
     P19  no node with a whole disk stops, breaks down or refuses to vote
     P20  amounts are neither created nor lost; every payment ends as its rules say
     P21  members change as their rules say: by k approvals, and for ever
+    P22  documents change as their rules say: versions in a row, by their owner, until a tombstone
 
 The numbers are those of the project's table of properties.  P9 is judged by the clients, P10 and
-P16 by whoever leads the run, P20 and P21 by
-`sim/payments_oracle.py` and `sim/identity_oracle.py`.
+P16 by whoever leads the run, P20, P21 and P22 by
+`sim/payments_oracle.py`, `sim/identity_oracle.py` and `sim/documents_oracle.py`.
 """
 
 from __future__ import annotations

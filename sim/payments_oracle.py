@@ -6,8 +6,6 @@ by hand, keeps balances as plain numbers, and compares every node's state after 
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 import msgpack
@@ -16,6 +14,7 @@ from ledger import layout
 from ledger.genesis import Genesis
 from ledger.store import Reader, Write
 from sim.oracles import Findings
+from sim.stored import executed_height, operations_of
 from sim.watcher import Watcher
 
 _STATE = b"\x10payments\x00"
@@ -107,26 +106,6 @@ class PaymentsOracle(Watcher):
 
     def _complain(self, node: int, height: int, sentence: str) -> None:
         self._findings.add("P20", f"node {node} after block {height}: {sentence}", node)
-
-
-def operations_of(payload: Any, reader: Reader) -> Iterator[tuple[bytes, Any]]:
-    """(header, operations) of every transaction of the batches; the first of a header counts."""
-    seen = set()
-    for digest in payload:
-        stored = reader.get(layout.BATCH + digest)
-        if stored is None or hashlib.sha256(stored[64:]).digest() != digest:
-            continue
-        for raw in _unpack(stored[64:])[6]:
-            header, _, operations = _unpack(raw)
-            if header not in seen:
-                seen.add(header)
-                yield header, operations
-
-
-def executed_height(reader: Reader) -> int:
-    """The height that a store calls executed."""
-    raw = reader.get(layout.EXECUTED)
-    return int(_unpack(raw)[0]) if raw is not None else 0
 
 
 def _unpack(data: bytes) -> Any:

@@ -25,6 +25,7 @@ from sim.adversary import Shameless, armed, byzantine_stations, validator_at
 from sim.agenda import MS
 from sim.chain_oracle import ChainOracle, certified_height
 from sim.culprits import EvidenceOracle, ForkWatcher, check_named
+from sim.documents_oracle import DocumentsOracle
 from sim.faults import replay_command
 from sim.founding import SCHEME, make_network
 from sim.identity_oracle import IdentityOracle
@@ -145,7 +146,9 @@ class Run:
         self.chain = ChainOracle(self.genesis, self.findings)
         self.payments = PaymentsOracle(self.genesis, self.findings)
         self.identity = IdentityOracle(self.genesis, self.findings)
+        self.documents = DocumentsOracle(self.genesis, self.findings)
         if scenario.load.identity:
+            self.documents.administrators = self.identity.administrators
             self.chain.submitters = self.identity.submitters
         self.clients = Clients(
             self.genesis,
@@ -189,7 +192,8 @@ class Run:
             paid = (self.payments,) if self.scenario.load.payments else ()
             # First, since the chain's oracle asks it who the members are.
             governed = (self.identity,) if self.scenario.load.identity else ()
-            others = (self.votes, self._health, self.evidence, self.clients, *paid)
+            written = (self.documents,) if self.scenario.load.documents else ()
+            others = (self.votes, self._health, self.evidence, self.clients, *paid, *written)
             return (*governed, self.chain, *others)
         # Each has a past of its own, and keeps its promises in that.
         own = [ChainOracle(self.genesis, self.findings)] if self._scheme == SCHEME else []

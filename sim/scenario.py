@@ -97,6 +97,10 @@ class Load:
     """Per thousand: instead of a record it is about a change of members, beside some goes one of a
     guest, who may be a member or not.  The network runs identity where this is not 0, and two of
     its members must approve a change."""
+    documents: int = 0
+    """Per thousand: instead of a record it is a version of one of a few documents, its handing on
+    or its tombstone.  The network runs documents where this is not 0; the first member administers.
+    """
 
 
 @dataclass(frozen=True, slots=True)

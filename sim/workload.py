@@ -27,12 +27,14 @@ from ledger.limits import INTEGER_MAX, TRANSACTION_BYTES_MAX
 from ledger.store import Reader
 from ledger.transaction import Operation, make_transaction
 from sim.agenda import MS, Agenda
+from sim.clock import EPOCH_MS
 from sim.guests import NONCES_FROM as GUESTS_NONCES
 from sim.guests import Guests
 from sim.node import Node
 from sim.oracles import Findings
 from sim.scenario import Load
 from sim.watcher import Watcher
+from sim.writers import Writers
 
 _TRAVEL_US_MAX = 3_000
 _PATIENCE_MS_MAX = 8_000
@@ -81,12 +83,15 @@ class Clients(Watcher):
     _read_height: int = 0
     guests: Guests = field(init=False)
     """Who come and go, in a load with identity."""
+    writers: Writers = field(init=False)
+    """Of documents, in a load with them."""
     _more: Random = field(init=False)
     """Chance of its own for what was added later, so that each seed kept what it had before."""
 
     def __post_init__(self) -> None:
         self._more = Random(self.genesis.network)
         self.guests = Guests(self.genesis, self._more)
+        self.writers = Writers([each.public_key for each in self.members], self._more)
 
     def begin(self, nodes: list[Node]) -> None:
         """Plan every wish."""
@@ -171,7 +176,10 @@ class Clients(Watcher):
         self, signer: Signer, nonce: int, content: bytes, *, expiry: int, network: bytes = b""
     ) -> bytes:
         operation = (
-            self._payment(signer) or self._change(signer) or make_record("note", content=content)
+            self._payment(signer)
+            or self._change(signer)
+            or self._document(signer)
+            or make_record("note", content=content)
         )
         network = network or self.genesis.network
         made = make_transaction(signer, network, [operation], nonce=nonce, expiry=expiry)
@@ -183,6 +191,12 @@ class Clients(Watcher):
         if not self.load.identity or self._more.randrange(1000) >= self.load.identity:
             return None
         return self.guests.change(signer.public_key)
+
+    def _document(self, signer: Signer) -> Operation | None:
+        """What this member does with documents, in a load with them; else None."""
+        if not self.load.documents or self._more.randrange(1000) >= self.load.documents:
+            return None
+        return self.writers.operation(signer.public_key, EPOCH_MS + self.agenda.now_ms)
 
     def _payment(self, signer: Signer) -> Operation | None:
         """What this member pays, or tries to, in a load with payments; else None."""
@@ -235,6 +249,8 @@ class Clients(Watcher):
 
     def confirmed(self, node: int, height: int, reader: Reader) -> None:
         """Read the blocks that a certificate now covers for the first time anywhere."""
+        if self.load.documents:
+            self.writers.look(reader)
         for above in range(self._read_height + 1, height + 1):
             raw = reader.get(layout.height_key(layout.BLOCK, above))
             if raw is None:

@@ -9,7 +9,7 @@ import click
 
 from host.commands.options import Target, network_options
 from host.lineage import as_document, as_dot, as_tree, write_svg, write_text
-from host.questions import bundle_option, read_for, read_sayings, write_bundle
+from host.questions import bundle_option, read_for, write_bundle
 from ledger.lineage import Filter
 from ledger.lineage_question import DOWNSTREAM, UPSTREAM, Question
 
@@ -61,14 +61,11 @@ def command(
     not among the nodes.  Filters hide nodes; they do not stop the walk, and a bundle proves the
     whole of it.
     """
-    if agent:
-        # Whose work something is, other statements say than those on the way.
-        sayings = read_sayings(target, hidden=as_json)
-    else:
-        asked = [(way, entity, depth), *[(way, name, None) for name in until]]
-        sayings = read_for(target, asked, hidden=as_json)
+    asked = [(way, entity, depth), *[(way, name, None) for name in until]]
+    sayings = read_for(target, asked, agent=agent, hidden=as_json)
     lineage = sayings.lineage()
-    shown = Filter(types, role, lineage.find(agent).uri if agent else "", after, before)
+    whose = sayings.uris.get(agent) or (lineage.find(agent).uri if agent else "")
+    shown = Filter(types, role, whose, after, before)
     is_up = way == UPSTREAM
     entity, until = sayings.named(entity), tuple(map(sayings.named, until))
     answer = lineage.trace(entity, upstream=is_up, depth=depth, until=until, shown=shown)

@@ -3,7 +3,8 @@
     commit                  activity git:commit/<id>, from author date to commit date
     author                  agent person:<e-mail address>
     version of a file       entity git:file/<commit id>/<path>, with git blob id and SHA-256
-    change                  wasGeneratedBy; used and wasDerivedFrom the version before
+    change                  wasGeneratedBy; used, and wasDerivedFrom of type prov:Revision, the
+                            version before
     deletion                wasInvalidatedBy
     parent commit           wasInformedBy
 
@@ -24,7 +25,7 @@ from typing import IO
 from urllib.parse import quote
 
 from host.importers.source import Source
-from ledger.applications.provenance import STRING, Statement, make_statement
+from ledger.applications.provenance import QUALIFIED_NAME, STRING, Statement, make_statement
 from ledger.errors import UserError
 from ledger.transaction import Operation
 
@@ -153,8 +154,14 @@ class _Story:
         for name in known:
             yield _statement("used", "", {"activity": activity, "entity": name})
             source = {"generatedEntity": entity, "usedEntity": name, "activity": activity}
-            yield _statement("wasDerivedFrom", "", source)
+            yield make_statement(
+                "wasDerivedFrom", namespaces=NAMESPACES, arguments=source, attributes=[_REVISION]
+            )
         self._versions[change.path, change.blob] = entity
+
+
+_REVISION = ("prov:type", "prov:Revision", QUALIFIED_NAME)
+"""So that `history` tells the versions of a file."""
 
 
 def _statement(

@@ -8,7 +8,7 @@ import trio
 
 from api.client import LedgerClient
 from api.contents import Contents
-from host.ledger_statements import lineage_statements
+from host.ledger_statements import lineage_statements, uri_of
 from ledger import lineage_walk
 from ledger.applications.provenance import Statement, make_statement
 from ledger.errors import Fault, StorageError, UnreachableError
@@ -104,6 +104,34 @@ async def test_the_client_gets_all_pages(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [each.statement for each in said] == [made(0), made(1), made(2)]
     assert [each.place for each in said] == [(1, 0, 0), (1, 0, 1), (2, 0, 0)]
     assert [each.statement for each in near] == [made(2)]
+
+
+async def test_the_client_also_asks_whose_things_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = [
+        made(0),
+        make_statement("wasAttributedTo", namespaces={"x": "urn:x:"},
+                       arguments={"entity": "x:e1", "agent": "x:me"}),
+        make_statement("actedOnBehalfOf", namespaces={"x": "urn:x:"},
+                       arguments={"delegate": "x:me", "responsible": "x:firm"}),
+    ]  # fmt: skip
+    async with client_of(MemoryNode(ledger_of(said))) as client:
+        _, plain = await lineage_statements(client, "downstream", "x:e0", None)
+        _, whose = await lineage_statements(client, "downstream", "x:e0", None, agents=True)
+        firm = await uri_of(client, "x:firm")
+
+        assert [each.statement for each in plain] == said[:1]
+        assert [each.statement for each in whose] == said
+        assert firm == "urn:x:firm"
+        with pytest.raises(Fault, match=r"lineage\.unknown"):
+            await uri_of(client, "x:nobody")
+
+        from api import lineage
+
+        honest = lineage.page
+        deaf = lambda *a, agents, **more: honest(*a, **more)  # noqa: E731
+        monkeypatch.setattr(lineage, "page", deaf)
+        with pytest.raises(UnreachableError, match="whose things are"):
+            await lineage_statements(client, "downstream", "x:e0", None, agents=True)
 
 
 async def test_names_of_nothing_and_of_several_things_are_told_apart() -> None:

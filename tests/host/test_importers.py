@@ -25,6 +25,7 @@ from host.importers.prov_document import (
 )
 from ledger.applications.provenance import KINDS, Statement, parse_statement
 from ledger.errors import UserError
+from ledger.lineage import Lineage
 from ledger.transaction import Operation
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -273,6 +274,18 @@ def short(operation: Operation) -> str:
     statement = parse_statement(operation.body)
     names = [value for name, value in statement.arguments if name not in ("time", "activity")]
     return " ".join([statement.kind, *filter(None, [statement.identifier]), *names])
+
+
+def test_the_versions_of_a_file_are_a_history_and_no_other_file_is_in_it(
+    repository: Repository,
+) -> None:
+    commits = [repository.commit(f"c{n}", a=f"text {n}", b=f"other {n}") for n in range(4)]
+    operations = [each for _, several in git.history(repository.path) for each in several]
+    lineage = Lineage([parse_statement(each.body) for each in operations])
+
+    versions = lineage.history(f"git:file/{commits[2]}/a")
+
+    assert [each.name for each in versions] == [f"git:file/{commit}/a" for commit in commits]
 
 
 def test_a_history_tells_who_made_which_version_from_what(repository: Repository) -> None:

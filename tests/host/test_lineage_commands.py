@@ -24,7 +24,7 @@ MODULES = (trace, between, history, who, diff)
 def _ledger(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command reads these statements instead of a node's."""
     for module in MODULES:
-        monkeypatch.setattr(module, "read_for", lambda target, asked, hidden: SAID)
+        monkeypatch.setattr(module, "read_for", lambda target, asked, hidden, agent="": SAID)
 
 
 def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ledger import layout
 from ledger.applications.interface import Application
 from ledger.batch import Batch
+from ledger.batch_store import batch_writes
 from ledger.block import OutcomeLeaf, StateHashKind
 from ledger.certified import CheckpointCertificate, checkpoint_message
 from ledger.encoding import encode
@@ -46,7 +47,7 @@ class Store(Chain):
         creator = signer_of("node0 consensus", self.genesis.scheme)
         for batch in batches:
             signature = creator.sign(batch.statement().signed_bytes())
-            self.store.write([(layout.BATCH + batch.digest, signature + batch.raw)])
+            self.store.write(batch_writes(batch, signature))
         return super().execute(*batches)
 
     def certify(self) -> bytes:

@@ -19,7 +19,7 @@ from ledger.applications.provenance_index import (
     thing_key,
 )
 from ledger.errors import Fault
-from ledger.lineage import ARGUMENT_KINDS
+from ledger.lineage import ARGUMENT_KINDS, Filter, Lineage
 from ledger.lineage_question import Question, settle
 from ledger.lineage_walk import Found, walk
 from tests.ledger.builders import make_genesis, make_signed
@@ -43,8 +43,17 @@ class Book(Store):
         self.block(make_signed(GENESIS, "alice", height, expiry=height, operations=operations))
         self.said |= {(height, 0, number): each for number, each in enumerate(statements)}
 
-    def walk(self, word: str, thing: str, *, depth: int | None = None, height: int = 99) -> Found:
-        return walk(Index(self.store), Question(word, (thing,), depth), height)
+    def walk(
+        self,
+        word: str,
+        thing: str,
+        *,
+        depth: int | None = None,
+        height: int = 99,
+        agents: bool = False,
+    ) -> Found:
+        question = Question(word, (thing,), depth)
+        return walk(Index(self.store), question, height, agents=agents)
 
     def found(self, word: str, thing: str, *, depth: int | None = None) -> list[Statement]:
         return [self.said[place] for place in self.walk(word, thing, depth=depth).places]
@@ -99,6 +108,33 @@ def test_what_the_walk_finds_answers_every_question_as_the_whole_ledger_does(see
             part, used = settle(found, question)
             assert used == needed, question
             assert [node.uri for node in part.nodes] == [node.uri for node in whole.nodes]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_with_agents_what_is_found_tells_whose_things_are_as_the_whole_ledger_does(
+    seed: int,
+) -> None:
+    draw = Random(f"whose {seed}")
+    book = Book()
+    statements = drawn(draw, 3 + seed)
+    book.put(*statements)
+    whole = Lineage(statements)
+    agents = [uri for uri in whole.nodes if ":agent" in uri]
+    shown = 0
+    for uri in (uri for uri in whole.nodes if uri.startswith("urn:")):
+        for word, depth in (("upstream", None), ("downstream", None), ("upstream", 1)):
+            places = book.walk(word, uri, depth=depth, agents=True).places
+            part = Lineage([book.said[place] for place in places])
+            if uri not in part.nodes:
+                continue
+            for agent in agents:
+                up, only = word == "upstream", Filter(agent=agent)
+                answer = whole.trace(uri, upstream=up, depth=depth, shown=only)
+                found = part.trace(uri, upstream=up, depth=depth, shown=only)
+                assert [each.uri for each in found.nodes] == [each.uri for each in answer.nodes]
+                assert set(found.edges) == set(answer.edges)
+                shown += len(answer.nodes)
+    assert shown > 10
 
 
 def test_the_tables_of_the_index_are_those_of_the_data_model() -> None:

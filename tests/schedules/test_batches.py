@@ -13,7 +13,10 @@ from consensus.replica import Replica
 from consensus.spreading import Spreading
 from consensus.values import Judgement, Values
 from ledger import layout
+from ledger.applications.records import make_record
 from ledger.batch import Batch, parse_batch
+from ledger.store import prefix_stop
+from ledger.transaction import Transaction
 from ledger.value import Value
 from tests.schedules.mutants import Kind, lacking
 from tests.schedules.stage import Stage
@@ -93,6 +96,56 @@ def test_a_batch_that_was_not_ordered_in_time_is_made_anew_and_confirmed_once() 
     assert play(lacking(POOL, DropsForGood)).ids(0).count(late.id) == 0
     ageless = lacking("_spreading", TakesOldBatches, lacking(POOL, OrdersAnyAge))
     assert max(ages(play(ageless), 0)) > 2
+
+
+def large(stage: Stage, first: int) -> list[Transaction]:
+    """Transactions that together make a batch which is stored in parts."""
+    content = [make_record("note", b"", bytes(40_000))]
+    return [stage.transaction(first + n, member=1, operations=content) for n in range(4)]
+
+
+def parts(stage: Stage, index: int) -> int:
+    """How many parts of batches a node has stored."""
+    return len(list(stage.nodes[index].engine.scan(layout.PART, prefix_stop(layout.PART))))
+
+
+def test_a_batch_in_parts_is_spread_executed_read_after_a_restart_and_caught_up_with() -> None:
+    stage = Stage("solo", down=(3,))
+    stage.run_ms(200)
+    made = large(stage, 0)
+    stage.submit(1, *made)
+    assert stage.until(lambda: all(stage.holds(each, 0, 1, 2) for each in made))
+    stage.crash(2)
+    stage.boot(2, 3)
+    stage.submit(1, stage.transaction(99))
+
+    assert stage.until(lambda: stage.all_certified(stage.certified(0)), limit_ms=10_000)
+    assert stage.until(lambda: stage.holds(made[3]), limit_ms=10_000)
+    assert min(parts(stage, index) for index in range(4)) > 1
+    assert len({parts(stage, index) for index in range(4)}) == 1
+    assert stage.broken == ()
+
+
+def test_a_batch_in_parts_that_waits_is_there_after_a_restart_and_goes_without_a_rest() -> None:
+    stage = Stage("solo", limits={"batch_window": 2})
+    stage.allow = lambda sender, receiver, packet: (
+        not (sender == 1 and isinstance(packet, BatchPacket | Have))
+    )
+    stage.run_ms(200)
+    stage.submit(1, *large(stage, 0))
+    stage.run_ms(500)
+    waiting = parts(stage, 1)
+    stage.crash(1)
+    stage.boot(1)
+    stage.run_ms(500)
+    assert parts(stage, 1) == waiting > 1
+    for nonce in range(4):
+        stage.submit(2, stage.transaction(nonce))
+        assert stage.until(lambda nonce=nonce: stage.all_certified(nonce + 1))
+    stage.run_ms(2_000)
+
+    assert parts(stage, 1) == 0
+    assert stage.broken == ()
 
 
 def test_what_expired_while_its_batch_waited_is_not_batched_again() -> None:

@@ -27,7 +27,7 @@ def run_of(seed: int) -> Run:
 
 
 def test_in_fair_weather_acts_end_as_the_oracle_says() -> None:
-    run = run_of(4)
+    run = run_of(3)
 
     report = run.lead()
 

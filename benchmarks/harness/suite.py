@@ -25,6 +25,7 @@ from itertools import product
 from typing import Any
 
 from consensus.registry import protocol_named, protocol_names
+from ledger.keys import REAL_SCHEMES
 from sim.regions import REGIONS, latency_ms
 
 NO_FAULT = "none"
@@ -151,6 +152,8 @@ class Experiment:
     repetitions: int = 1
     policy: str = "members"
     """open: anyone may submit (the genesis then says that it is a test network)."""
+    scheme: str = REAL_SCHEMES[0]
+    """Of all signatures: ed25519 or ml-dsa-44."""
     storage: str = ""
     """leveldb or sqlite; empty: the best installed."""
     parameters: tuple[tuple[str, int], ...] = ()

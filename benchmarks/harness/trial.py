@@ -169,6 +169,7 @@ def plan_of(trial: Trial) -> Plan:
         parameters=parameters,
         test_network=is_ill or one.policy == "open",
         policy=one.policy,
+        scheme=one.scheme,
     )
 
 

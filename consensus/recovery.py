@@ -48,9 +48,12 @@ class Setup:
     inspector: Inspector | None = None
     """What decodes and checks, where replicas share one; else each makes its own."""
 
+    counted: Scheme | None = None
+    """The scheme of the genesis, where a host counts what is done with it."""
+
     @property
     def scheme(self) -> Scheme:
-        return scheme_named(self.genesis.scheme)
+        return self.counted or scheme_named(self.genesis.scheme)
 
     def parameters(self) -> Mapping[str, int]:
         """The protocol's parameters: its defaults, overridden by the epoch record."""

@@ -48,6 +48,7 @@ from consensus.io import (
 )
 from consensus.recovery import Setup, recover
 from consensus.replica import Replica
+from host.counters import Counters, counted
 from ledger.errors import StorageError
 from ledger.store import Write
 from p2p import frames
@@ -76,19 +77,6 @@ SMALL_WRITE_BYTES = 32_768
 
 class NodeHalted(StorageError):
     """The node stopped itself; the message says why."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """What the node has done since it started, for status and metrics."""
-
-    steps: int = 0
-    synced_writes: int = 0
-    writes: int = 0
-    applied: int = 0
-    failed: int = 0
-    skipped: int = 0
-    reports: dict[str, int] = field(default_factory=dict)
 
 
 class Node:
@@ -146,9 +134,10 @@ class Node:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled.  Raises StorageError where the disk fails or the replica halts."""
-        recovered = await trio.to_thread.run_sync(recover, self.store, self.setup)
+        setup = counted(self.setup, self.counters)
+        recovered = await trio.to_thread.run_sync(recover, self.store, setup)
         self._confirmed = recovered.certified
-        self.replica = Replica(self.setup, recovered)
+        self.replica = Replica(setup, recovered)
         self.peers = self._make_peers(recovered.certified)
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
@@ -327,15 +316,10 @@ class Node:
                 self._count(output)
 
     def _count(self, report: Report) -> None:
-        reports = self.counters.reports
-        reports[report.name] = reports.get(report.name, 0) + 1
-        fields = dict(report.fields)
+        self.counters.report(report)
         if report.name == "decided":
-            self.last_proposer = self.genesis.epoch.validators.members[fields["proposer"]].name
-        elif report.name == "executed":
-            self.counters.applied += fields["applied"]
-            self.counters.failed += fields["failed"]
-            self.counters.skipped += fields["skipped"]
+            proposer = dict(report.fields)["proposer"]
+            self.last_proposer = self.genesis.epoch.validators.members[proposer].name
         self._report(report)
 
     def _on_confirmed(self, height: int) -> None:
@@ -414,28 +398,7 @@ class Node:
 
     def metrics(self) -> dict[str, float]:
         """What the node has counted since it started, by metric name."""
-        counters = self.counters
-        found: dict[str, float] = {
-            "steps_total": counters.steps,
-            "writes_total": counters.writes,
-            "synced_writes_total": counters.synced_writes,
-            "transactions_applied_total": counters.applied,
-            "transactions_failed_total": counters.failed,
-            "transactions_skipped_total": counters.skipped,
-        }
-        for name, count in counters.reports.items():
-            found[f"reports_{name.replace(' ', '_').replace('-', '_')}_total"] = count
-        for status in self.peers.status():
-            for channel in frames.Channel:
-                label = channel.name.lower()
-                for direction, messages, octets in (
-                    ("in", status.traffic.messages_in, status.traffic.bytes_in),
-                    ("out", status.traffic.messages_out, status.traffic.bytes_out),
-                ):
-                    for kind, table in (("messages", messages), ("bytes", octets)):
-                        key = f"link_{label}_{kind}_{direction}_total"
-                        found[key] = found.get(key, 0) + table[channel]
-        return found
+        return self.counters.figures(self.peers)
 
     async def submit(self, transactions: tuple[bytes, ...]) -> tuple[Admission, ...]:
         """Hand transactions to the replica; what became of each at the door."""

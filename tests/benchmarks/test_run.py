@@ -57,6 +57,9 @@ def test_a_run_keeps_its_figures_its_samples_and_how_to_repeat_it(run: Path) -> 
     assert row["confirmed_share"] == 1
     assert row["latency_p50_ms"] > 0
     assert row["wire_bytes_per_transaction"] > row["link_bytes_per_transaction"] > 300
+    # Each of the four checks every transaction, and votes and checkpoints beside.
+    assert row["signatures_checked_per_transaction"] > 4
+    assert row["signatures_checked_per_transaction"] > row["signatures_made_per_transaction"] > 0
     assert table["protocol"] == "tendermint"
     assert record["finished"]
     assert record["suite_text"] == SUITE

@@ -1,0 +1,41 @@
+"""What a node counts about its signatures."""
+
+from __future__ import annotations
+
+import threading
+
+from consensus.recovery import Setup
+from consensus.registry import protocol_named
+from host.counters import Counters, counted
+from ledger.keys import scheme_named
+from tests.ledger.builders import make_genesis
+
+SEED = b"s" * 32
+
+
+def test_signatures_are_counted_whichever_thread_checks_them() -> None:
+    scheme = scheme_named("ed25519")
+    genesis = make_genesis()
+    plain = Setup(genesis, 0, scheme.signer(SEED), protocol_named("tendermint"), ())
+    counters = Counters()
+    setup = counted(plain, counters)
+    assert setup.signer is not None
+    message = b"a statement"
+    signature = setup.signer.sign(message)
+    right = []
+
+    def check() -> None:
+        for _ in range(200):
+            right.append(setup.scheme.verify(setup.signer.public_key, message, signature))
+
+    threads = [threading.Thread(target=check) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert right == [True] * 800
+    assert (counters.signatures_made, counters.signatures_checked) == (1, 800)
+    assert not setup.scheme.verify(setup.signer.public_key, b"another", signature)
+    assert counters.signatures_checked == 801
+    assert plain.scheme is scheme

@@ -142,7 +142,11 @@ async def _settled(network: Path) -> None:
 async def _load(
     cluster: Cluster, network: Path, pids: list[int], workload: Workload, name: str
 ) -> Figures:
-    figures = await trio.to_thread.run_sync(run_load, cluster.urls, network, pids, workload)
+    try:
+        figures = await trio.to_thread.run_sync(run_load, cluster.urls, network, pids, workload)
+    except psutil.NoSuchProcess:
+        await cluster.check()
+        raise
     _say(
         f"{name}: offered {figures.offered_per_s:,.0f}/s, confirmed at all nodes "
         f"{figures.confirmed_per_s:,.0f}/s; p50 {figures.p50_ms:.0f} p95 {figures.p95_ms:.0f} "

@@ -51,6 +51,11 @@ class NodeProcess:
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    @property
+    def last_words(self) -> str:
+        """Why it ended, as far as it said so."""
+        return self.errors[-1].removeprefix("error: ") if self.errors else "it said nothing"
+
 
 class Cluster:
     """The processes of one network, owned by one nursery."""
@@ -78,9 +83,8 @@ class Cluster:
                 await _first(node.ready, node.ended)
         for node in chosen:
             if not node.ready.is_set():
-                last = node.errors[-1] if node.errors else "it said nothing"
                 why = "did not start in time" if scope.cancelled_caught else "did not start"
-                raise UnreachableError(f"node{node.index} {why}: {last.removeprefix('error: ')}")
+                raise UnreachableError(f"node{node.index} {why}: {node.last_words}")
 
     async def _spawn(self, node: NodeProcess) -> None:
         assert not node.is_running
@@ -136,6 +140,13 @@ class Cluster:
         process = self.nodes[index].process
         if process is not None and process.poll() is None:
             process.send_signal(number)
+
+    async def check(self) -> None:
+        """Raise UnreachableError, with its last words, where a node has ended by itself."""
+        for node in self.nodes:
+            if node.process is not None and not node.is_running:
+                await node.ended.wait()
+                raise UnreachableError(f"node{node.index} ended: {node.last_words}")
 
     async def wait_ended(self, index: int) -> None:
         """Wait until the process is gone."""

@@ -60,6 +60,11 @@ def status_row(url: str, status: dict[str, Any] | None) -> Row:
     )
 
 
+def ended_row(index: int, reason: str) -> Row:
+    """The line of a node whose process has ended."""
+    return (f"node{index}", "-", "-", "-", "-", "-", "-", f"ended: {reason}")
+
+
 def slot_text(status: dict[str, Any]) -> str:
     """The slot of the last decided value, such as 17.0."""
     return ".".join(str(part) for part in status["slot"]) or "-"

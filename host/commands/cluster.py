@@ -11,7 +11,15 @@ import trio
 
 from api.client import LedgerClient
 from host.cluster import Cluster, open_cluster
-from host.display import COLUMNS, Row, is_rich_terminal, rich_table, status_row, table_lines
+from host.display import (
+    COLUMNS,
+    Row,
+    ended_row,
+    is_rich_terminal,
+    rich_table,
+    status_row,
+    table_lines,
+)
 from host.home import read_genesis
 from host.signals import one_error, until_stopped
 
@@ -47,9 +55,9 @@ async def _show(cluster: Cluster, client: LedgerClient, *, as_json: bool) -> Non
         while True:
             statuses = await client.statuses()
             if as_json:
-                click.echo(json.dumps({"nodes": _named(cluster.urls, statuses)}))
+                click.echo(json.dumps({"nodes": _named(cluster, statuses)}))
             else:
-                lines = table_lines(COLUMNS, _rows(cluster.urls, statuses))
+                lines = table_lines(COLUMNS, _rows(cluster, statuses))
                 if lines != shown:
                     click.echo("\n".join(lines))
                 shown = lines
@@ -58,17 +66,21 @@ async def _show(cluster: Cluster, client: LedgerClient, *, as_json: bool) -> Non
 
     with Live(auto_refresh=False) as live:
         while True:
-            rows = _rows(cluster.urls, await client.statuses())
+            rows = _rows(cluster, await client.statuses())
             live.update(rich_table(COLUMNS, rows), refresh=True)
             await trio.sleep(REFRESH_S)
 
 
-def _rows(urls: list[str], statuses: list[dict[str, Any] | None]) -> list[Row]:
-    return [status_row(url, status) for url, status in zip(urls, statuses, strict=True)]
-
-
-def _named(urls: list[str], statuses: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
+def _rows(cluster: Cluster, statuses: list[dict[str, Any] | None]) -> list[Row]:
     return [
-        {"api": url, "reachable": status is not None, **(status or {})}
-        for url, status in zip(urls, statuses, strict=True)
+        status_row(node.url, status) if node.is_running else ended_row(node.index, node.last_words)
+        for node, status in zip(cluster.nodes, statuses, strict=True)
     ]
+
+
+def _named(cluster: Cluster, statuses: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
+    rows = []
+    for node, status in zip(cluster.nodes, statuses, strict=True):
+        ended = {} if node.is_running else {"ended": node.last_words}
+        rows.append({"api": node.url, "reachable": status is not None, **ended, **(status or {})})
+    return rows

@@ -363,6 +363,9 @@ def test_a_stopped_cluster_leaves_whole_homes_and_no_process(
         cluster.until_line(lambda line: all(n["certified"] for n in json.loads(line)["nodes"]))
         children = cluster.children()
 
+        children[0].kill()
+        cluster.until_line(lambda line: any("ended" in node for node in json.loads(line)["nodes"]))
+
         assert cluster.stop(number) == code
         assert len(children) == 2
         assert not any(map(psutil.Process.is_running, children))

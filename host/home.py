@@ -81,8 +81,26 @@ def write_private(path: Path, seed: bytes) -> None:
         raise UserError(f"{path} exists already; choose another name or remove it") from None
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(seed.hex() + "\n")
+    _write_out(descriptor, seed.hex() + "\n")
+
+
+def write_durable(path: Path, text: str) -> None:
+    """Write a text to a new file that survives a power cut; its name does after `sync_folder`."""
+    _write_out(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), text)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_out(descriptor: int, text: str) -> None:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
 

@@ -28,6 +28,8 @@ from host.home import (
     config_text,
     peers_text,
     read_config,
+    sync_folder,
+    write_durable,
     write_private,
 )
 from ledger import genesis as genesis_format
@@ -83,7 +85,7 @@ def create_network(
     endpoints = _endpoints(plan)
     folder.mkdir(parents=True, exist_ok=True)
     text = genesis_format.to_json(genesis)
-    (folder / GENESIS_FILE).write_text(text, encoding="utf-8")
+    write_durable(folder / GENESIS_FILE, text)
     for member, seed in zip(genesis.members, member_seeds, strict=True):
         write_private(folder / f"{member.name}.key", seed)
     names = [validator.name for validator in genesis.epoch.validators.members]
@@ -91,18 +93,20 @@ def create_network(
         home = folder / f"node{index}"
         home.mkdir()
         listen, api = endpoints[index]
-        (home / GENESIS_FILE).write_text(text, encoding="utf-8")
+        write_durable(home / GENESIS_FILE, text)
         config = NodeConfig(name, plan.engine, listen, api)
-        (home / CONFIG_FILE).write_text(config_text(config), encoding="utf-8")
+        write_durable(home / CONFIG_FILE, config_text(config))
         peers: dict[str, tuple[Endpoint, ...]] = {
             other: (endpoints[number][0],) for number, other in enumerate(names) if number != index
         }
-        (home / PEERS_FILE).write_text(peers_text(peers), encoding="utf-8")
+        write_durable(home / PEERS_FILE, peers_text(peers))
         write_private(home / CONSENSUS_KEY_FILE, seeds[index][0])
         write_private(home / TRANSPORT_KEY_FILE, seeds[index][1])
         with storage_home.create(home, plan.engine, network=genesis.network) as store:
             store.write(first_writes(genesis), sync=True)
+        sync_folder(home)
         progress()
+    sync_folder(folder)
     return genesis
 
 

@@ -1,4 +1,4 @@
-"""One measured run: load clients against a running cluster, watched from outside of every node.
+"""One measured run of `throughput`: the harness' load clients against a running cluster.
 
 Confirmed means confirmed at all nodes (Hyperledger Performance and Scale paper: for BFT protocols
 100 % of the nodes is the only meaningful threshold): a block's time is the latest of the times at
@@ -7,22 +7,26 @@ which the nodes' streams showed it.
 
 from __future__ import annotations
 
-import http.client
-import json
-import math
-import subprocess
-import sys
-import threading
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import psutil
+import trio
+
+from api.client import LedgerClient
+from benchmarks.harness.drive import Driven, start_clients
+from benchmarks.harness.trial import INTERVAL_S, POLL_S, RESEND_S
+from benchmarks.harness.watch import Gauge, Watch, all_counters, grown
+from benchmarks.metrics import NoData, nearest_rank, throughput
+from host.home import read_genesis
+from host.network import MEMBER_KEY_FILE
+from host.signals import one_error
+from ledger.errors import UnreachableError
 
 SETTLE_S = 20.0
 """How long the last transactions have after the load has ended."""
+SHOWN_S = 5.0
+"""How long the slowest node has to show what the clients saw confirmed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,47 +40,8 @@ class Workload:
     """Records a transaction."""
     record_bytes: int = 256
     clients: int = 2
-    interval_s: float = 0.01
-    """How often a client posts what is due."""
     warmup_s: float = 2.0
     """Left out of the figures."""
-
-
-@dataclass(slots=True)
-class Watch:
-    """The confirmed blocks of one node as its stream shows them."""
-
-    url: str
-    first: int
-    seen: dict[int, float] = field(default_factory=dict)
-    """height -> monotonic time."""
-    _connection: http.client.HTTPConnection | None = None
-    _thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        parts = urlsplit(self.url)
-        assert parts.hostname is not None
-        self._connection = http.client.HTTPConnection(parts.hostname, parts.port)
-        self._connection.request("GET", f"/v1/stream?from={self.first}")
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        assert self._connection is not None
-        try:
-            answer = self._connection.getresponse()
-            while line := answer.readline():
-                now = time.monotonic()
-                if line.strip():
-                    self.seen[json.loads(line)["height"]] = now
-        except (OSError, ValueError, http.client.HTTPException, AttributeError):
-            return  # closed by `stop`, or the node went away: its blocks are then missing
-
-    def stop(self) -> None:
-        if self._connection is not None and self._connection.sock is not None:
-            self._connection.sock.shutdown(2)
-        if self._thread is not None:
-            self._thread.join(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +56,7 @@ class Figures:
     unconfirmed: int
     failed: int
     refused: dict[str, int]
+    """For good; what found no room is offered to the next node and may still be confirmed."""
     p50_ms: float
     p95_ms: float
     p99_ms: float
@@ -106,197 +72,106 @@ class Figures:
     """Of the node that used most."""
 
 
-def percentile(ordered: list[float], share: float) -> float:
-    """The nearest-rank percentile of ascending values."""
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+async def run_load(urls: list[str], folder: Path, pids: list[int], workload: Workload) -> Figures:
+    """Offer a workload to the network in a folder and measure.
+
+    Raises NoData where nothing was confirmed, UnreachableError where a client or a node is gone.
+    """
+    async with LedgerClient(urls, read_genesis(folder / "genesis.json")) as client:
+        statuses = await client.statuses()
+    height = max((status["certified"] for status in statuses if status is not None), default=0)
+    watch, gauge = Watch(urls), Gauge.of(len(urls))
+    clients = await start_clients(_jobs(urls, folder, workload, height))
+    try:
+        await clients.ready()
+        with one_error():
+            async with trio.open_nursery() as nursery:
+                for node in range(len(urls)):
+                    nursery.start_soon(watch.follow, node, height + 1)
+                before = await all_counters(urls)
+                gauge.look(list(pids))
+                cpu_s = sum(gauge.cpu_s)
+                driven = await clients.results(await clients.begin())
+                await _shown(watch, driven)
+                gauge.look(list(pids))
+                costs = grown(before, await all_counters(urls))
+                nursery.cancel_scope.cancel()
+    finally:
+        clients.kill()
+    if costs is None:
+        raise UnreachableError("a node ended under the load")
+    return figures_of(workload, driven, watch, sum(gauge.cpu_s) - cpu_s, costs["link_bytes"], gauge)
 
 
-def run_load(urls: list[str], folder: Path, pids: list[int], workload: Workload) -> Figures:
-    """Offer a workload and measure.  Raises RuntimeError where there is no data."""
-    height = max(_certified(url) for url in urls)
-    clients = [
-        _client(urls, folder, workload, number, height) for number in range(workload.clients)
+def _jobs(urls: list[str], folder: Path, workload: Workload, height: int) -> list[dict[str, Any]]:
+    """What each client is told."""
+    return [
+        {
+            "client": number,
+            "seed": "throughput",
+            "urls": urls,
+            "genesis": str(folder / "genesis.json"),
+            "key": str(folder / MEMBER_KEY_FILE),
+            "arrival": "constant",
+            "rate_per_s": workload.rate_per_s / workload.clients,
+            "duration_s": workload.duration_s,
+            "records": workload.records,
+            "payload_bytes": workload.record_bytes,
+            "interval_s": INTERVAL_S,
+            "resend_s": RESEND_S,
+            "settle_s": SETTLE_S,
+            "height": height,
+            "spoil": False,
+            "rows": str(folder.parent / f"load.client{number}.csv"),
+        }
+        for number in range(workload.clients)
     ]
-    for client in clients:
-        assert client.stdout is not None
-        if client.stdout.readline().strip() != "ready":
-            raise RuntimeError("a load client did not start")
-    watches = [Watch(url, height + 1) for url in urls]
-    for watch in watches:
-        watch.start()
-    cpu, sent = _cpu_s(pids), _sent_bytes(urls)
-    start = time.monotonic() + 0.2
-    for client in clients:
-        assert client.stdin is not None
-        client.stdin.write(f"{start}\n")
-        client.stdin.flush()
-    results = [_result(client) for client in clients]
-    due = {identity: at for result in results for identity, at in result["offered"]}
-    heights, failed = _settle(urls, watches, due, height)
-    cpu, sent = _cpu_s(pids) - cpu, _sent_bytes(urls) - sent
-    for watch in watches:
-        watch.stop()
-    return _figures(
-        workload, results, due, heights, failed, watches, start, cpu, sent, _peak_memory_mib(pids)
-    )
 
 
-def _client(
-    urls: list[str], folder: Path, workload: Workload, number: int, height: int
-) -> subprocess.Popen[str]:
-    job = {
-        "client": number,
-        "urls": urls,
-        "genesis": str(folder / "genesis.json"),
-        "key": str(folder / "member.key"),
-        "rate_per_s": workload.rate_per_s / workload.clients,
-        "duration_s": workload.duration_s,
-        "records": workload.records,
-        "record_bytes": workload.record_bytes,
-        "interval_s": workload.interval_s,
-        "height": height,
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.load"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).resolve().parents[1],
-    )
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(job) + "\n")
-    process.stdin.flush()
-    return process
+async def _shown(watch: Watch, driven: Driven) -> None:
+    """Every node has shown the last block that counts, or has had its time."""
+    last = max((row.height for row in driven.rows), default=0)
+    with trio.move_on_after(SHOWN_S):
+        while True:
+            if all(watch.top(node) >= last for node in range(len(watch.urls))):
+                return
+            await trio.sleep(POLL_S)
 
 
-def _result(client: subprocess.Popen[str]) -> dict[str, Any]:
-    assert client.stdout is not None
-    line = client.stdout.readline()
-    client.wait()
-    if not line:
-        raise RuntimeError("a load client ended without a result")
-    result: dict[str, Any] = json.loads(line)
-    return result
-
-
-def _settle(
-    urls: list[str], watches: list[Watch], due: dict[str, float], height: int
-) -> tuple[dict[str, int], int]:
-    """Wait until everything offered is confirmed or time is up; (id -> height, failed)."""
-    found: dict[str, int] = {}
-    failed = 0
-    deadline = time.monotonic() + SETTLE_S
-    next_height = height + 1
-    while True:
-        top = min(max(watch.seen, default=height) for watch in watches)
-        if top >= next_height:
-            for line in _blocks(urls[0], next_height, top):
-                for identity in line["ids"]:
-                    found[identity] = line["height"]
-                failed += len(line["failed"])
-            next_height = top + 1
-        if sum(1 for identity in due if identity in found) == len(due):
-            return found, failed
-        if time.monotonic() > deadline:
-            return found, failed
-        time.sleep(0.1)
-
-
-def _blocks(url: str, first: int, last: int) -> list[dict[str, Any]]:
-    parts = urlsplit(url)
-    assert parts.hostname is not None
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
-    connection.request("GET", f"/v1/stream?from={first}&ids=1")
-    answer = connection.getresponse()
-    lines: list[dict[str, Any]] = []
-    while len(lines) < last - first + 1:
-        line = answer.readline()
-        if line.strip():
-            lines.append(json.loads(line))
-    connection.close()
-    return lines
-
-
-def _figures(
-    workload: Workload,
-    results: list[dict[str, Any]],
-    due: dict[str, float],
-    heights: dict[str, int],
-    failed: int,
-    watches: list[Watch],
-    start: float,
-    cpu_s: float,
-    sent: float,
-    memory: float,
+def figures_of(
+    workload: Workload, driven: Driven, watch: Watch, cpu_s: float, sent: float, gauge: Gauge
 ) -> Figures:
+    """The figures of a run, with the nodes' CPU seconds and bytes sent.  Raises NoData."""
     at: dict[int, float] = {}
-    for height in set(heights.values()):
-        times = [watch.seen.get(height) for watch in watches]
-        if all(moment is not None for moment in times):
-            at[height] = max(moment for moment in times if moment is not None) - start
-    done = {i: at[h] for i, h in heights.items() if h in at and i in due}
-    window = (workload.warmup_s, workload.duration_s)
-    measured = sorted((done[i] - due[i]) * 1000 for i in done if window[0] <= due[i] <= window[1])
-    inside = sum(1 for moment in done.values() if window[0] <= moment <= window[1])
+    for height in {row.height for row in driven.rows if row.height}:
+        times = [time for time in watch.seen.get(height, ()) if time is not None]
+        if len(times) == len(watch.urls):
+            at[height] = max(times) - driven.start
+    done = [(row.due_s, at[row.height]) for row in driven.rows if row.height in at]
+    first, last = workload.warmup_s, workload.duration_s
+    measured = [(moment - due) * 1000 for due, moment in done if first <= due <= last]
     if not measured:
-        raise RuntimeError("no transaction of the measured window was confirmed: no data")
+        raise NoData("no transaction of the measured window was confirmed: no data")
     refused: dict[str, int] = {}
-    for result in results:
-        for reason, number in result["refused"].items():
-            refused[reason] = refused.get(reason, 0) + number
+    for row in driven.rows:
+        word, _, reason = row.status.partition(" ")
+        if word == "refused":
+            refused[reason] = refused.get(reason, 0) + 1
     return Figures(
         offered_per_s=workload.rate_per_s,
-        confirmed_per_s=inside / (window[1] - window[0]),
-        offered=len(due),
+        confirmed_per_s=throughput([moment for _, moment in done], first, last),
+        offered=len(driven.rows),
         confirmed=len(done),
-        unconfirmed=len(due) - len(done),
-        failed=failed,
+        unconfirmed=len(driven.rows) - len(done),
+        failed=sum(row.status == "failed" for row in driven.rows),
         refused=refused,
-        p50_ms=percentile(measured, 0.50),
-        p95_ms=percentile(measured, 0.95),
-        p99_ms=percentile(measured, 0.99),
+        p50_ms=nearest_rank(measured, 0.50),
+        p95_ms=nearest_rank(measured, 0.95),
+        p99_ms=nearest_rank(measured, 0.99),
         cpu_ms_per_transaction=cpu_s * 1000 / len(done),
         bytes_per_transaction=sent / len(done),
-        client_cpu_s=sum(result["cpu_s"] for result in results),
-        late_ms=max(result["late_s"] for result in results) * 1000,
+        client_cpu_s=driven.cpu_s,
+        late_ms=driven.late_s * 1000,
         blocks=len(at),
-        peak_memory_mib=memory,
+        peak_memory_mib=max(gauge.peak_mib),
     )
-
-
-def _certified(url: str) -> int:
-    return int(get_json(url, "/v1/status")["certified"])
-
-
-def get_json(url: str, path: str) -> dict[str, Any]:
-    """A JSON answer of a node."""
-    parts = urlsplit(url)
-    assert parts.hostname is not None
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
-    connection.request("GET", path)
-    document: dict[str, Any] = json.loads(connection.getresponse().read())
-    connection.close()
-    return document
-
-
-def _sent_bytes(urls: list[str]) -> float:
-    total = 0.0
-    for url in urls:
-        parts = urlsplit(url)
-        assert parts.hostname is not None
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
-        connection.request("GET", "/metrics")
-        for line in connection.getresponse().read().decode().splitlines():
-            if line.startswith("ledger_link_") and "_bytes_out_total " in line:
-                total += float(line.rsplit(" ", 1)[1])
-        connection.close()
-    return total
-
-
-def _cpu_s(pids: list[int]) -> float:
-    return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
-
-
-def _peak_memory_mib(pids: list[int]) -> float:
-    """Resident memory of the node that uses most, now; VmHWM is not to be had everywhere."""
-    return max(psutil.Process(pid).memory_info().rss for pid in pids) / 2**20

@@ -23,7 +23,7 @@ import click
 import msgpack
 
 from api import describe, requests
-from benchmarks.load import BATCH_MAX
+from benchmarks.harness.client import BATCH_MAX
 from consensus.dissemination import Dissemination
 from consensus.io import Channel
 from consensus.jobs import AdmitTransactions, CheckBatch

@@ -30,6 +30,7 @@ from host.home import read_genesis, read_private
 from host.network import Plan, api_urls, create_network
 from host.signals import one_error, until_stopped
 from ledger.applications.records import make_record
+from ledger.errors import UnreachableError
 from ledger.keys import scheme_named
 from storage.home import default_engine
 
@@ -143,8 +144,8 @@ async def _load(
     cluster: Cluster, network: Path, pids: list[int], workload: Workload, name: str
 ) -> Figures:
     try:
-        figures = await trio.to_thread.run_sync(run_load, cluster.urls, network, pids, workload)
-    except psutil.NoSuchProcess:
+        figures = await run_load(cluster.urls, network, pids, workload)
+    except UnreachableError:
         await cluster.check()
         raise
     _say(

@@ -15,7 +15,7 @@ import trio
 
 from api.client import LedgerClient
 from benchmarks.harness.drive import Driven, start_clients
-from benchmarks.harness.trial import INTERVAL_S, POLL_S, RESEND_S
+from benchmarks.harness.trial import INTERVAL_S, POLL_S
 from benchmarks.harness.watch import Gauge, Watch, all_counters, grown
 from benchmarks.metrics import NoData, nearest_rank, throughput
 from host.home import read_genesis
@@ -118,7 +118,8 @@ def _jobs(urls: list[str], folder: Path, workload: Workload, height: int) -> lis
             "records": workload.records,
             "payload_bytes": workload.record_bytes,
             "interval_s": INTERVAL_S,
-            "resend_s": RESEND_S,
+            # Never: what waits at saturation would be offered twice.
+            "resend_s": workload.duration_s + SETTLE_S,
             "settle_s": SETTLE_S,
             "height": height,
             "spoil": False,

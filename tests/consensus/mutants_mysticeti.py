@@ -117,6 +117,23 @@ class OrdersByArrival(Mysticeti):
         self.dag.history = shuffled  # type: ignore[method-assign]
 
 
+class _ByClock(Order):
+    dag: Dag
+
+    def in_order(self, blocks: list[Block]) -> list[Block]:
+        horizon = self.dag.rounds[-1] - 2 * WAVE
+        return [block for block in super().in_order(blocks) if block.round > horizon]
+
+
+class ForgetsByItsClock(Mysticeti):
+    """How far back a sub-DAG goes follows from what was committed, not from the own round."""
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        super().__init__(context, recovery)
+        self.order.__class__ = _ByClock
+        self.order.dag = self.dag  # type: ignore[attr-defined]
+
+
 class _Repeats(Order):
     def fresh(self, block: Block) -> tuple[bytes, ...]:
         return block.value.payload

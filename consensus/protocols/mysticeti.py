@@ -53,6 +53,7 @@ from typing import ClassVar
 
 from consensus.doubling import failing_ms, growing_ms
 from consensus.interface import DecisionProof, Message, Root, Signed, Timer
+from consensus.protocols.mysticeti_inbox import TWINS_MAX
 from consensus.protocols.mysticeti_messages import (
     BLOCK,
     PARENTS_MAX,
@@ -163,8 +164,11 @@ class Mysticeti(State):
         if not self.is_told_by(values, proof.signed):
             self.note("refused", reason="mysticeti.decision", phase=BLOCK)
             return
+        # An equivocator may have shown us other blocks than those that decide, and every validator
+        # refers to one of them.
+        twins_max = TWINS_MAX + self.validators.size
         for signed in proof.signed:
-            self.receive(signed)
+            self.receive(signed, twins_max=twins_max)
         self._act()
 
     def on_certified(self, root: Root) -> None:

@@ -188,6 +188,14 @@ class BelievesDecisions(Mysticeti):
         return True
 
 
+class KeepsOneTwin(Mysticeti):
+    """A peer's decision may be made of either block of an equivocator."""
+
+    def is_told_by(self, values: tuple[Value, ...], said: tuple[Any, ...]) -> bool:
+        one_each = {(each.message.round, each.sender): each for each in said}
+        return super().is_told_by(values, tuple(one_each.values()))
+
+
 class ProposesTwice(Mysticeti):
     """One block a round, also across restarts."""
 

@@ -57,8 +57,8 @@ def test_how_far_back_a_sub_dag_goes_is_agreed_on() -> None:
 
 
 def test_a_payload_that_several_blocks_name_is_decided_once() -> None:
-    assert schedules.many_name_one(Mysticeti) == []
-    assert "once" in schedules.many_name_one(mutants.OrdersTwice)
+    assert broken(FAIR, Mysticeti) == []
+    assert "once" in broken(FAIR, mutants.OrdersTwice)
 
 
 def test_a_payload_counts_only_for_so_many_values_after_the_one_it_builds_on() -> None:
@@ -237,8 +237,8 @@ def test_what_a_block_refers_to_survives_the_crash_of_all() -> None:
 
 
 def test_a_restarted_validator_makes_no_second_block_of_a_round() -> None:
-    assert schedules.restart(Mysticeti) == []
-    assert "breakdown" in schedules.restart(mutants.ProposesTwice)
+    assert broken(schedules.RESTART, Mysticeti) == []
+    assert "breakdown" in broken(schedules.RESTART, mutants.ProposesTwice)
 
 
 def test_a_decision_convinces_by_its_blocks_alone() -> None:
@@ -252,6 +252,8 @@ def test_a_decision_convinces_by_its_blocks_alone() -> None:
     assert not decides(Mysticeti, drawing, (replace(source.decided[0], slot=(1,)),), blocks)
     assert schedules.told_a_lie(Mysticeti)
     assert not schedules.told_a_lie(mutants.BelievesDecisions)
+    assert schedules.told_of_a_twin(Mysticeti)
+    assert not schedules.told_of_a_twin(mutants.KeepsOneTwin)
 
 
 def test_who_was_away_learns_its_place_from_the_last_decided_value() -> None:

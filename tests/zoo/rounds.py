@@ -133,6 +133,13 @@ ADAPTERS = {
         chained_stage.led_by,
         lambda plugin: int(plugin.view),
     ),
+    "mysticeti": Adapter(
+        ("block", "block", "block"),
+        1,
+        (("timeout_max_ms", 8 * TIMEOUT_MS), ("timeout_ms", TIMEOUT_MS)),
+        chained_stage.led_by,
+        lambda plugin: int(plugin.clock()) + 1,
+    ),
     "streamlet": Adapter(
         ("propose", "vote", "vote"),
         EPOCH_MS // LENGTH_MS,
@@ -195,6 +202,7 @@ SHAPES = {
         ("all", "few", "few", "one", "without", "islands"),
         _LAST_VOTES,
     ),
+    "mysticeti": (("all", "all", "few", "without", "islands", "one"), ("all",), ("all",)),
     "streamlet": (_SENT_TO_ALL, ("all", "all", "few", "one", "without", "islands"), ("all",)),
     "jolteon": _PACED_SHAPES,
     "hotstuff": _PACED_SHAPES,

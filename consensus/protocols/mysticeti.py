@@ -38,6 +38,8 @@ Deviations:
     sub-DAGs those of rounds that the validator was not ordered in yet.  That drops only blocks of
     an equivocator, and makes what is ordered a short statement, which a node that was away can
     learn from the last decided value: `extra` names the leader and these rounds.
+  * What is 64 rounds below a committed leader is passed, though it never was in a sub-DAG: the code
+    has such a horizon, too (gc_depth).
   * Everybody may name the same batches, and the first block in order brings them to the ledger.  A
     block says which decided value it builds on, and its payload counts only for the next 32 values
     at most: `Consensus.ordering_lag`.

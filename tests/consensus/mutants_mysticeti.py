@@ -134,6 +134,18 @@ class ForgetsByItsClock(Mysticeti):
         self.order.dag = self.dag  # type: ignore[attr-defined]
 
 
+class _Endless(Order):
+    HORIZON = 1 << 60
+
+
+class PassesNothing(Mysticeti):
+    """What lies far below a committed leader is passed, so that nobody waits for it."""
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        super().__init__(context, recovery)
+        self.order.__class__ = _Endless
+
+
 class _Repeats(Order):
     def fresh(self, block: Block) -> tuple[bytes, ...]:
         return block.value.payload

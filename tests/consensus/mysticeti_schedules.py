@@ -13,6 +13,8 @@ from consensus.interface import DecisionProof, DecisionReceived, Received, Signe
 from consensus.protocols.mysticeti import Mysticeti
 from consensus.protocols.mysticeti_messages import Block
 from ledger.value import Value
+from sim import faults as replica_faults
+from sim import run as replicas
 from sim.plugin_scenario import Crash, PluginScenario
 from sim.plugin_step import Packet
 from sim.plugins import Script, draw_scenario, run
@@ -128,6 +130,16 @@ def crash_of_all(protocol: type[Mysticeti]) -> list[str]:
         scenario = replace(FAIR, payloads=4, interval_ms=5, crashes=crashes, stable_ms=100)
         found += broken(replace(scenario, bound_ms=20_000), protocol)
     return found
+
+
+def cut_off(protocol: type[Mysticeti]) -> list[str]:
+    """One of four whole replicas is cut off for ten seconds, and comes back.
+
+    Found by whole runs: its block of that time names a batch that is gone since, so nobody accepted
+    that block, nor any later one of its author.
+    """
+    scenario = replica_faults.draw_scenario(1, "mysticeti", 4, faults=("isolate",))
+    return [violation.property for violation in replicas.run(scenario, protocol).violations]
 
 
 # --- whether it goes on, and falls silent ---------------------------------------------------------

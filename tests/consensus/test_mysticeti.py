@@ -236,6 +236,11 @@ def test_what_a_block_refers_to_survives_the_crash_of_all() -> None:
     assert schedules.crash_of_all(mutants.ForgetsBlocks) != []
 
 
+def test_who_was_cut_off_comes_back() -> None:
+    assert schedules.cut_off(Mysticeti) == []
+    assert "P10" in schedules.cut_off(mutants.PassesNothing)
+
+
 def test_a_restarted_validator_makes_no_second_block_of_a_round() -> None:
     assert broken(schedules.RESTART, Mysticeti) == []
     assert "breakdown" in broken(schedules.RESTART, mutants.ProposesTwice)

@@ -89,6 +89,8 @@ MYSTICETI = (
               "P10", goes_on(ms.dead_leader)),
     mysticeti("G10", "liveness", m.KeepsOneTwin, "a decision may be made of either block of an "
               "equivocator", "P10", goes_on(ms.told_of_a_twin)),
+    mysticeti("G11", "liveness", m.PassesNothing, "what is far below a committed leader is passed",
+              "P10", lambda protocol: tuple(dict.fromkeys(ms.cut_off(protocol)))),
     mysticeti("L11", "liveness", m.NeverAsks, "a missing ancestor is asked for", "P10",
               goes_on(ms.one_unheard)),
     mysticeti("D6", "liveness", m.NeverSleeps, "an idle ledger is quiet", "P10",

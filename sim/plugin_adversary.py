@@ -26,6 +26,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from consensus.byzantine.rows import rebuilt
 from consensus.interface import AnyCertificate, Consensus, Decide, DecisionProof, Message, Signed
 from ledger.certificate import Certificate, TimeoutCertificate
+from ledger.errors import DecodeFault
 from ledger.keys import Signer
 from ledger.statement import Slot, Statement
 from ledger.validators import ValidatorSet
@@ -169,7 +170,8 @@ class Adversary:
             other = self._recombined(message)
             # What no decoder lets pass would be refused before any plugin saw it.
             if (
-                other.statement()[2:] == message.statement()[2:]
+                other is None
+                or other.statement()[2:] == message.statement()[2:]
                 or rebuilt(other, other.row()) is None
             ):
                 continue
@@ -177,8 +179,11 @@ class Adversary:
                 return other
         return None
 
-    def _recombined(self, message: Any) -> Message:
-        """The message with some fields exchanged: certificates first, and what goes with them."""
+    def _recombined(self, message: Any) -> Message | None:
+        """The message with some fields exchanged: certificates first, and what goes with them.
+
+        None where fields came together that no message can have.
+        """
         draw = self._draw
         kind: type[Message] = type(message)
         changed: dict[str, Any] = {}
@@ -193,12 +198,15 @@ class Adversary:
             if current is not None:
                 shown.append(current)
         for field in fields(message):
-            if field.name in hints or draw.random() < 0.4:
+            if field.name in hints or not field.init or draw.random() < 0.4:
                 continue
             changed[field.name] = self._other(
                 getattr(message, field.name), self._seen(kind, field.name), shown
             )
-        other: Message = replace(message, **changed)
+        try:
+            other: Message = replace(message, **changed)
+        except DecodeFault:
+            return None
         return other
 
     def _seen(self, kind: type[Message], name: str) -> list[Any]:

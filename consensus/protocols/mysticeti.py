@@ -38,6 +38,8 @@ Deviations:
     sub-DAGs those of rounds that the validator was not ordered in yet.  That drops only blocks of
     an equivocator, and makes what is ordered a short statement, which a node that was away can
     learn from the last decided value: `extra` names the leader and these rounds.
+  * What is 64 rounds below a committed leader is passed, though it never was in a sub-DAG: the code
+    has such a horizon, too (gc_depth).
   * Everybody may name the same batches, and the first block in order brings them to the ledger.  A
     block says which decided value it builds on, and its payload counts only for the next 32 values
     at most: `Consensus.ordering_lag`.
@@ -53,6 +55,7 @@ from typing import ClassVar
 
 from consensus.doubling import failing_ms, growing_ms
 from consensus.interface import DecisionProof, Message, Root, Signed, Timer
+from consensus.protocols.mysticeti_inbox import TWINS_MAX
 from consensus.protocols.mysticeti_messages import (
     BLOCK,
     PARENTS_MAX,
@@ -163,8 +166,11 @@ class Mysticeti(State):
         if not self.is_told_by(values, proof.signed):
             self.note("refused", reason="mysticeti.decision", phase=BLOCK)
             return
+        # An equivocator may have shown us other blocks than those that decide, and every validator
+        # refers to one of them.
+        twins_max = TWINS_MAX + self.validators.size
         for signed in proof.signed:
-            self.receive(signed)
+            self.receive(signed, twins_max=twins_max)
         self._act()
 
     def on_certified(self, root: Root) -> None:

@@ -92,8 +92,11 @@ class Inbox(Rules):
 
     # --- received --------------------------------------------------------------------------------
 
-    def receive(self, signed: Signed) -> bool:
-        """Keep a block, unless it is none or here; whether it was kept."""
+    def receive(self, signed: Signed, *, twins_max: int = TWINS_MAX) -> bool:
+        """Keep a block, unless it is none or here; whether it was kept.
+
+        Unless it was asked for, of one validator and round no more than `twins_max` are kept.
+        """
         block = signed.message
         assert isinstance(block, Block)
         known = (self.dag, self.waiting, self.refused)
@@ -108,7 +111,7 @@ class Inbox(Rules):
         is_asked = block.digest in self.missing
         is_near = block.round <= max(self.clock(), self.root.slot[0]) + BLOCKS_AHEAD
         is_passed = block.round <= self.order.passed[block.author]
-        if is_passed or not (is_asked or (is_near and len(twins) < TWINS_MAX)):
+        if is_passed or not (is_asked or (is_near and len(twins) < twins_max)):
             return False
         self.missing.pop(block.digest, None)
         if block.digest == self.on_its_way:

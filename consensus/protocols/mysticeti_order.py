@@ -9,6 +9,8 @@ validator makes the same values of the same leaders, also one that only now lear
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from consensus.interface import Root
 from consensus.protocols.mysticeti_dag import Dag
 from consensus.protocols.mysticeti_messages import Block, Place, encode_place, parse_place
@@ -20,6 +22,11 @@ FIRST_SLOT: Slot = (1, 0)
 
 class Order:
     """Where one validator stands in the sequence of leaders, and what was decided last."""
+
+    HORIZON: ClassVar[int] = 64
+    """How many rounds below a committed leader everything is passed, ordered or not: otherwise one
+    block that nobody can accept any more, since its batch is gone, would keep out all later ones of
+    its author.  Committed leaders are agreed on, and so is this."""
 
     def __init__(self, epoch: bytes, size: int, window: int) -> None:
         self._epoch = epoch
@@ -94,7 +101,7 @@ class Order:
         passed = list(self.passed)
         for block in blocks:
             passed[block.author] = max(passed[block.author], block.round)
-        self.passed = tuple(passed)
+        self.passed = tuple(max(each, leader.round - self.HORIZON) for each in passed)
         self._go_to_next(slot)
         return tuple(values)
 

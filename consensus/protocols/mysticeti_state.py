@@ -164,20 +164,14 @@ class State(Inbox):
 
     def is_told_by(self, values: tuple[Value, ...], said: tuple[Signed, ...]) -> bool:
         """Whether decided values are made of these blocks, whatever is committed of them."""
-        blocks = {
-            (signed.message.round, signed.message.author): signed.message
-            for signed in said
-            if isinstance(signed.message, Block)
-        }
+        blocks = [signed.message for signed in said if isinstance(signed.message, Block)]
+        made: dict[Slot, list[Block]] = {}
+        for block in blocks:  # More than one of an equivocator.
+            made.setdefault((block.round, block.author), []).append(block)
         for value in values:
-            if len(value.slot) != len(FIRST_SLOT) + 2:
+            if len(value.slot) != len(FIRST_SLOT) + 2 or not _names_leader(value, blocks):
                 return False
-            source = blocks.get((value.slot[2], value.slot[3]))
-            if source is None or not _names_leader(value, blocks.values()):
-                return False
-            made = source.value
-            is_made_of = (value.proposer, value.timestamp_ms) == (made.proposer, made.timestamp_ms)
-            if not (is_made_of and set(value.payload) <= set(made.payload)):
+            if not any(_is_made_of(value, each) for each in made.get(value.slot[2:], ())):
                 return False
         return True
 
@@ -201,3 +195,10 @@ def _names_leader(value: Value, blocks: Iterable[Block]) -> bool:
     except DecodeFault:
         return False
     return any(block.digest == leader for block in blocks)
+
+
+def _is_made_of(value: Value, block: Block) -> bool:
+    """Whether a value that a peer calls decided brings nothing that this block does not."""
+    made = block.value
+    is_of = (value.proposer, value.timestamp_ms) == (made.proposer, made.timestamp_ms)
+    return is_of and set(value.payload) <= set(made.payload)

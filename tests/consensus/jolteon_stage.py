@@ -45,11 +45,14 @@ class Stage(Script):
         *,
         twins: tuple[int, ...] = (),
         timeout_ms: int = 100,
+        seed: int = 0,
     ) -> None:
         led = led_by(protocol, leaders)
         parameters = (("timeout_max_ms", timeout_ms), ("timeout_ms", timeout_ms))
         super().__init__(
-            PluginScenario(led, parameters=parameters, payloads=0, exchange_ms=0, twins=twins)
+            PluginScenario(
+                led, seed=seed, parameters=parameters, payloads=0, exchange_ms=0, twins=twins
+            )
         )
         self._leaders = leaders
         self._islands: dict[tuple[str, int], tuple[Seats, ...]] = {}

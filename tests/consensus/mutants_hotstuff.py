@@ -1,12 +1,13 @@
 """HotStuff with one rule broken, each in one place: what the tests of safety must kill.
 
-All are led in turns of one view, as the schedules expect.
+All have a leader policy that writes nothing into values, since liars make some by hand, and with
+which three of four go on.
 """
 
 from __future__ import annotations
 
-from consensus.interface import Recovery
-from consensus.leaders import Decided, Policy, RoundRobin
+from consensus.interface import Context, Recovery
+from consensus.leaders import Decided, Policy, Sticky
 from consensus.pacemaker_messages import Proposal
 from consensus.protocols.hotstuff import HotStuff
 from consensus.protocols.hotstuff_safety import Safety
@@ -14,12 +15,13 @@ from ledger.certificate import Certificate
 from ledger.statement import Slot
 from ledger.validators import ValidatorSet
 from ledger.value import Value
+from tests.consensus.mutants_jolteon import _MessageTally
 
 
 class Plain(HotStuff):
-    """HotStuff itself, led by round robin."""
+    """HotStuff itself, with a sticky leader."""
 
-    LEADERS: type[Policy] = RoundRobin
+    LEADERS: type[Policy] = Sticky
 
 
 class SmallQuorum(Plain):
@@ -28,6 +30,14 @@ class SmallQuorum(Plain):
     @classmethod
     def certificate_quorum(cls, phase: str, validators: ValidatorSet) -> int:
         return validators.quorum - 1
+
+
+class CountsMessages(Plain):
+    """Z2: votes are counted, not voters."""
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        super().__init__(context, recovery)
+        self.tally = _MessageTally()
 
 
 class _AnyNode(Safety):
@@ -149,3 +159,10 @@ class BelievesDecisions(Plain):
     """Takes any certificate for the reason of a peer's decision."""
 
     SAFETY = type("_AnyProof", (Safety,), {"proves": lambda *_: True})
+
+
+class NeverValidates(Plain):
+    """Takes every proposed value for valid."""
+
+    def on_verdict(self, value: Value, valid: bool) -> None:
+        super().on_verdict(value, True)

@@ -117,6 +117,35 @@ class OrdersByArrival(Mysticeti):
         self.dag.history = shuffled  # type: ignore[method-assign]
 
 
+class _ByClock(Order):
+    dag: Dag
+
+    def in_order(self, blocks: list[Block]) -> list[Block]:
+        horizon = self.dag.rounds[-1] - 2 * WAVE
+        return [block for block in super().in_order(blocks) if block.round > horizon]
+
+
+class ForgetsByItsClock(Mysticeti):
+    """How far back a sub-DAG goes follows from what was committed, not from the own round."""
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        super().__init__(context, recovery)
+        self.order.__class__ = _ByClock
+        self.order.dag = self.dag  # type: ignore[attr-defined]
+
+
+class _Endless(Order):
+    HORIZON = 1 << 60
+
+
+class PassesNothing(Mysticeti):
+    """What lies far below a committed leader is passed, so that nobody waits for it."""
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        super().__init__(context, recovery)
+        self.order.__class__ = _Endless
+
+
 class _Repeats(Order):
     def fresh(self, block: Block) -> tuple[bytes, ...]:
         return block.value.payload
@@ -169,6 +198,14 @@ class BelievesDecisions(Mysticeti):
 
     def is_told_by(self, values: tuple[Value, ...], said: tuple[Any, ...]) -> bool:
         return True
+
+
+class KeepsOneTwin(Mysticeti):
+    """A peer's decision may be made of either block of an equivocator."""
+
+    def is_told_by(self, values: tuple[Value, ...], said: tuple[Any, ...]) -> bool:
+        one_each = {(each.message.round, each.sender): each for each in said}
+        return super().is_told_by(values, tuple(one_each.values()))
 
 
 class ProposesTwice(Mysticeti):

@@ -10,6 +10,7 @@ from consensus.protocols.raft_messages import RequestVote
 from consensus.protocols.raft_state import Role
 from ledger.statement import Slot
 from ledger.validators import ValidatorSet
+from ledger.value import Value
 
 
 class VotesForAnyLog(Raft):
@@ -24,6 +25,13 @@ class ComparesLengths(Raft):
 
     def is_up_to_date(self, last: Slot) -> bool:
         return last[1] >= self.last[1]
+
+
+class VotesTwice(Raft):
+    """Figure 3.1: a server votes for at most one candidate in a term."""
+
+    def may_vote(self, request: RequestVote, candidate: int) -> bool:
+        return request.term == self.term and self.is_up_to_date(request.last)
 
 
 class FollowsOldLeaders(Raft):
@@ -56,6 +64,13 @@ class ForgetsItsLog(Raft):
 
     def persist(self, record: bytes) -> None:
         pass
+
+
+class AcceptsAnywhere(Raft):
+    """Section 3.5: an entry is stored where it goes on with what is there."""
+
+    def may_accept(self, value: Value) -> bool:
+        return True
 
 
 class NeverStands(Raft):

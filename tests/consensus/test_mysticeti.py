@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,6 @@ import pytest
 from consensus.interface import (
     Accuse,
     Broadcast,
-    DecisionProof,
-    DecisionReceived,
     Forward,
     Hint,
     Pending,
@@ -37,36 +34,26 @@ from consensus.protocols.mysticeti_order import Order
 from ledger.errors import DecodeFault
 from ledger.value import Value
 from sim.conformance.vectors import compare_vectors
-from sim.plugin_scenario import Crash, PluginScenario
 from sim.plugin_step import Packet
 from sim.plugins import Script, draw_duel, draw_scenario, hasty, run
 from tests.consensus import mutants_mysticeti as mutants
-from tests.consensus.mysticeti_bench import EPOCH, NOW, Drawing, Follower, agree, payload_of
+from tests.consensus import mysticeti_schedules as schedules
+from tests.consensus.mysticeti_bench import EPOCH, NOW, Drawing, Follower, payload_of
+from tests.consensus.mysticeti_schedules import FAIR, FIRST, broken, decides
 
-FIRST = "1.0 1.1 1.2 1.3"
 VECTORS = Path(__file__).parents[1] / "sim" / "vectors" / "mysticeti.txt"
-FAIR = PluginScenario(Mysticeti)
-
-
-def broken(scenario: PluginScenario, protocol: type[Mysticeti]) -> list[str]:
-    """The properties that a run breaks."""
-    return list(run(replace(scenario, protocol=protocol)).properties)
-
 
 # --- order ----------------------------------------------------------------------------------------
 
 
 def test_the_order_inside_a_sub_dag_is_that_of_the_blocks_not_of_their_arrival() -> None:
-    drawing = Drawing(FIRST).full(2, 4)
+    assert schedules.in_any_order(Mysticeti)
+    assert not schedules.in_any_order(mutants.OrdersByArrival)
 
-    def ledgers(protocol: type[Mysticeti]) -> list[Follower]:
-        orders = [("1.1", *rest) for rest in permutations(("1.0", "1.2", "1.3"))]
-        return [Follower(protocol, drawing).see(*first).see_all() for first in orders]
 
-    one, *others = ledgers(Mysticeti)
-    assert all(agree(one, other) for other in others)
-    one, *others = ledgers(mutants.OrdersByArrival)
-    assert not all(agree(one, other) for other in others)
+def test_how_far_back_a_sub_dag_goes_is_agreed_on() -> None:
+    assert schedules.all_at_once(Mysticeti)
+    assert not schedules.all_at_once(mutants.ForgetsByItsClock)
 
 
 def test_a_payload_that_several_blocks_name_is_decided_once() -> None:
@@ -135,26 +122,13 @@ def test_whoever_has_a_block_passes_it_on_as_it_was_signed() -> None:
 
 
 def test_without_its_ancestors_a_block_is_not_accepted() -> None:
-    drawing = Drawing(FIRST).full(2, 4)
-    assert Follower(Mysticeti, drawing).see_all(but="1.0").ledger == []
-    with pytest.raises(AssertionError):
-        Follower(mutants.AcceptsOrphans, drawing).see_all(but="1.0")
+    assert schedules.orphans(Mysticeti)
+    assert not schedules.orphans(mutants.AcceptsOrphans)
 
 
 def test_a_reference_that_lies_about_author_or_round_is_one_to_nobodys_block() -> None:
-    """Found by the search: a block whose round was changed refers to rounds that are not."""
-    drawing = Drawing(FIRST).full(2, 2)
-    honest = drawing.blocks["2.0"].message
-    assert isinstance(honest, Block)
-    shifted = Signed(0, Block(replace(honest.value, slot=(3,))), bytes(64))
-
-    def accepts(protocol: type[Mysticeti]) -> bool:
-        follower = Follower(protocol, drawing).see_all()
-        follower.give(Received(shifted))
-        return shifted.message.statement()[2] in follower.plugin.dag
-
-    assert not accepts(Mysticeti)
-    assert accepts(mutants.BelievesReferences)
+    assert schedules.shifted(Mysticeti)
+    assert not schedules.shifted(mutants.BelievesReferences)
 
 
 def test_a_block_of_too_few_parents_or_of_another_author_is_no_block() -> None:
@@ -176,11 +150,8 @@ def test_both_blocks_of_an_equivocator_are_accepted_and_it_is_accused() -> None:
 
 
 def test_an_invalid_payload_is_never_ordered_nor_what_refers_to_it() -> None:
-    def scenario(seed: int) -> PluginScenario:
-        return replace(draw_scenario(Mysticeti, seed), bad=500)
-
-    assert all(broken(scenario(seed), Mysticeti) == [] for seed in (1, 2, 3))
-    assert all("validity" in broken(scenario(seed), mutants.NeverValidates) for seed in (1, 2, 3))
+    assert schedules.invalid_payloads(Mysticeti) == []
+    assert schedules.invalid_payloads(mutants.NeverValidates).count("validity") == 3
 
 
 def test_what_refers_to_an_invalid_block_is_accepted_by_all_or_by_nobody() -> None:
@@ -192,17 +163,9 @@ def test_what_refers_to_an_invalid_block_is_accepted_by_all_or_by_nobody() -> No
 
 
 def test_an_idle_ledger_is_quiet_and_wakes_for_work() -> None:
-    def is_quiet(protocol: type[Mysticeti]) -> bool:
-        script = Script(replace(FAIR, protocol=protocol, payloads=0))
-        script.submit(b"\x01" * 32)
-        script.run_until(lambda: all(seat.log for seat in script.seats), limit_ms=300)
-        script.run_ms(10)
-        timers = [timer for seat in script.seats for timer in seat.timers]
-        return not timers and all(seat.log for seat in script.seats)
-
-    assert is_quiet(Mysticeti)
-    assert not is_quiet(mutants.NeverSleeps)
-    assert not is_quiet(mutants.NeverWakes)
+    assert schedules.is_quiet(Mysticeti)
+    assert not schedules.is_quiet(mutants.NeverSleeps)
+    assert not schedules.is_quiet(mutants.NeverWakes)
 
 
 def test_it_sleeps_and_wakes_again_and_again() -> None:
@@ -229,32 +192,13 @@ def test_a_false_alarm_makes_no_block() -> None:
 
 
 def test_who_loses_every_first_copy_is_told_again() -> None:
-    def decided(protocol: type[Mysticeti], *, lossy: bool) -> bool:
-        script = Script(replace(FAIR, protocol=protocol, payloads=0))
-        seen: Counter[object] = Counter()
-
-        def carried(sender: int, receiver: int, packet: Packet) -> bool:
-            key = packet if isinstance(packet, bytes) else packet.message.statement()  # type: ignore[union-attr]
-            seen[sender, receiver, key] += 1
-            return not lossy or seen[sender, receiver, key] > 1
-
-        script.allow = carried
-        script.submit(b"\x01" * 32)
-        return script.run_until(lambda: all(seat.log for seat in script.seats), limit_ms=12_000)
-
-    assert decided(Mysticeti, lossy=True)
-    assert not decided(mutants.NeverSaysAgain, lossy=True)
+    assert schedules.first_copies_lost(Mysticeti)
+    assert not schedules.first_copies_lost(mutants.NeverSaysAgain)
 
 
 def test_who_hears_nothing_of_one_validator_gets_its_blocks_from_the_others() -> None:
-    def decided(protocol: type[Mysticeti]) -> bool:
-        script = Script(replace(FAIR, protocol=protocol, payloads=0, exchange_ms=0))
-        script.allow = lambda sender, receiver, packet: (sender, receiver) != (1, 3)
-        script.submit(b"\x01" * 32)
-        return script.run_until(lambda: script.seats[3].log, limit_ms=3_000)
-
-    assert decided(Mysticeti)
-    assert not decided(mutants.NeverAsks)
+    assert schedules.one_unheard(Mysticeti)
+    assert not schedules.one_unheard(mutants.NeverAsks)
 
 
 def test_a_block_waits_for_that_of_the_leader_or_for_the_timer() -> None:
@@ -277,70 +221,44 @@ def test_a_block_waits_for_that_of_the_leader_or_for_the_timer() -> None:
 
 
 def test_a_crashed_leader_costs_one_timer_and_then_nothing() -> None:
-    def decided_after(protocol: type[Mysticeti], count: int) -> list[int]:
-        script = Script(replace(FAIR, protocol=protocol, payloads=0))
-        script.run_ms(5)
-        script.crash(1)
-        times = []
-        for number in range(1, count + 1):
-            begun_ms = script.agenda.now_ms
-            script.submit(bytes([number]) * 32, 0, 2, 3)
-            script.run_until(
-                lambda n=number: all(len(script.seats[i].log) >= n for i in (0, 2, 3)),
-                limit_ms=4_000,
-            )
-            times.append(script.agenda.now_ms - begun_ms)
-        return times
-
-    times = decided_after(Mysticeti, 8)
+    times = schedules.decided_after(Mysticeti, 8)
     timeout_ms = Mysticeti.PARAMETERS["timeout_ms"]
     assert max(times[4:]) < timeout_ms / 4, "a leader that was silent for a turn is not waited for"
     assert sum(times) < 4 * timeout_ms
-    assert decided_after(mutants.WaitsForLeaders, 1) == [4_000]
+    assert not schedules.dead_leader(mutants.WaitsForLeaders)
 
 
 # --- restarts and catching up ---------------------------------------------------------------------
 
 
 def test_what_a_block_refers_to_survives_the_crash_of_all() -> None:
-    def play(protocol: type[Mysticeti]) -> list[str]:
-        found: list[str] = []
-        for at_ms in (9, 11, 13):
-            crashes = (Crash(3, at_ms, None), *(Crash(s, at_ms + 6, at_ms + 40) for s in range(3)))
-            scenario = replace(FAIR, payloads=4, interval_ms=5, crashes=crashes, stable_ms=100)
-            found += broken(replace(scenario, bound_ms=20_000), protocol)
-        return found
+    assert schedules.crash_of_all(Mysticeti) == []
+    assert schedules.crash_of_all(mutants.ForgetsBlocks) != []
 
-    assert play(Mysticeti) == []
-    assert play(mutants.ForgetsBlocks) != []
+
+def test_who_was_cut_off_comes_back() -> None:
+    assert schedules.cut_off(Mysticeti) == []
+    assert "P10" in schedules.cut_off(mutants.PassesNothing)
 
 
 def test_a_restarted_validator_makes_no_second_block_of_a_round() -> None:
-    scenario = replace(FAIR, crashes=(Crash(2, 12, 20, "after"),), stable_ms=21)
-
-    assert broken(scenario, Mysticeti) == []
-    assert "breakdown" in broken(scenario, mutants.ProposesTwice)
+    assert broken(schedules.RESTART, Mysticeti) == []
+    assert "breakdown" in broken(schedules.RESTART, mutants.ProposesTwice)
 
 
 def test_a_decision_convinces_by_its_blocks_alone() -> None:
     drawing = Drawing(FIRST).full(2, 3)
     source = Follower(Mysticeti, drawing).see_all()
     blocks = tuple(drawing.blocks.values())
-    lie = (replace(source.decided[0], timestamp_ms=7),)
 
-    def decides(
-        protocol: type[Mysticeti], values: tuple[Value, ...], said: tuple[Signed, ...]
-    ) -> bool:
-        follower = Follower(protocol, drawing)
-        follower.give(DecisionReceived(values, DecisionProof((), (), said)))
-        return bool(follower.decided)
-
-    assert decides(Mysticeti, tuple(source.decided), blocks)
-    assert not decides(Mysticeti, tuple(source.decided), blocks[:-2])
-    assert not decides(Mysticeti, lie, blocks)
-    assert not decides(Mysticeti, (replace(source.decided[0], extra=b"\xff"),), blocks)
-    assert not decides(Mysticeti, (replace(source.decided[0], slot=(1,)),), blocks)
-    assert decides(mutants.BelievesDecisions, lie, blocks)
+    assert decides(Mysticeti, drawing, tuple(source.decided), blocks)
+    assert not decides(Mysticeti, drawing, tuple(source.decided), blocks[:-2])
+    assert not decides(Mysticeti, drawing, (replace(source.decided[0], extra=b"\xff"),), blocks)
+    assert not decides(Mysticeti, drawing, (replace(source.decided[0], slot=(1,)),), blocks)
+    assert schedules.told_a_lie(Mysticeti)
+    assert not schedules.told_a_lie(mutants.BelievesDecisions)
+    assert schedules.told_of_a_twin(Mysticeti)
+    assert not schedules.told_of_a_twin(mutants.KeepsOneTwin)
 
 
 def test_who_was_away_learns_its_place_from_the_last_decided_value() -> None:

@@ -108,19 +108,18 @@ VOTES_OF_THREE = Drawing(
 ).full(4, 7)  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("drawing", "one", "other", "mutant"),
-    [
-        (ONE_CERTIFICATE, "", "-3.0", mutants.CommitsByOne),
-        (TWICE_CERTIFIED, "", "-3.0 3.1 3.1'", mutants.CountsBlocks),
-        (VOTES_OF_THREE, "1.0 1.1 1.2 1.3 2.0 2.1' 2.3", "-2.1'", mutants.SkipsByTwo),
-        (VOTES_OF_TWO, "", "1.1' -3.0 3.1", mutants.CertifiesByTwo),
-    ],
-)
-def test_the_direct_rule_counts_quorums_of_validators(
-    drawing: Drawing, one: str, other: str, mutant: type[Mysticeti]
-) -> None:
-    play = views(drawing, one, other)
+DIRECT: dict[type[Mysticeti], Play] = {
+    mutants.CommitsByOne: views(ONE_CERTIFICATE, "", "-3.0"),
+    mutants.CountsBlocks: views(TWICE_CERTIFIED, "", "-3.0 3.1 3.1'"),
+    mutants.SkipsByTwo: views(VOTES_OF_THREE, "1.0 1.1 1.2 1.3 2.0 2.1' 2.3", "-2.1'"),
+    mutants.CertifiesByTwo: views(VOTES_OF_TWO, "", "1.1' -3.0 3.1"),
+}
+"""What tells the mutant of a rule from the protocol."""
+
+
+@pytest.mark.parametrize("mutant", DIRECT)
+def test_the_direct_rule_counts_quorums_of_validators(mutant: type[Mysticeti]) -> None:
+    play = DIRECT[mutant]
 
     assert play(Mysticeti)
     assert not play(mutant)
@@ -173,20 +172,18 @@ ORPHANED_ANCHOR = Drawing(
 ).full(5, 7)  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("drawing", "one", "other", "mutant"),
-    [
-        (ONE_CERTIFICATE, "", "-3.0", mutants.LooksBesideTheAnchor),
-        (UNCERTIFIED_ANCHOR, "", "-3.2", mutants.AnchorsTooSoon),
-        (UNCERTIFIED_ANCHOR, "", "-3.2", mutants.LeapsOverSlots),
-        (TWO_ANCHORS, "", "-6.3'", mutants.LeapsOverAnchors),
-        (ORPHANED_ANCHOR, "", "-3.2", mutants.TakesFewParents),
-    ],
-)
-def test_the_indirect_rule_asks_the_first_anchor_alone(
-    drawing: Drawing, one: str, other: str, mutant: type[Mysticeti]
-) -> None:
-    play = views(drawing, one, other)
+INDIRECT: dict[type[Mysticeti], Play] = {
+    mutants.LooksBesideTheAnchor: views(ONE_CERTIFICATE, "", "-3.0"),
+    mutants.AnchorsTooSoon: views(UNCERTIFIED_ANCHOR, "", "-3.2"),
+    mutants.LeapsOverSlots: views(UNCERTIFIED_ANCHOR, "", "-3.2"),
+    mutants.LeapsOverAnchors: views(TWO_ANCHORS, "", "-6.3'"),
+    mutants.TakesFewParents: views(ORPHANED_ANCHOR, "", "-3.2"),
+}
+
+
+@pytest.mark.parametrize("mutant", INDIRECT)
+def test_the_indirect_rule_asks_the_first_anchor_alone(mutant: type[Mysticeti]) -> None:
+    play = INDIRECT[mutant]
 
     assert play(Mysticeti)
     assert not play(mutant)

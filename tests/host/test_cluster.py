@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from api.client import LedgerClient
 from host.cluster import open_cluster
 from host.home import read_genesis
 from ledger.applications.records import make_record
@@ -37,6 +38,40 @@ async def test_killed_nodes_lose_nothing_that_was_confirmed(
         confirmed = await lead(folder, rounds=1, seed=2)
 
     assert confirmed > 16
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize(
+    "protocol", ["solo", "raft", "pbft", "hotstuff", "streamlet", "simplex", "mysticeti"]
+)
+async def test_a_killed_node_of_other_protocols_catches_up(protocol: str, tmp_path: Path) -> None:
+    """The others go on without it, and what they confirm meanwhile it has after its restart."""
+    folder = make_network(tmp_path / "net", protocol)
+    victim = 0 if protocol != "solo" else 3  # Its first validator is the sequencer.
+    with trio.fail_after(2 * LIMIT_S):
+        async with open_cluster(folder) as cluster, make_client(folder) as client:
+            await cluster.start()
+            await confirm(client)
+            cluster.kill(victim)
+            await cluster.wait_ended(victim)
+            await confirm(client)
+            height = await confirm(client)
+
+            await cluster.start(victim)
+
+            await until_height(client, cluster.nodes[victim].url, height)
+            await confirm(client)
+            await until_level(client, 4)
+    told = check_homes(folder, 4)
+    assert told["height"] > height
+
+
+async def confirm(client: LedgerClient) -> int:
+    """Submit one record; the height at which it is confirmed."""
+    transaction = client.sign([make_record("", content=b"x")], height=0)
+    outcome = await client.confirm(transaction, deadline_s=LIMIT_S)
+    assert outcome.status == "applied"
+    return outcome.height
 
 
 @pytest.mark.trio

@@ -6,8 +6,20 @@ import importlib
 
 from consensus.interface import Consensus
 
-CLASSES = {"solo": "Solo", "tendermint": "Tendermint", "jolteon": "Jolteon"}
-NAMES = list(CLASSES)
+CLASSES = {
+    "solo": "Solo",
+    "tendermint": "Tendermint",
+    "jolteon": "Jolteon",
+    "pbft": "Pbft",
+    "hotstuff": "HotStuff",
+    "streamlet": "Streamlet",
+    "simplex": "Simplex",
+}
+NAMES = ["solo", "tendermint", "jolteon"]
+"""One without faults, one with locks and one with a chain: for tests that know their phases."""
+OTHERS = [name for name in CLASSES if name not in NAMES]
+"""For a few runs each.  Not Raft, which bears no liar, nor Mysticeti, in which a clock that was
+ahead for a moment may cost its validator until then (docs/protocols/mysticeti.md)."""
 
 
 def plugin(name: str) -> type[Consensus]:

@@ -6,8 +6,10 @@ import hashlib
 from random import Random
 
 from consensus.byzantine.rows import rebuilt
+from consensus.interface import Message
 from consensus.pacemaker_messages import Timeout
 from consensus.protocols.jolteon import Jolteon
+from consensus.protocols.mysticeti import Mysticeti
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import NO_ROUND, Precommit, Prevote, Proposal
 from ledger.certificate import Certificate, TimeoutCertificate
@@ -15,6 +17,7 @@ from ledger.value import Value
 from sim.plugin_adversary import SLOTS_KEPT, Adversary
 from sim.plugin_network import EPOCH, NETWORK
 from sim.plugins import PluginScenario, PluginWorld
+from tests.consensus.mysticeti_bench import Drawing
 
 LIAR = 3
 DIGEST = hashlib.sha256(b"a value").digest()
@@ -33,7 +36,7 @@ class Bench:
             Random(seed),
         )
 
-    def hear(self, sender: int, *messages: Proposal | Prevote | Precommit | Timeout) -> None:
+    def hear(self, sender: int, *messages: Message) -> None:
         for message in messages:
             self.adversary.hear(self.world.sign(sender, message))
 
@@ -105,6 +108,20 @@ def test_a_spliced_message_is_another_one_that_the_decoder_lets_pass() -> None:
     again = [one for one in made if one.polka is not None]
     assert again, "an older value comes with a certificate that nobody has shown"
     assert {one.value for one in again} == {old}
+
+
+def test_what_a_message_derives_from_its_value_is_not_exchanged() -> None:
+    drawing = Drawing("1.0 1.1 1.2 1.3").full(2, 2)
+    blocks = [signed.message for signed in drawing.blocks.values()]
+    bench = Bench(Mysticeti)
+    for who, block in enumerate(blocks):
+        bench.hear(who % 4, block)
+
+    spliced = [bench.adversary.spliced(blocks[-1]) for _ in range(200)]
+
+    made = [one for one in spliced if one is not None]
+    assert made
+    assert all(one != blocks[-1] and rebuilt(one, one.row()) == one for one in made)
 
 
 def test_a_claimed_decision_has_a_right_certificate_whatever_it_proves() -> None:

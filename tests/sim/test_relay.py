@@ -17,7 +17,7 @@ from sim.network import Network
 from sim.relay import Relay, topology_named
 from sim.run import run
 from sim.scenario import Scenario, Weather
-from tests.sim.protocols import NAMES, plugin
+from tests.sim.protocols import NAMES, OTHERS, plugin
 
 HAVE = encode_packet(Have((bytes(32),)), 0)
 WANT = encode_packet(WantBatches((bytes(32),)), 0)
@@ -139,7 +139,7 @@ def check(scenario: Scenario) -> None:
     assert report.confirmed == scenario.load.transactions
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *OTHERS])
 @pytest.mark.parametrize(("topology", "nodes"), [("ring", 4), ("random-3", 7)])
 def test_a_sparse_network_survives_what_a_full_one_does(
     name: str, topology: str, nodes: int

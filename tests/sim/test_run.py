@@ -15,7 +15,7 @@ from sim.faults import FAULTS, draw_scenario
 from sim.run import SimReport, run
 from sim.scenario import Scenario
 from tests.sim.fixed_leader import FixedLeader
-from tests.sim.protocols import NAMES, plugin
+from tests.sim.protocols import NAMES, OTHERS, plugin
 
 ROOT = Path(__file__).resolve().parents[2]
 SWARMS = 4
@@ -110,7 +110,7 @@ def test_each_fault_alone(name: str, fault: str) -> None:
     check(draw_scenario(1, name, 4, faults=(fault,)))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *OTHERS])
 @pytest.mark.parametrize("seed", range(100, 100 + SWARMS))
 def test_swarms_of_faults(name: str, seed: int) -> None:
     check(draw_scenario(seed, name, 4))
@@ -122,7 +122,14 @@ def test_swarms_of_faults_in_a_larger_network(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_alone_with_other_protocols(name: str, fault: str) -> None:
+    check(draw_scenario(1, name, 4, faults=(fault,)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*NAMES, *OTHERS])
 @pytest.mark.parametrize("base", range(1_000, 5_000, 50))
 def test_many_swarms_of_faults(name: str, base: int) -> None:
     for seed in range(base, base + 10):

@@ -12,7 +12,7 @@ from consensus.io import Channel, FrameArrived, HostEvent, Step
 from sim.run import Wrap, run
 from sim.scenario import Incident, Load, Scenario
 from sim.watcher import Machine
-from tests.sim.protocols import NAMES, plugin
+from tests.sim.protocols import NAMES, OTHERS, plugin
 
 
 @dataclass
@@ -40,7 +40,7 @@ def deaf_in_its_first_life(index: int, is_lost: Callable[[FrameArrived], bool]) 
     return wrap
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *OTHERS])
 def test_a_certificate_outlives_the_restart_of_all_who_hold_it(name: str) -> None:
     # Node 3 decides and executes everything, but hears no word about checkpoints.  Then nothing
     # is left to order, and every node restarts: the others must still hand it the certificate.
@@ -63,7 +63,7 @@ def test_a_certificate_outlives_the_restart_of_all_who_hold_it(name: str) -> Non
     assert report.violations == ()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *OTHERS])
 def test_a_batch_that_the_leader_never_heard_of_is_announced_again(name: str) -> None:
     # No word about a batch reaches node 0 in time, although no link of it ever breaks: neither the
     # batches nor who holds them.  Where node 0 leads they stay unordered until named again.

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from tests.zoo.forgeries import EVIDENCE
+from tests.zoo.hotstuff_rows import HOTSTUFF
+from tests.zoo.mysticeti_rows import MYSTICETI
 from tests.zoo.pbft_rows import PBFT
 from tests.zoo.protocols import JOLTEON, TENDERMINT
+from tests.zoo.raft_rows import RAFT
 from tests.zoo.replica_mutants import REPLICAS
 from tests.zoo.rows import NOT_HERE
 from tests.zoo.storage_mutants import STORAGE
 from tests.zoo.teaching_protocols import SIMPLEX, STREAMLET
 
 MUTANTS = (
-    *TENDERMINT, *JOLTEON, *PBFT, *SIMPLEX, *STREAMLET, *REPLICAS, *STORAGE, *EVIDENCE
+    *TENDERMINT, *JOLTEON, *HOTSTUFF, *PBFT, *SIMPLEX, *STREAMLET, *MYSTICETI, *RAFT, *REPLICAS,
+    *STORAGE, *EVIDENCE,
 )  # fmt: skip
 ROWS = tuple(
     [f"Z{number}" for number in (*range(1, 5), *range(6, 11), *range(12, 18), *range(19, 26), 27,

@@ -102,6 +102,13 @@ def _led_pbft(protocol: type[Pbft], leaders: dict[int, int]) -> type[Consensus]:
     return Led
 
 
+_PACED = Adapter(
+    ("proposal", "vote", "timeout"),
+    1,
+    (("timeout_max_ms", 8 * TIMEOUT_MS), ("timeout_ms", TIMEOUT_MS)),
+    led_by,
+    lambda plugin: int(plugin.view),
+)
 ADAPTERS = {
     "tendermint": Adapter(
         ("proposal", "prevote", "precommit"),
@@ -110,13 +117,8 @@ ADAPTERS = {
         _led_tendermint,
         lambda plugin: int(plugin.round) if plugin.instance == 1 else 1_000,
     ),
-    "jolteon": Adapter(
-        ("proposal", "vote", "timeout"),
-        1,
-        (("timeout_max_ms", 8 * TIMEOUT_MS), ("timeout_ms", TIMEOUT_MS)),
-        led_by,
-        lambda plugin: int(plugin.view),
-    ),
+    "jolteon": _PACED,
+    "hotstuff": _PACED,
     "pbft": Adapter(
         ("prepare", "commit", "view-change", "new-view"),
         0,
@@ -130,6 +132,13 @@ ADAPTERS = {
         (("timeout_max_ms", 8 * TIMEOUT_MS), ("timeout_ms", TIMEOUT_MS)),
         chained_stage.led_by,
         lambda plugin: int(plugin.view),
+    ),
+    "mysticeti": Adapter(
+        ("block", "block", "block"),
+        1,
+        (("timeout_max_ms", 8 * TIMEOUT_MS), ("timeout_ms", TIMEOUT_MS)),
+        chained_stage.led_by,
+        lambda plugin: int(plugin.clock()) + 1,
     ),
     "streamlet": Adapter(
         ("propose", "vote", "vote"),
@@ -177,6 +186,11 @@ CALM = (False, False, False, True)
 SHAPES_OF_ALL = ("all",)
 _SENT_TO_ALL = ("all", "all", "all", "without", "without", "islands", "islands", "few", "nobody")
 _LAST_VOTES = ("one", "one", "one", "few", "few", "nobody", "all", "islands")
+_PACED_SHAPES = (
+    (*_SENT_TO_ALL, "nobody", "nobody"),
+    ("all", "all", "all", "few", "islands"),
+    ("all", "all", "few", "few", "one", "without", "nobody"),
+)
 SHAPES = {
     "tendermint": (
         _SENT_TO_ALL,
@@ -188,12 +202,10 @@ SHAPES = {
         ("all", "few", "few", "one", "without", "islands"),
         _LAST_VOTES,
     ),
+    "mysticeti": (("all", "all", "few", "without", "islands", "one"), ("all",), ("all",)),
     "streamlet": (_SENT_TO_ALL, ("all", "all", "few", "one", "without", "islands"), ("all",)),
-    "jolteon": (
-        (*_SENT_TO_ALL, "nobody", "nobody"),
-        ("all", "all", "all", "few", "islands"),
-        ("all", "all", "few", "few", "one", "without", "nobody"),
-    ),
+    "jolteon": _PACED_SHAPES,
+    "hotstuff": _PACED_SHAPES,
     "pbft": (
         ("all", "few", "few", "one", "without", "islands"),
         _LAST_VOTES,

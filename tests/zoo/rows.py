@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-_OTHER = "a rule of {}, which this project does not contain"
-_DAG = _OTHER.format("protocols that agree on a graph of vertices")
-
 NOT_HERE: dict[str, str] = {
-    **{f"D{number}m": _DAG for number in range(1, 7)},
+    "D4m": "nothing asserts that a leader's certificate is unique: an equivocator may make several "
+    "of one block, and quorums leave at most one block that has any",
+    "D5m": "Mysticeti's leaders take turns whatever was committed, so there is no schedule of them "
+    "that could change at different commits",
     "L7": "it needs a certified fork, so more liars than a quorum tolerates: a qc that does not "
     "extend the decided root is of no use to anyone, since its path never reaches the root",
     "L10": "a rule of one implementation of Simplex, which has blocks certified by the application "

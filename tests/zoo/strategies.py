@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from consensus.interface import Consensus
+from ledger.validators import QuorumRule
 from sim.guided import EPISODE, Episode, brief, play_and_look
 from sim.plugin_drawing import draw_duel, draw_scenario, draw_twins, hasty
 from sim.plugin_plots import draw_plot
@@ -71,8 +72,20 @@ def _is_plugin(mutant: Mutant) -> bool:
     return mutant.plugin is not None and mutant.replica is None
 
 
+def _bears_liars(mutant: Mutant) -> bool:
+    return _is_plugin(mutant) and not is_crash_only(mutant.plugin)
+
+
+def is_crash_only(protocol: type[Consensus] | None) -> bool:
+    """Whether one liar may break it without lacking any rule."""
+    return protocol is not None and protocol.fault_model == "crash"
+
+
 def scenario_strategy(
-    name: str, says: str, draw: Callable[[type[Consensus], int], PluginScenario]
+    name: str,
+    says: str,
+    draw: Callable[[type[Consensus], int], PluginScenario],
+    fits: Callable[[Mutant], bool] = _bears_liars,
 ) -> Strategy:
     """A strategy that draws scenarios of bare plugins."""
 
@@ -90,12 +103,13 @@ def scenario_strategy(
 
         return judge(mutant, broken, f"{name} {number}"), 1
 
-    return Strategy(name, says, _is_plugin, attempt)
+    return Strategy(name, says, fits, attempt)
 
 
 def draw_random(protocol: type[Consensus], number: int) -> PluginScenario:
-    """Every fault at drawn rates; every other time rounds are short."""
-    scenario = draw_scenario(protocol, number)
+    """Every fault at drawn rates, liars where they are borne; every other time rounds are short."""
+    rule = QuorumRule.CRASH if is_crash_only(protocol) else QuorumRule.BYZANTINE
+    scenario = draw_scenario(protocol, number, rule=rule)
     if number % 2:
         scenario = replace(scenario, parameters=hasty(protocol), payloads=8)
     return replace(scenario, quiet_ms=QUIET_MS)
@@ -235,7 +249,7 @@ STRATEGIES = (
     Strategy(
         "twins",
         "two honest copies under one key, each in its part of the network (Bano et al. 2021)",
-        _is_plugin,
+        _bears_liars,
         attempt_twins,
     ),
     scenario_strategy(
@@ -246,29 +260,31 @@ STRATEGIES = (
     Strategy(
         "swarm",
         "who leads, hears and crashes drawn round by round, with drawn rates and lengths",
-        _is_plugin,
+        _bears_liars,
         attempt_swarm,
         weight=4.0,
     ),
     Strategy(
         "plots",
         "rounds with moods, and an adversary that hoards certificates and splices messages",
-        _is_plugin,
+        _bears_liars,
         attempt_plot,
         weight=4.0,
     ),
     Strategy(
         "guided",
         "plots that led somewhere new, changed a little (Gulcan et al. 2025)",
-        _is_plugin,
+        _bears_liars,
         attempt_guided,
         weight=2.0,
     ),
-    scenario_strategy("random", "all faults of the simulator at drawn rates", draw_random),
+    scenario_strategy(
+        "random", "all faults of the simulator at drawn rates", draw_random, _is_plugin
+    ),
     Strategy(
         "hypothesis",
         "the same rounds chosen by Hypothesis",
-        _is_plugin,
+        _bears_liars,
         attempt_hypothesis,
     ),
     Strategy(

@@ -1,0 +1,200 @@
+"""Schedules that break Mysticeti with one rule missing, and do nothing to Mysticeti itself.
+
+The decision rules have theirs, drawings, in `test_mysticeti_rules.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from itertools import permutations
+
+from consensus.interface import DecisionProof, DecisionReceived, Received, Signed
+from consensus.protocols.mysticeti import Mysticeti
+from consensus.protocols.mysticeti_messages import Block
+from ledger.value import Value
+from sim import faults as replica_faults
+from sim import run as replicas
+from sim.plugin_scenario import Crash, PluginScenario
+from sim.plugin_step import Packet
+from sim.plugins import Script, draw_scenario, run
+from tests.consensus.mysticeti_bench import Drawing, Follower, agree
+
+FIRST = "1.0 1.1 1.2 1.3"
+FAIR = PluginScenario(Mysticeti)
+"""Everybody names the same payloads."""
+CALM = replace(FAIR, payloads=0)
+RESTART = replace(FAIR, crashes=(Crash(2, 12, 20, "after"),), stable_ms=21)
+"""One crashes after a block has left."""
+ENOUGH_MS = 12_000
+"""Of virtual time, in which a live protocol decides many times over."""
+
+
+def broken(scenario: PluginScenario, protocol: type[Mysticeti]) -> list[str]:
+    """The properties that a run breaks."""
+    return list(run(replace(scenario, protocol=protocol)).properties)
+
+
+# --- whether views agree --------------------------------------------------------------------------
+
+
+def in_any_order(protocol: type[Mysticeti]) -> bool:
+    """Blocks of one round arrive in all orders."""
+    drawing = Drawing(FIRST).full(2, 4)
+    orders = [("1.1", *rest) for rest in permutations(("1.0", "1.2", "1.3"))]
+    one, *others = [Follower(protocol, drawing).see(*first).see_all() for first in orders]
+    return all(agree(one, other) for other in others)
+
+
+def all_at_once(protocol: type[Mysticeti]) -> bool:
+    """For one validator each block comes in its round, for another all come after the last one."""
+    drawing = Drawing(FIRST)
+    for round_ in range(2, 8):
+        before = [f"{round_ - 1}.{author}" for author in range(4)]
+        for author in range(4):
+            drawing.add(f"{round_}.{author}", before, payload=())
+    one = Follower(protocol, drawing).see_all()
+    other = Follower(protocol, drawing).see(*reversed(drawing.blocks))
+    assert one.decided
+    return one.decided == other.decided
+
+
+def told_a_lie(protocol: type[Mysticeti]) -> bool:
+    """The blocks of a decision come with another value than the one that follows from them."""
+    drawing = Drawing(FIRST).full(2, 3)
+    source = Follower(protocol, drawing).see_all()
+    lie = (replace(source.decided[0], timestamp_ms=7),)
+    return not decides(protocol, drawing, lie, tuple(drawing.blocks.values()))
+
+
+def told_of_a_twin(protocol: type[Mysticeti]) -> bool:
+    """Whether a decision convinces that orders one of an equivocator's two blocks.
+
+    Found by the search: whoever missed the decision refused it for ever.
+    """
+    drawing = Drawing(FIRST, "1.3'").full(2, 5)
+    source = Follower(protocol, drawing).see_all()
+    assert "1.3" in source.ledger
+    return decides(protocol, drawing, tuple(source.decided), tuple(drawing.blocks.values()))
+
+
+def decides(
+    protocol: type[Mysticeti], drawing: Drawing, values: tuple[Value, ...], said: tuple[Signed, ...]
+) -> bool:
+    """Whether a validator that knows nothing believes a peer's decision."""
+    follower = Follower(protocol, drawing)
+    follower.give(DecisionReceived(values, DecisionProof((), (), said)))
+    return bool(follower.decided)
+
+
+def shifted(protocol: type[Mysticeti]) -> bool:
+    """A block gives a round that its references are not of; whether it is accepted nowhere.
+
+    Found by the search: a block whose round was changed refers to rounds that are not.
+    """
+    drawing = Drawing(FIRST).full(2, 2)
+    honest = drawing.blocks["2.0"].message
+    assert isinstance(honest, Block)
+    block = Signed(0, Block(replace(honest.value, slot=(3,))), bytes(64))
+    follower = Follower(protocol, drawing).see_all()
+    follower.give(Received(block))
+    return block.message.statement()[2] not in follower.plugin.dag
+
+
+def orphans(protocol: type[Mysticeti]) -> bool:
+    """One block of the first round never comes; whether nothing that refers to it is ordered."""
+    drawing = Drawing(FIRST).full(2, 4)
+    try:
+        return not Follower(protocol, drawing).see_all(but="1.0").ledger
+    except AssertionError:  # A history that is not all here.
+        return False
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+def invalid_payloads(protocol: type[Mysticeti]) -> list[str]:
+    """Half of what waits to be ordered is invalid."""
+    return [
+        name
+        for seed in (1, 2, 3)
+        for name in broken(replace(draw_scenario(Mysticeti, seed), bad=500), protocol)
+    ]
+
+
+def crash_of_all(protocol: type[Mysticeti]) -> list[str]:
+    """One validator is gone for good after its blocks were heard; the others start again."""
+    found: list[str] = []
+    for at_ms in (9, 11, 13):
+        crashes = (Crash(3, at_ms, None), *(Crash(s, at_ms + 6, at_ms + 40) for s in range(3)))
+        scenario = replace(FAIR, payloads=4, interval_ms=5, crashes=crashes, stable_ms=100)
+        found += broken(replace(scenario, bound_ms=20_000), protocol)
+    return found
+
+
+def cut_off(protocol: type[Mysticeti]) -> list[str]:
+    """One of four whole replicas is cut off for ten seconds, and comes back.
+
+    Found by whole runs: its block of that time names a batch that is gone since, so nobody accepted
+    that block, nor any later one of its author.
+    """
+    scenario = replica_faults.draw_scenario(1, "mysticeti", 4, faults=("isolate",))
+    return [violation.property for violation in replicas.run(scenario, protocol).violations]
+
+
+# --- whether it goes on, and falls silent ---------------------------------------------------------
+
+
+def is_quiet(protocol: type[Mysticeti]) -> bool:
+    """Whether one payload is decided soon, and no timer runs afterwards."""
+    script = Script(replace(CALM, protocol=protocol))
+    script.submit(b"\x01" * 32)
+    script.run_until(lambda: all(seat.log for seat in script.seats), limit_ms=300)
+    script.run_ms(10)
+    timers = [timer for seat in script.seats for timer in seat.timers]
+    return not timers and all(seat.log for seat in script.seats)
+
+
+def first_copies_lost(protocol: type[Mysticeti]) -> bool:
+    """The first copy of everything is lost; whether all decide."""
+    script = Script(replace(CALM, protocol=protocol))
+    seen: Counter[object] = Counter()
+
+    def carried(sender: int, receiver: int, packet: Packet) -> bool:
+        key = packet if isinstance(packet, bytes) else packet.message.statement()  # type: ignore[union-attr]
+        seen[sender, receiver, key] += 1
+        return seen[sender, receiver, key] > 1
+
+    script.allow = carried
+    script.submit(b"\x01" * 32)
+    return script.run_until(lambda: all(seat.log for seat in script.seats), limit_ms=ENOUGH_MS)
+
+
+def one_unheard(protocol: type[Mysticeti]) -> bool:
+    """Validator 3 hears nothing of validator 1, and nobody hands decisions over."""
+    script = Script(replace(CALM, protocol=protocol, exchange_ms=0))
+    script.allow = lambda sender, receiver, packet: (sender, receiver) != (1, 3)
+    script.submit(b"\x01" * 32)
+    return script.run_until(lambda: script.seats[3].log, limit_ms=3_000)
+
+
+def decided_after(protocol: type[Mysticeti], count: int, limit_ms: int = 4_000) -> list[int]:
+    """How long each of some payloads took, with one of the leaders crashed."""
+    script = Script(replace(CALM, protocol=protocol))
+    script.run_ms(5)
+    script.crash(1)
+    times = []
+    for number in range(1, count + 1):
+        begun_ms = script.agenda.now_ms
+        script.submit(bytes([number]) * 32, 0, 2, 3)
+        script.run_until(
+            lambda n=number: all(len(script.seats[i].log) >= n for i in (0, 2, 3)),
+            limit_ms=limit_ms,
+        )
+        times.append(script.agenda.now_ms - begun_ms)
+    return times
+
+
+def dead_leader(protocol: type[Mysticeti]) -> bool:
+    """Whether a payload is decided without the leader of the first round."""
+    return decided_after(protocol, 1, ENOUGH_MS)[0] < ENOUGH_MS

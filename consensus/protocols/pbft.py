@@ -121,6 +121,10 @@ class Pbft(Views):
     # --- what arrives -----------------------------------------------------------------------------
 
     def on_start(self) -> None:
+        # Whoever proposed them may be gone for good, and these are all that is left of them.
+        for values in self.voted.values():
+            for value in values.values():
+                self.offer(value)
         if self.has_work():
             self._say_again()
         self._advance()

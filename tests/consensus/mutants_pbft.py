@@ -191,6 +191,13 @@ class NeverFetches(Pbft):
         pass
 
 
+class OffersNothing(Pbft):
+    """What was voted for can be had from whoever voted, also after a restart."""
+
+    def offer(self, value: Value) -> None:
+        pass
+
+
 class WaitsForNewView(Pbft):
     """L9, section 4.4: the timer runs for the next primary, too."""
 

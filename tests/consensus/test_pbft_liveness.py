@@ -167,6 +167,24 @@ def idle(protocol: type[Pbft]) -> bool:
     return run(scenario).violations == ()
 
 
+def left_to_the_voters(protocol: type[Pbft]) -> bool:
+    """All crash; the primary never comes back, and seat 3 has not heard what the others prepared.
+
+    Found by the conformance suite (RECOVER-2): two disks had the value, and nobody could get it.
+    """
+    script = alone(protocol)
+    script.allow = lambda sender, receiver, packet: receiver != 3
+    script.submit(PAYLOAD)
+    assert script.run_until(lambda: plugin(script, 2).said("commit", (1, 0)), limit_ms=1_000)
+    script.run_ms(1)
+    for seat in range(4):
+        script.crash(seat)
+    script.allow = None
+    for seat in (1, 2, 3):
+        script.restart(seat)
+    return decide_within(script, 20_000, 1, 2, 3)
+
+
 def _is(packet: Packet, kind: type) -> bool:
     return isinstance(packet, Signed) and isinstance(packet.message, kind)
 
@@ -177,6 +195,7 @@ SCHEDULES: list[tuple[Play, type[Pbft]]] = [
     (two_know_of_work, mutants.NeverJoins),
     (two_dead_primaries, mutants.WaitsForNewView),
     (missed_pre_prepare, mutants.NeverFetches),
+    (left_to_the_voters, mutants.OffersNothing),
     (missed_commits, mutants.NeverReminds),
     (cut_off_while_others_decide, mutants.NeverHelps),
     (false_base, mutants.BelievesBases),

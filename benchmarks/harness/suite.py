@@ -130,6 +130,7 @@ class Experiment:
     """The kernel makes links bad and disks slow (namespaces and tc, control groups), which takes
     root, instead of the proxies and the nodes."""
     payload_bytes: tuple[int, ...] = (256,)
+    """Of each record; 0: the digest of an empty file, the smallest record there is."""
     records: int = 1
     """Records a transaction."""
     scenarios: tuple[str, ...] = (NO_FAULT,)

@@ -16,7 +16,8 @@ from typing import Any
 import msgpack
 import pytest
 
-from benchmarks.harness.client import Client, arrivals
+from benchmarks.harness.client import Client, arrivals, record_of
+from ledger.applications.records import parse_record
 from tests.host.program import call
 
 
@@ -113,6 +114,13 @@ def client_of(network: Path, urls: list[str]) -> Client:
 
 def drive(client: Client) -> None:
     client.drive(time.monotonic())
+
+
+@pytest.mark.parametrize(("size", "expected"), [(0, (32, 0)), (1, (0, 1)), (4_096, (0, 4_096))])
+def test_a_record_of_every_size_can_be_made(size: int, expected: tuple[int, int]) -> None:
+    _, digest, content = parse_record(record_of(bytes(size)).body)
+
+    assert (len(digest), len(content)) == expected
 
 
 def test_what_one_node_has_no_room_for_goes_to_the_next(network: Path) -> None:

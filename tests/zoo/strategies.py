@@ -25,6 +25,7 @@ from sim.plugins import PluginScenario, run
 from tests.consensus import jolteon_twins
 from tests.zoo import (
     drawn_blocks,
+    drawn_pools,
     drawn_ranges,
     drawn_votes,
     forgeries,
@@ -321,6 +322,13 @@ STRATEGIES = (
         "drawn damage to the blocks that a peer gives to whoever is behind",
         drawn_ranges.fits,
         drawn_ranges.attempt,
+        weight=8.0,
+    ),
+    Strategy(
+        "pools",
+        "drawn events for the pool of batches alone, against its promises",
+        drawn_pools.fits,
+        drawn_pools.attempt,
         weight=8.0,
     ),
     Strategy(

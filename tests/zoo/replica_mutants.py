@@ -7,6 +7,7 @@ from typing import Any
 
 from consensus import confirmation as confirmation_module
 from consensus import replica as replica_module
+from consensus import tally as tally_module
 from consensus.protocols.tendermint import Tendermint
 from consensus.recovery import Recovered, Setup
 from consensus.replica import Replica
@@ -175,16 +176,18 @@ ONCE = (
          "signature out", "P6 P7", "test_a_transaction_signed_anew_pays_once"),
     rule("N4m", "plumbing", once, EXECUTOR, once.ForgetsEarly, "nonces are remembered for the "
          "whole replay window", "P6 P7", "test_a_replay_inside_the_window_is_known_by_its_nonce",
-         limits=TIGHT),
+         limits=TIGHT, easy="blocks"),
     rule("O3", "safety", once, EXECUTOR, once.IgnoresExpiry, "what has expired is skipped", "P6 P7",
-         "test_a_replay_after_the_window_is_known_by_its_expiry", limits=TIGHT),
+         "test_a_replay_after_the_window_is_known_by_its_expiry", limits=TIGHT, easy="blocks"),
     rule("O4", "safety", once, EXECUTOR, once.AllowsAnyExpiry, "expiry is at most a window ahead",
-         "P6 P7", "test_nothing_is_executed_that_outlives_the_memory_of_its_nonce", limits=TIGHT),
+         "P6 P7", "test_nothing_is_executed_that_outlives_the_memory_of_its_nonce", limits=TIGHT,
+         easy="blocks"),
     rule("O5", "design", once, EXECUTOR, once.TrustsApplications, "an unknown application is a "
          "failed transaction", "P19",
-         "test_an_unknown_application_is_a_failed_transaction_and_no_exception"),
+         "test_an_unknown_application_is_a_failed_transaction_and_no_exception", easy="blocks"),
     rule("O6", "design", once, EXECUTOR, once.KeepsHalf, "a failed transaction leaves nothing "
-         "behind", "P6", "test_a_transaction_that_fails_half_way_leaves_nothing_behind"),
+         "behind", "P6", "test_a_transaction_that_fails_half_way_leaves_nothing_behind",
+         easy="blocks"),
 )  # fmt: skip
 
 BATCHES = (
@@ -262,11 +265,12 @@ def patched(
     test: str,
     *patches: tuple[Any, str, Any],
     replica: type[Replica] | None = None,
+    easy: str = "",
 ) -> Mutant:
     """A mutant that a test makes by replacing a function or a bound of the product."""
     saved = Test(module.__name__, test)
     return Mutant(id_, "replica", kind, removed, tuple(expected.split()), test=saved,
-                  patches=patches, replica=replica)  # fmt: skip
+                  patches=patches, replica=replica, easy=easy)  # fmt: skip
 
 
 class ForgetsNumbers(Replica):
@@ -278,10 +282,11 @@ class ForgetsNumbers(Replica):
 
 PATCHED = (
     patched("N5m", "plumbing", rounds, "what one validator says is bounded in values and slots",
-            "P16", "test_a_liars_many_values_and_far_slots_fill_no_memory"),
+            "P16", "test_a_liars_many_values_and_far_slots_fill_no_memory",
+            (tally_module, "VALUES_A_SIGNER", 1_000), easy="votes"),
     patched("D27", "plumbing", catch_up, "a range is checked against its certificate before it is "
             "executed", "P19", "test_who_believes_a_range_is_stopped_by_a_single_liar",
-            (replica_module, "CheckBlocks", catch_up.BelievesPeers)),
+            (replica_module, "CheckBlocks", catch_up.BelievesPeers), easy="ranges"),
     patched("D28", "design", values, "a decided value without payload makes no block", "P3",
             "test_a_decided_value_without_payload_makes_no_block",
             (confirmation_module, "next_header", values.header_of_anything)),

@@ -24,7 +24,19 @@ from sim.plugin_drawing import draw_duel, draw_scenario, draw_twins, hasty
 from sim.plugin_plots import draw_plot
 from sim.plugins import PluginScenario, run
 from tests.consensus import jolteon_twins
-from tests.zoo import forgeries, hostile, replicas, rounds, saved, small_scope, storage_mutants
+from tests.zoo import (
+    drawn_blocks,
+    drawn_pools,
+    drawn_ranges,
+    drawn_votes,
+    forgeries,
+    hostile,
+    replicas,
+    rounds,
+    saved,
+    small_scope,
+    storage_mutants,
+)
 from tests.zoo.model import PROPERTIES, SURVIVED, Mutant, Verdict, numbers
 
 Broken = Callable[[type[Consensus]], tuple[str, ...]]
@@ -306,6 +318,34 @@ STRATEGIES = (
         replicas.fits,
         attempt_small,
         weight=4.0,
+    ),
+    Strategy(
+        "blocks",
+        "drawn transactions for the executor alone, against a model",
+        drawn_blocks.fits,
+        drawn_blocks.attempt,
+        weight=8.0,
+    ),
+    Strategy(
+        "votes",
+        "drawn words of a liar and the honest for a tally alone",
+        drawn_votes.fits,
+        drawn_votes.attempt,
+        weight=8.0,
+    ),
+    Strategy(
+        "ranges",
+        "drawn damage to the blocks that a peer gives to whoever is behind",
+        drawn_ranges.fits,
+        drawn_ranges.attempt,
+        weight=8.0,
+    ),
+    Strategy(
+        "pools",
+        "drawn events for the pool of batches alone, against its promises",
+        drawn_pools.fits,
+        drawn_pools.attempt,
+        weight=8.0,
     ),
     Strategy(
         "disk",

@@ -11,11 +11,23 @@ from pathlib import Path
 
 import pytest
 
+from consensus.dissemination import Dissemination
 from consensus.protocols.tendermint import Tendermint
 from consensus.replica import Replica
 from ledger.evidence import Judge
+from ledger.execution import Executor
 from tests.zoo import __main__ as command
-from tests.zoo import campaign, forgeries, mechanical, saved, strategies
+from tests.zoo import (
+    campaign,
+    drawn_blocks,
+    drawn_pools,
+    drawn_ranges,
+    drawn_votes,
+    forgeries,
+    mechanical,
+    saved,
+    strategies,
+)
 from tests.zoo.model import KINDS, PROPERTIES, Mutant
 from tests.zoo.registry import MUTANTS, ROWS, missing_rows, row_of
 from tests.zoo.rows import NOT_HERE
@@ -73,6 +85,27 @@ def test_nothing_is_found_where_nothing_is_missing() -> None:
 
 def test_the_judge_of_evidence_believes_no_forgery() -> None:
     assert [piece for piece in range(200) if forgeries.accuses(Judge, piece)] == []
+
+
+def test_the_executor_keeps_every_promise_in_drawn_blocks() -> None:
+    assert [ledger for ledger in range(60) if drawn_blocks.broken(Executor, ledger)] == []
+
+
+def test_a_tally_keeps_its_bound_whatever_is_said() -> None:
+    assert [words for words in range(200) if drawn_votes.broken(words)] == []
+
+
+def test_no_range_stops_a_replica_or_is_executed_in_part() -> None:
+    assert [given for given in range(60) if drawn_ranges.broken(given)] == []
+
+
+def test_a_pool_keeps_its_promises_in_every_drawn_life() -> None:
+    assert [life for life in range(100) if drawn_pools.broken(Dissemination, life)] == []
+
+
+@pytest.mark.parametrize("id_", [id_ for id_ in drawn_pools.POOLS if id_ != "B5"])
+def test_a_pool_that_lacks_a_rule_is_found_in_drawn_lives(id_: str) -> None:
+    assert any(drawn_pools.attempt(BY_ID[id_], life)[0].is_kill for life in range(30))
 
 
 def test_a_find_that_the_protocol_shares_is_no_kill() -> None:

@@ -64,7 +64,8 @@ class Report:
     """(name, value) of the run: commit, machine, versions."""
     command: str
     verdicts: Table
-    is_sound: bool
+    verdict: str
+    """sound; not sound; or incomplete: sound as far as there is data."""
     is_finished: bool
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.harness.results import (
     ERRORS,
@@ -98,7 +99,7 @@ def write_report(
         facts=page.facts_of(records[0]),
         command="\n".join(page.command_of(record) for record in records),
         verdicts=page.verdict_table(checked),
-        is_sound=bool(checked) and all(row["sound"] for row in checked) and not errors,
+        verdict=_verdict(checked, errors),
         is_finished=all(record["finished"] for record in records),
     )
     target.mkdir(parents=True, exist_ok=True)
@@ -118,6 +119,12 @@ MATRIX = (
 )
 SHOWN = 12
 """Findings at the top of the page; all of them stand in their sections."""
+
+
+def _verdict(checked: Sequence[Mapping[str, Any]], errors: Sequence[object]) -> str:
+    if not checked or not all(row["sound"] for row in checked):
+        return "not sound"
+    return "incomplete" if errors else "sound"
 
 
 def _experiments(groups: Sequence[Group]) -> list[str]:

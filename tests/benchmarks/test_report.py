@@ -97,7 +97,7 @@ def test_a_sound_run_without_data_in_one_place_is_not_called_sound(tmp_path: Pat
     bad = write_report([folder], tmp_path)[0].read_text()
 
     assert 'class="verdict good">sound<' in good
-    assert 'class="verdict bad">not sound<' in bad
+    assert 'class="verdict bad">incomplete<' in bad
 
 
 def test_a_run_without_figures_has_no_report(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_what_a_user_wrote_is_text_and_no_markup() -> None:
     page = render(
         Report(
             "Is 1 < 2?", "What if <b>?", [finding], [], [("a", "<u>")], "python 'x y'",
-            Table([("<s>", "")], [[Cell("<q>", "<q>")]]), is_sound=True, is_finished=True,
+            Table([("<s>", "")], [[Cell("<q>", "<q>")]]), verdict="sound", is_finished=True,
         )
     )  # fmt: skip
 

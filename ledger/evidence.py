@@ -31,7 +31,7 @@ from ledger.errors import DecodeFault, ProofFault
 from ledger.genesis import EpochRecord, Genesis
 from ledger.keys import scheme_named
 from ledger.light import LightClient
-from ledger.limits import VALIDATORS_MAX
+from ledger.limits import RECEIPT_BYTES_MAX, VALIDATORS_MAX
 from ledger.receipt import HANDOVERS_MAX, Handover, handover_shape, handovers_of
 from ledger.statement import Slot, Statement, phase_shape, value_shape
 from ledger.store import Reader, prefix_stop
@@ -41,8 +41,8 @@ DOMAIN = b"ledger evidence\x00"
 """First bytes of a file of evidence."""
 SUFFIX = ".evidence"
 """Name ending of such a file."""
-PIECE_BYTES_MAX = 1024 * 1024
-"""As a receipt: two certificates and all handovers."""
+PIECE_BYTES_MAX = 2 * NOTE_BYTES_MAX + RECEIPT_BYTES_MAX
+"""Two certificates of any network, and what leads to their epoch as in a receipt."""
 PIECES_MAX = 4_096
 """More than a node keeps: sixteen a validator, and some forks."""
 EVIDENCE_BYTES_MAX = 16 * 1024 * 1024

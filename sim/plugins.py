@@ -123,7 +123,9 @@ class PluginWorld(PluginPlans):
         """Play to the end: everything decided within the bound, then silence, or a violation.
 
         Attackers go on until the network is stable and everything is decided; they could keep the
-        others awake for ever.  Where they are too many, only safety and honesty are judged.
+        others awake for ever.  So do twins that say what nobody else accepts: they hold it for
+        valid, and would wait for its decision for ever.  Where liars are too many,
+        only safety and honesty are judged.
         """
         scenario, agenda, due_ms = self.scenario, self.agenda, self.scenario.due_ms
         has_time = not (scenario.protocol.lock_step and scenario.clocks)
@@ -176,9 +178,11 @@ class PluginWorld(PluginPlans):
             self.oracles.kept(seat.validator, count, len(seat.timers), most=most)
 
     def _end_attacks(self) -> None:
-        are_one = self.adversary is not None or self.scenario.heals
+        scenario = self.scenario
+        are_one = self.adversary is not None or scenario.heals
+        deceive = scenario.bad or scenario.mutate or scenario.splice
         for seat in self.seats:
-            if seat.is_attacker or (are_one and seat.is_byzantine):
+            if seat.is_attacker or ((are_one or deceive) and seat.is_byzantine):
                 seat.crash()
 
     def report(self) -> PluginReport:

@@ -267,6 +267,38 @@ def test_a_plugin_that_never_sleeps_is_noticed() -> None:
     assert "silence" in run(PluginScenario(Restless, payloads=0, bound_ms=900)).properties
 
 
+def test_a_twin_that_waits_for_its_own_invalid_value_is_not_the_protocols_fault() -> None:
+    """Mutation 255 of seed 1, made small: the last proposal is a twin's, and invalid."""
+
+    class Restless(Jolteon):
+        def has_work(self) -> bool:
+            return True
+
+    scenario = PluginScenario(
+        Jolteon,
+        seed=1_000_255,
+        parameters=(("timeout_max_ms", 200), ("timeout_ms", 25)),
+        twins=(1,),
+        payloads=2,
+        payload_max=1,
+        interval_ms=1,
+        delay_us=200,
+        jitter_us=300,
+        sync_us=50,
+        duplicate=50,
+        split=500,
+        withhold=1_000,
+        mutate=600,
+        bad=300,
+        stable_ms=65,
+        bound_ms=1_000,
+        quiet_ms=1_000,
+    )
+
+    assert run(scenario).violations == ()
+    assert run(replace(scenario, protocol=Restless)).properties == ("silence",)
+
+
 def test_a_plugin_that_stops_is_not_live() -> None:
     class Stops(Tendermint):
         def on_certified(self, root: object) -> None:

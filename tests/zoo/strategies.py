@@ -26,6 +26,7 @@ from sim.plugins import PluginScenario, run
 from tests.consensus import jolteon_twins
 from tests.zoo import (
     drawn_blocks,
+    drawn_catch_up,
     drawn_pools,
     drawn_ranges,
     drawn_votes,
@@ -345,6 +346,13 @@ STRATEGIES = (
         "drawn events for the pool of batches alone, against its promises",
         drawn_pools.fits,
         drawn_pools.attempt,
+        weight=8.0,
+    ),
+    Strategy(
+        "catch-up",
+        "drawn peers, some of which claim what they do not have, for catching up alone",
+        drawn_catch_up.fits,
+        drawn_catch_up.attempt,
         weight=8.0,
     ),
     Strategy(

@@ -14,12 +14,14 @@ import pytest
 from consensus.dissemination import Dissemination
 from consensus.protocols.tendermint import Tendermint
 from consensus.replica import Replica
+from consensus.sync import CatchUp
 from ledger.evidence import Judge
 from ledger.execution import Executor
 from tests.zoo import __main__ as command
 from tests.zoo import (
     campaign,
     drawn_blocks,
+    drawn_catch_up,
     drawn_pools,
     drawn_ranges,
     drawn_votes,
@@ -106,6 +108,15 @@ def test_a_pool_keeps_its_promises_in_every_drawn_life() -> None:
 @pytest.mark.parametrize("id_", [id_ for id_ in drawn_pools.POOLS if id_ != "B5"])
 def test_a_pool_that_lacks_a_rule_is_found_in_drawn_lives(id_: str) -> None:
     assert any(drawn_pools.attempt(BY_ID[id_], life)[0].is_kill for life in range(30))
+
+
+def test_liars_cost_whoever_catches_up_one_wait_each() -> None:
+    assert [life for life in range(300) if drawn_catch_up.broken(CatchUp, life)] == []
+
+
+@pytest.mark.parametrize("id_", drawn_catch_up.KINDS)
+def test_catching_up_that_lacks_a_rule_is_found_among_drawn_liars(id_: str) -> None:
+    assert any(drawn_catch_up.attempt(BY_ID[id_], life)[0].is_kill for life in range(30))
 
 
 def test_a_find_that_the_protocol_shares_is_no_kill() -> None:

@@ -29,6 +29,7 @@ from tests.zoo import (
     drawn_catch_up,
     drawn_pools,
     drawn_ranges,
+    drawn_values,
     drawn_votes,
     forgeries,
     hostile,
@@ -346,6 +347,13 @@ STRATEGIES = (
         "drawn events for the pool of batches alone, against its promises",
         drawn_pools.fits,
         drawn_pools.attempt,
+        weight=8.0,
+    ),
+    Strategy(
+        "values",
+        "drawn values for their judge alone, against what may be decided",
+        drawn_values.fits,
+        drawn_values.attempt,
         weight=8.0,
     ),
     Strategy(

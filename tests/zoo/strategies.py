@@ -26,8 +26,10 @@ from sim.plugins import PluginScenario, run
 from tests.consensus import jolteon_twins
 from tests.zoo import (
     drawn_blocks,
+    drawn_catch_up,
     drawn_pools,
     drawn_ranges,
+    drawn_values,
     drawn_votes,
     forgeries,
     hostile,
@@ -345,6 +347,20 @@ STRATEGIES = (
         "drawn events for the pool of batches alone, against its promises",
         drawn_pools.fits,
         drawn_pools.attempt,
+        weight=8.0,
+    ),
+    Strategy(
+        "values",
+        "drawn values for their judge alone, against what may be decided",
+        drawn_values.fits,
+        drawn_values.attempt,
+        weight=8.0,
+    ),
+    Strategy(
+        "catch-up",
+        "drawn peers, some of which claim what they do not have, for catching up alone",
+        drawn_catch_up.fits,
+        drawn_catch_up.attempt,
         weight=8.0,
     ),
     Strategy(

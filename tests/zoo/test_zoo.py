@@ -14,14 +14,18 @@ import pytest
 from consensus.dissemination import Dissemination
 from consensus.protocols.tendermint import Tendermint
 from consensus.replica import Replica
+from consensus.sync import CatchUp
+from consensus.values import Values
 from ledger.evidence import Judge
 from ledger.execution import Executor
 from tests.zoo import __main__ as command
 from tests.zoo import (
     campaign,
     drawn_blocks,
+    drawn_catch_up,
     drawn_pools,
     drawn_ranges,
+    drawn_values,
     drawn_votes,
     forgeries,
     mechanical,
@@ -106,6 +110,23 @@ def test_a_pool_keeps_its_promises_in_every_drawn_life() -> None:
 @pytest.mark.parametrize("id_", [id_ for id_ in drawn_pools.POOLS if id_ != "B5"])
 def test_a_pool_that_lacks_a_rule_is_found_in_drawn_lives(id_: str) -> None:
     assert any(drawn_pools.attempt(BY_ID[id_], life)[0].is_kill for life in range(30))
+
+
+def test_liars_cost_whoever_catches_up_one_wait_each() -> None:
+    assert [life for life in range(300) if drawn_catch_up.broken(CatchUp, life)] == []
+
+
+@pytest.mark.parametrize("id_", drawn_catch_up.KINDS)
+def test_catching_up_that_lacks_a_rule_is_found_among_drawn_liars(id_: str) -> None:
+    assert any(drawn_catch_up.attempt(BY_ID[id_], life)[0].is_kill for life in range(30))
+
+
+def test_what_is_judged_valid_may_be_decided_and_the_other_way_round() -> None:
+    assert [sequence for sequence in range(200) if drawn_values.broken(Values, sequence)] == []
+
+
+def test_a_judge_that_believes_values_is_found_in_drawn_sequences() -> None:
+    assert any(drawn_values.attempt(BY_ID["B8"], number)[0].is_kill for number in range(5))
 
 
 def test_a_find_that_the_protocol_shares_is_no_kill() -> None:

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
 from random import Random
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from consensus.byzantine.rows import rebuilt
 from consensus.interface import AnyCertificate, Consensus, Decide, DecisionProof, Message, Signed
@@ -261,10 +261,10 @@ def _keep(kept: dict[Any, T], key: Any, what: T, most: int) -> None:
 
 @lru_cache(maxsize=64)
 def _certificate_fields(kind: type[Message]) -> dict[str, type[AnyCertificate]]:
-    """The fields of a kind of message that hold a certificate, and of which kind."""
+    """The fields of a kind of message that hold one certificate or none, and of which kind."""
     found: dict[str, type[AnyCertificate]] = {}
     for name, hint in get_type_hints(kind).items():
         for wanted in (Certificate, TimeoutCertificate):
-            if hint is wanted or wanted in get_args(hint):
+            if hint is wanted or (get_origin(hint) is not tuple and wanted in get_args(hint)):
                 found[name] = wanted
     return found

@@ -189,9 +189,10 @@ class Adversary:
         changed: dict[str, Any] = {}
         shown: list[AnyCertificate] = []
         hints = _certificate_fields(kind)
-        for name, wanted in hints.items():
+        for name, (wanted, may_lack) in hints.items():
             if draw.random() < 0.6:
-                options: list[AnyCertificate | None] = [*self._seen(kind, name), None]
+                least = None if may_lack else getattr(message, name)
+                options: list[AnyCertificate | None] = [*self._seen(kind, name), least]
                 made = self.certificate(wanted)
                 changed[name] = draw.choice([*options, *(4 * [made] if made is not None else ())])
             current = changed.get(name, getattr(message, name))
@@ -260,11 +261,11 @@ def _keep(kept: dict[Any, T], key: Any, what: T, most: int) -> None:
 
 
 @lru_cache(maxsize=64)
-def _certificate_fields(kind: type[Message]) -> dict[str, type[AnyCertificate]]:
-    """The fields of a kind of message that hold one certificate or none, and of which kind."""
-    found: dict[str, type[AnyCertificate]] = {}
+def _certificate_fields(kind: type[Message]) -> dict[str, tuple[type[AnyCertificate], bool]]:
+    """The fields of a kind of message that hold one certificate: of which kind, or else none."""
+    found: dict[str, tuple[type[AnyCertificate], bool]] = {}
     for name, hint in get_type_hints(kind).items():
         for wanted in (Certificate, TimeoutCertificate):
             if hint is wanted or (get_origin(hint) is not tuple and wanted in get_args(hint)):
-                found[name] = wanted
+                found[name] = (wanted, hint is not wanted)
     return found

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
 from random import Random
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from consensus.byzantine.rows import rebuilt
 from consensus.interface import AnyCertificate, Consensus, Decide, DecisionProof, Message, Signed
@@ -189,9 +189,10 @@ class Adversary:
         changed: dict[str, Any] = {}
         shown: list[AnyCertificate] = []
         hints = _certificate_fields(kind)
-        for name, wanted in hints.items():
+        for name, (wanted, may_lack) in hints.items():
             if draw.random() < 0.6:
-                options: list[AnyCertificate | None] = [*self._seen(kind, name), None]
+                least = None if may_lack else getattr(message, name)
+                options: list[AnyCertificate | None] = [*self._seen(kind, name), least]
                 made = self.certificate(wanted)
                 changed[name] = draw.choice([*options, *(4 * [made] if made is not None else ())])
             current = changed.get(name, getattr(message, name))
@@ -260,11 +261,11 @@ def _keep(kept: dict[Any, T], key: Any, what: T, most: int) -> None:
 
 
 @lru_cache(maxsize=64)
-def _certificate_fields(kind: type[Message]) -> dict[str, type[AnyCertificate]]:
-    """The fields of a kind of message that hold a certificate, and of which kind."""
-    found: dict[str, type[AnyCertificate]] = {}
+def _certificate_fields(kind: type[Message]) -> dict[str, tuple[type[AnyCertificate], bool]]:
+    """The fields of a kind of message that hold one certificate: of which kind, or else none."""
+    found: dict[str, tuple[type[AnyCertificate], bool]] = {}
     for name, hint in get_type_hints(kind).items():
         for wanted in (Certificate, TimeoutCertificate):
-            if hint is wanted or wanted in get_args(hint):
-                found[name] = wanted
+            if hint is wanted or (get_origin(hint) is not tuple and wanted in get_args(hint)):
+                found[name] = (wanted, hint is not wanted)
     return found

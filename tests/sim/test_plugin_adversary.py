@@ -10,13 +10,15 @@ from consensus.interface import Message
 from consensus.pacemaker_messages import Timeout
 from consensus.protocols.jolteon import Jolteon
 from consensus.protocols.mysticeti import Mysticeti
+from consensus.protocols.pbft import Pbft
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import NO_ROUND, Precommit, Prevote, Proposal
 from ledger.certificate import Certificate, TimeoutCertificate
 from ledger.value import Value
 from sim.plugin_adversary import SLOTS_KEPT, Adversary
 from sim.plugin_network import EPOCH, NETWORK
-from sim.plugins import PluginScenario, PluginWorld
+from sim.plugin_plots import draw_plot
+from sim.plugins import PluginScenario, PluginWorld, run
 from tests.consensus.mysticeti_bench import Drawing
 
 LIAR = 3
@@ -152,3 +154,9 @@ def test_it_signs_for_itself_alone() -> None:
     for who, word, signature in certificate.entries:
         assert who == LIAR or heard[who][word] == signature
     assert bench.is_right(certificate)
+
+
+def test_messages_with_many_certificates_are_put_together_anew() -> None:
+    """PBFT's view changes hold a tuple of certificates, its new views one that must be there."""
+    for number in range(8):
+        assert run(draw_plot(Pbft, number)).violations == (), number

@@ -35,9 +35,11 @@ class CatchUp:
         self.claims[peer] = certified
 
     def gone(self, peer: int) -> None:
-        self.claims.pop(peer, None)
+        """A peer's link is down.  One that was asked has sent nothing: else a liar that hangs up,
+        and claims the most when it comes back, would be the first to be asked each time."""
         if self.asked == peer:
-            self.asked = None
+            self._failed(peer)
+        self._forget(peer)
 
     def best(self) -> int:
         """The highest certified height that a connected peer claims."""
@@ -52,7 +54,7 @@ class CatchUp:
                 return None
             # It did not answer in time: believe it again only when it says so again.
             self._failed(self.asked)
-            self.gone(self.asked)
+            self._forget(self.asked)
         if self.best() <= height:
             return None
         ahead = sorted(
@@ -67,7 +69,7 @@ class CatchUp:
     def refused(self, peer: int) -> None:
         """A range from this peer was wrong or empty."""
         self._failed(peer)
-        self.gone(peer)
+        self._forget(peer)
         self.checking = False
 
     def accepted(self) -> None:
@@ -76,6 +78,11 @@ class CatchUp:
             self.failures.pop(self.asked, None)
         self.asked = None
         self.checking = False
+
+    def _forget(self, peer: int) -> None:
+        self.claims.pop(peer, None)
+        if self.asked == peer:
+            self.asked = None
 
     def _failed(self, peer: int) -> None:
         self.failures[peer] = self.failures.get(peer, 0) + 1

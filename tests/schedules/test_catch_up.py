@@ -243,6 +243,32 @@ class ForgetsLies(CatchUp):
         """Keep nothing in mind."""
 
 
+class ForgivesHangingUp(CatchUp):
+    """Believes whoever hung up while it was asked as much as before."""
+
+    __slots__ = ()
+
+    def gone(self, peer: int) -> None:
+        self._forget(peer)
+
+
+def test_a_liar_that_hangs_up_and_comes_back_is_not_asked_first_for_ever() -> None:
+    def play(sync: CatchUp) -> list[int | None]:
+        asked = []
+        for second in range(4):
+            for peer, claimed in ((1, 10), (2, 99)):
+                sync.claim(peer, claimed)
+            asked.append(sync.whom_to_ask(5, second * 1_000))
+            if asked[-1] == 1:
+                sync.accepted()
+            else:
+                sync.gone(2)
+        return asked
+
+    assert play(CatchUp()) == [2, 1, 1, 1]
+    assert play(ForgivesHangingUp()) == [2, 2, 2, 2]
+
+
 def asked_in_vain(stage: Stage) -> int:
     """How often node 5 has asked the liar although an honest peer's claim was there to follow."""
     asked = [sent.peer for sent in stage.said(WantBlocks, sender=5)]

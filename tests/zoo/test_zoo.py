@@ -18,6 +18,7 @@ from consensus.sync import CatchUp
 from consensus.values import Values
 from ledger.evidence import Judge
 from ledger.execution import Executor
+from tests.schedules.test_catch_up import ForgivesHangingUp
 from tests.zoo import __main__ as command
 from tests.zoo import (
     campaign,
@@ -114,6 +115,7 @@ def test_a_pool_that_lacks_a_rule_is_found_in_drawn_lives(id_: str) -> None:
 
 def test_liars_cost_whoever_catches_up_one_wait_each() -> None:
     assert [life for life in range(300) if drawn_catch_up.broken(CatchUp, life)] == []
+    assert drawn_catch_up.broken(ForgivesHangingUp, 190) == ("P10",)
 
 
 @pytest.mark.parametrize("id_", drawn_catch_up.KINDS)

@@ -39,7 +39,7 @@ def test_a_slow_disk_is_so_many_writes_a_second(
     (machine / given).write_text("cpu io memory", encoding="ascii")
     groups = machine / given.partition("/")[0]
 
-    one = Throttle(Path("/tmp/work/net"), 2)
+    one = Throttle(Path("work/net"), 2)
     one.limit(1, 20.0)
     assert (groups / "work.net-1" / file).read_text() == slow
     one.limit(1, 0)
@@ -55,7 +55,7 @@ def test_a_slow_disk_is_so_many_writes_a_second(
 
 def test_a_command_begins_within_its_group(machine: Path) -> None:
     (machine / "blkio" / BLKIO.file).touch()
-    one = Throttle(Path("/tmp/work/net"), 1)
+    one = Throttle(Path("work/net"), 1)
 
     done = subprocess.run(
         [*one.prefix(0), "sh", "-c", 'echo "$$ $0 $1"', "a b", "c"],
@@ -69,4 +69,4 @@ def test_a_command_begins_within_its_group(machine: Path) -> None:
 @pytest.mark.usefixtures("machine")
 def test_a_machine_without_them_says_so() -> None:
     with pytest.raises(UnreachableError, match="no controller"):
-        Throttle(Path("/tmp/work/net"), 1)
+        Throttle(Path("work/net"), 1)

@@ -85,17 +85,8 @@ def write_private(path: Path, seed: bytes) -> None:
 
 
 def write_durable(path: Path, text: str) -> None:
-    """Write a text to a new file that survives a power cut; its name does after `sync_folder`."""
+    """Write a text to a new file that survives a power cut, once its folder is synced, too."""
     _write_out(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), text)
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write_out(descriptor: int, text: str) -> None:

@@ -28,7 +28,6 @@ from host.home import (
     config_text,
     peers_text,
     read_config,
-    sync_folder,
     write_durable,
     write_private,
 )
@@ -41,6 +40,7 @@ from ledger.limits import Limits
 from ledger.validators import QuorumRule, Validator, ValidatorSet
 from p2p.certificate import make_identity, public_key_of
 from storage import home as storage_home
+from storage.tripwire import sync_directory
 
 MEMBER_KEY_FILE = "member.key"
 PORTS_FROM, PORTS_TO = 20_000, 32_000
@@ -104,9 +104,9 @@ def create_network(
         write_private(home / TRANSPORT_KEY_FILE, seeds[index][1])
         with storage_home.create(home, plan.engine, network=genesis.network) as store:
             store.write(first_writes(genesis), sync=True)
-        sync_folder(home)
+        sync_directory(home)
         progress()
-    sync_folder(folder)
+    sync_directory(folder)
     return genesis
 
 

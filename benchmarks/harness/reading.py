@@ -7,10 +7,12 @@ from pathlib import Path
 
 from benchmarks.harness.replay import replayed
 from benchmarks.harness.suite import (
+    FULL_DISK,
     KINDS,
     LINKS,
     NO_FAULT,
     NODES,
+    SMALL_DISK,
     Event,
     Experiment,
     Lineage,
@@ -103,10 +105,9 @@ def _check_event(where: str, event: Event) -> None:
     numbers = _is_numbered(event)
     _that(event.nodes in NODES or numbers, where, f"nodes are {', '.join(NODES)}, or numbers")
     is_lasting = event.until_s is None
-    _that(event.kind != "full-disk" or numbers, where, "a small disk is made for numbered nodes")
-    needs_amount = event.kind in ("slow-disk", "full-disk")
-    _that(event.amount > 0 or not needs_amount, where, f"{event.kind} needs an amount")
-    _that(event.kind not in ("flood", "full-disk") or not is_lasting, where, "until_s is missing")
+    _that(event.needs != SMALL_DISK or numbers, where, "a small disk is made for numbered nodes")
+    _that(event.amount > 0 or event.kind != "slow-disk", where, "slow-disk needs an amount")
+    _that(event.kind not in ("flood", FULL_DISK) or not is_lasting, where, "until_s is missing")
     _that(event.at_s >= 0, where, "at_s is 0 or more")
     _that(event.until_s is None or event.until_s > event.at_s, where, "it ends before it begins")
 
@@ -114,7 +115,9 @@ def _check_event(where: str, event: Event) -> None:
 def _check_native(where: str, scenario: Scenario) -> None:
     failing = [event for event in scenario.events if event.kind == "failing-sync"]
     _that(all(map(_is_numbered, failing)), where, "a failing disk is made for numbered nodes")
-    full = [event for event in scenario.events if event.kind == "full-disk"]
+    full = [event for event in scenario.events if event.kind == FULL_DISK]
+    sized = all(event.amount for event in full)
+    _that(sized, where, "a full disk of the kernel's has a size: it needs an amount")
     both = _numbers(failing) & _numbers(full)
     _that(not both, where, "one disk either fails or is full")
 

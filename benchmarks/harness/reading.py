@@ -25,6 +25,7 @@ from benchmarks.harness.suite import (
 from consensus.byzantine import attackers_named
 from consensus.registry import protocol_named
 from ledger.errors import UserError
+from ledger.genesis import POLICIES
 from ledger.keys import REAL_SCHEMES
 from sim.scenario_file import read_scenario
 from sim.toml_text import parse_toml, read_fields
@@ -93,7 +94,8 @@ def _check(suite: Suite) -> None:
         for link in one.links:
             _that(link in LINKS, where, f"links are {', '.join(LINKS)}")
         _that(one.arrival in ("poisson", "constant"), where, "arrival is poisson or constant")
-        _that(one.policy in ("members", "open"), where, "policy is members or open")
+        _that(one.policy in POLICIES, where, f"policies are {', '.join(POLICIES)}")
+        _that(one.signed or one.policy == "open", where, "what nobody signed needs an open policy")
         _that(one.scheme in REAL_SCHEMES, where, f"schemes are {', '.join(REAL_SCHEMES)}")
         _that(bool(one.rates_per_s) and min(one.rates_per_s) > 0, where, "rates are above 0")
         _that(all(1 <= n <= 100 for n in one.validators), where, "1 to 100 validators")

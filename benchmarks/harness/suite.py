@@ -161,6 +161,8 @@ class Experiment:
     repetitions: int = 1
     policy: str = "members"
     """open: anyone may submit (the genesis then says that it is a test network)."""
+    signed: bool = True
+    """false: nobody signs the transactions, which takes an open policy (`ledger/senders.py`)."""
     scheme: str = REAL_SCHEMES[0]
     """Of all signatures: ed25519 or ml-dsa-44."""
     storage: str = ""

@@ -327,6 +327,7 @@ def jobs(
             "resend_s": RESEND_S,
             "settle_s": one.settle_s,
             "height": height,
+            "signed": one.signed,
             "spoil": False,
             "rows": str(arena.folder.parent / f"{name}.client{number}.csv"),
         }

@@ -86,6 +86,8 @@ def test_every_list_is_an_axis(tmp_path: Path) -> None:
         (f'{EVENTS}[{{ kind = "kill", at_s = 5.0, until_s = 4.0 }}]\n{ONE}', "ends before"),
         (f'{EVENTS}[{{ kind = "slow-disk", at_s = 5.0 }}]\n{ONE}', "needs an amount"),
         (f'{EVENTS}[{{ kind = "failing-sync", at_s = 5.0 }}]\n{ONE}{NATIVE}', "numbered nodes"),
+        (f'{ONE}policy = "nobody"\n', "policies are"),
+        (f"{ONE}signed = false\n", "open policy"),
         (f"{EVENTS}[{BOTH}]\n{ONE}{NATIVE}", "fails or is full"),
         (f'{EVENTS}[{{ kind = "full-disk", at_s = 5.0 }}]\n{ONE}', "until_s is missing"),
         (f"{EVENTS}[{{ {FULL}, amount = 8.0 }}]\n{ONE}", "numbered nodes"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import random
-import tempfile
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -22,6 +21,7 @@ import trio
 
 from api.client import LedgerClient
 from benchmarks.ceilings import measure
+from benchmarks.harness.janitor import workspace
 from consensus.registry import protocol_named
 from host.cluster import open_cluster
 from host.commands.options import microseconds
@@ -58,13 +58,13 @@ SHAPE = {"activities": 5_058, "entities": 7_887, "usages": 5_889, "derivations":
 )
 def ingest(scale: float, protocol: str, engine: str | None, json_file: Path | None) -> None:
     """Import of a CollabMap-shaped document into four validators.  Takes under a minute."""
-    with tempfile.TemporaryDirectory() as folder, one_error():
-        network = Path(folder) / "network"
+    with workspace() as folder, one_error():
+        network = folder / "network"
         plan = Plan(
             "benchmark", VALIDATORS, protocol_named(protocol), engine or default_engine(), ()
         )
         create_network(network, plan)
-        document = Path(folder) / "collabmap.json"
+        document = folder / "collabmap.json"
         document.write_text(to_json(collabmap(scale)), encoding="utf-8")
         found = trio.run(until_stopped, partial(_measure, network, document))
     if found is not None and json_file is not None:

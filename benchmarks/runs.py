@@ -122,6 +122,7 @@ def _jobs(urls: list[str], folder: Path, workload: Workload, height: int) -> lis
             "resend_s": workload.duration_s + SETTLE_S,
             "settle_s": SETTLE_S,
             "height": height,
+            "signed": True,
             "spoil": False,
             "rows": str(folder.parent / f"load.client{number}.csv"),
         }

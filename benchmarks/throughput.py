@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import platform
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -22,6 +21,7 @@ import trio
 
 from api.client import LedgerClient
 from benchmarks.ceilings import Ceilings, measure
+from benchmarks.harness.janitor import workspace
 from benchmarks.runs import Figures, Workload, run_load
 from consensus.registry import protocol_named
 from host.cluster import Cluster, open_cluster
@@ -58,8 +58,8 @@ def throughput(
     rate: float | None,
 ) -> None:
     """Throughput, latency, memory and idle cost of four validators.  Takes under five minutes."""
-    with tempfile.TemporaryDirectory() as folder, one_error():
-        network = Path(folder) / "network"
+    with workspace() as folder, one_error():
+        network = folder / "network"
         plan = Plan(
             "benchmark", VALIDATORS, protocol_named(protocol), engine or default_engine(), ()
         )

@@ -19,6 +19,7 @@ from ledger.execution import Execution, Executor, Head, parse_block_entry
 from ledger.genesis import Genesis
 from ledger.keys import Scheme
 from ledger.membership import Members
+from ledger.senders import Verify, sender_check
 from ledger.store import Reader
 from ledger.transaction import Transaction, parse_each
 
@@ -53,12 +54,13 @@ class AdmitTransactions(Job):
     def run(self, reader: Reader) -> Admitted:
         admissions, transactions = [], []
         members = self.executor.members(reader)
+        verify = sender_check(self.genesis, self.scheme.verify)
         for parsed in parse_each(self.raws):
             if isinstance(parsed, Fault):
                 admissions.append(Admission(b"", parsed.reason, parsed.detail))
                 continue
             try:
-                self._check(reader, members, parsed)
+                self._check(reader, members, verify, parsed)
                 transactions.append(parsed)
                 admissions.append(Admission(parsed.id))
             except Fault as fault:
@@ -68,7 +70,9 @@ class AdmitTransactions(Job):
                 admissions.append(Admission(parsed.id) if known else refusal)
         return Admitted(tuple(admissions), tuple(transactions))
 
-    def _check(self, reader: Reader, members: Members, transaction: Transaction) -> None:
+    def _check(
+        self, reader: Reader, members: Members, verify: Verify, transaction: Transaction
+    ) -> None:
         if transaction.network != self.genesis.network:
             raise Fault("transaction.network", "it is signed for another network")
         if not members.standing(transaction.sender).may_submit:
@@ -85,7 +89,7 @@ class AdmitTransactions(Job):
         if may_be_used and reader.get(layout.nonce_key(sender, nonce)) is not None:
             raise Fault("transaction.nonce-used", "another transaction has used this nonce")
         self.executor.check_operations(transaction)
-        if not self.scheme.verify(sender, transaction.signed_bytes(), transaction.signature):
+        if not verify(sender, transaction.signed_bytes(), transaction.signature):
             raise Fault("transaction.signature", "the signature is wrong")
 
 
@@ -112,10 +116,9 @@ class CheckBatch(Job):
             verify = self.scheme.verify
             if not verify(key, batch.statement().signed_bytes(), self.signature):
                 raise Fault("batch.creator-signature", culprit=batch.creator)
+            check = sender_check(self.genesis, verify)
             for transaction in batch.transactions:
-                if not verify(
-                    transaction.sender, transaction.signed_bytes(), transaction.signature
-                ):
+                if not check(transaction.sender, transaction.signed_bytes(), transaction.signature):
                     raise Fault("batch.transaction-signature", culprit=batch.creator)
         except Fault as fault:
             return fault

@@ -1,7 +1,8 @@
-"""A node's disk that is slow or fails to sync on command: what `run` says, or a file of orders.
+"""A node's disk that is slow, full or failing on command: what `run` says, or a file of orders.
 
 The file, which may be written while the node runs, holds one line: the delay of a synced write in
-milliseconds and, where the next one is to fail, the word `fail`.  No file, no fault.
+milliseconds and, where the next one is to fail, the word `fail`, and where there is to be no room
+for any write, the word `full`.  No file, no fault.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from storage.contract import Engine
 from storage.faulty import DiskFault, FaultyEngine
 
-FAIL = "fail"
+FAIL, FULL = "fail", "full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class IllDisk:
         fails = ordered.fails or (
             self.fail_sync_after is not None and synced >= self.fail_sync_after
         )
-        return DiskFault(self.delay_ms + ordered.delay_ms, fails)
+        return DiskFault(self.delay_ms + ordered.delay_ms, fails, ordered.full)
 
     def around(self) -> Callable[[Engine], Engine]:
         """Puts this disk below an engine; a healthy one changes nothing."""
@@ -53,7 +54,8 @@ def write_orders(path: Path, fault: DiskFault) -> None:
         path.unlink(missing_ok=True)
         return
     new = path.with_suffix(".new")
-    new.write_text(f"{fault.delay_ms:g}{' ' + FAIL if fault.fails else ''}\n", encoding="ascii")
+    words = [f"{fault.delay_ms:g}", *[FAIL] * fault.fails, *[FULL] * fault.full]
+    new.write_text(" ".join(words) + "\n", encoding="ascii")
     # The node reads the old line or the new one, never half a line.
     new.replace(path)
 
@@ -64,4 +66,4 @@ def read_orders(path: Path) -> DiskFault:
         words = path.read_text(encoding="ascii").split()
     except FileNotFoundError:
         return DiskFault()
-    return DiskFault(float(words[0]), FAIL in words[1:])
+    return DiskFault(float(words[0]), FAIL in words[1:], FULL in words[1:])

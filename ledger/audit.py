@@ -31,6 +31,7 @@ from ledger.execution import Executor, genesis_head, parse_block_entry
 from ledger.genesis import Genesis, parse_genesis
 from ledger.keys import scheme_named
 from ledger.recomputed import Recomputed
+from ledger.senders import sender_check
 from ledger.statement import Slot, Statement, value_shape
 from ledger.store import Reader, Write, prefix_stop
 
@@ -118,6 +119,7 @@ class _Blocks:
         self._reader = reader
         self._genesis = genesis
         self._verify = scheme_named(genesis.scheme).verify
+        self._check_sender = sender_check(genesis, self._verify)
         self._executor = Executor(genesis, applications)
         self._view = Recomputed(reader)
         self.head = genesis_head(genesis)
@@ -176,7 +178,7 @@ class _Blocks:
         if not self._verify(creator, batch.statement().signed_bytes(), signature):
             raise ProofFault("audit.batch", f"{what} is not signed by its creator")
         for each in batch.transactions:
-            if not self._verify(each.sender, each.signed_bytes(), each.signature):
+            if not self._check_sender(each.sender, each.signed_bytes(), each.signature):
                 raise ProofFault(
                     "audit.transaction", f"{what}: wrong signature of transaction {each.id.hex()}"
                 )

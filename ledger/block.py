@@ -138,6 +138,7 @@ class TransactionLeaf:
     header: bytes
     """The transaction's header; its SHA-256 is the transaction's id."""
     signature: bytes
+    """The sender's; empty where nobody signed."""
 
     def encode(self) -> bytes:
         return encoding.encode(
@@ -198,7 +199,7 @@ _leaf_shapes: dict[int, encoding.Shape] = {
         encoding.uint(1),
         encoding.text(REASON_CHARS_MAX),
         encoding.blob(TRANSACTION_HEADER_BYTES_MAX),
-        encoding.signature,
+        encoding.sender_signature,
     ),
     LeafKind.OUTCOME: encoding.row(
         encoding.exactly(VERSION),

@@ -17,7 +17,12 @@ from typing import Any
 import msgpack
 
 from ledger.errors import DecodeFault
-from ledger.limits import INTEGER_MAX, PUBLIC_KEY_SIZES, SIGNATURE_SIZES
+from ledger.limits import (
+    INTEGER_MAX,
+    PUBLIC_KEY_SIZES,
+    SENDER_SIGNATURE_SIZES,
+    SIGNATURE_SIZES,
+)
 
 
 def encode(value: Any) -> bytes:
@@ -236,6 +241,7 @@ digest = fixed(32)
 """A SHA-256 hash value, a network id or an epoch id."""
 public_key = sized(PUBLIC_KEY_SIZES)
 signature = sized(SIGNATURE_SIZES)
+sender_signature = sized(SENDER_SIGNATURE_SIZES)
 slot = array(uint(), 4, low=1)
 """A slot of a protocol: a short tuple of integers, compared in order."""
 

@@ -143,6 +143,11 @@ class Genesis:
         object.__setattr__(self, "network", hashlib.sha256(self.canonical()).digest())
 
     @property
+    def is_open(self) -> bool:
+        """Whether anyone may submit, and what nobody signed is taken: test networks only."""
+        return self.policy == "open"
+
+    @property
     def origin(self) -> str:
         """Origin of the network's checkpoints, and key name of its validators' notes."""
         return f"{self.name}/{self.network.hex()}"
@@ -202,7 +207,7 @@ def check_genesis(genesis: Genesis) -> None:
         raise Fault("genesis.role", f"roles are {', '.join(ROLES)}")
     if genesis.policy not in POLICIES:
         raise Fault("genesis.policy", f"policies are {', '.join(POLICIES)}")
-    if genesis.policy == "open" and not genesis.test_network:
+    if genesis.is_open and not genesis.test_network:
         raise Fault("genesis.policy", "an open ledger is for test networks only")
     try:
         note.check_name(genesis.origin)

@@ -35,6 +35,7 @@ from ledger.limits import (
     TRANSACTION_BYTES_MAX,
 )
 from ledger.receipt import HANDOVERS_MAX, Handover, handover_shape, handovers_of
+from ledger.senders import sender_check
 from ledger.transaction import DOMAIN
 from ledger.transaction import VERSION as TRANSACTION_VERSION
 
@@ -55,7 +56,7 @@ _transaction_shape = encoding.row(
     encoding.uint(),
     encoding.uint(),
     encoding.uint(OPERATIONS_MAX, low=1),
-    encoding.signature,
+    encoding.sender_signature,
     encoding.array(encoding.digest, _TRANSACTION_NODES_MAX),
 )
 _operation_shape = encoding.row(
@@ -207,7 +208,7 @@ class JointJudge:
     def __init__(self, genesis: Genesis) -> None:
         self._network = genesis.network
         self._client = LightClient(genesis)
-        self._verify = scheme_named(genesis.scheme).verify
+        self._verify = sender_check(genesis, scheme_named(genesis.scheme).verify)
 
     def check(self, receipt: JointReceipt) -> Checked:
         """What it proves.  Raises ProofFault or DecodeFault unless all of it is right."""
@@ -244,7 +245,7 @@ class JointJudge:
         return pack(row)
 
     def check_signature(self, sender: bytes, message: bytes, signature: bytes) -> None:
-        """Raise ProofFault unless the sender signed the transaction."""
+        """Raise ProofFault unless the sender, where it is somebody, signed the transaction."""
         if not self._verify(sender, message, signature):
             raise ProofFault("joint.signature", "the sender did not sign the transaction")
 

@@ -27,6 +27,7 @@ from ledger.errors import ProofFault
 from ledger.genesis import EpochRecord, Genesis
 from ledger.keys import scheme_named
 from ledger.receipt import Handover, OperationProof, Receipt, parse_receipt
+from ledger.senders import sender_check
 from ledger.state_proof import parse_state_proof
 from ledger.state_tree import path_of, root_shown
 from ledger.transaction import DOMAIN, parse_header
@@ -60,7 +61,9 @@ class Verified:
     transaction: bytes
     """Transaction id."""
     sender: bytes
-    """Public key that signed the transaction."""
+    """Public key that signed the transaction; on an open ledger perhaps nobody's number."""
+    is_signed: bool
+    """Whether anybody signed it."""
     nonce: int
     height: int
     """Of the block that holds it."""
@@ -129,6 +132,7 @@ class LightClient:
         self._genesis = genesis
         self._origin = genesis.origin
         self._verify = scheme_named(genesis.scheme).verify
+        self._check_sender = sender_check(genesis, self._verify)
 
     def check_receipt(self, raw: bytes) -> Verified:
         """What this receipt proves.  Raises ProofFault or DecodeFault unless all of it is right."""
@@ -233,7 +237,7 @@ class LightClient:
         network, sender, nonce, _, count, root = parse_header(leaf.header)
         if network != self._genesis.network:
             raise ProofFault("receipt.network", "the transaction is of another network")
-        if not self._verify(sender, DOMAIN + leaf.header, leaf.signature):
+        if not self._check_sender(sender, DOMAIN + leaf.header, leaf.signature):
             raise ProofFault("receipt.signature", "the sender did not sign the transaction")
         shown = receipt.operation
         if shown is not None:
@@ -247,6 +251,7 @@ class LightClient:
         return Verified(
             transaction=hashlib.sha256(leaf.header).digest(),
             sender=sender,
+            is_signed=bool(leaf.signature),
             nonce=nonce,
             height=leaf.height,
             position=leaf.position,

@@ -18,6 +18,8 @@ ML_DSA_44_SIGNATURE_BYTES = 2_420
 PUBLIC_KEY_SIZES = frozenset((PUBLIC_KEY_BYTES, ML_DSA_44_KEY_BYTES))
 SIGNATURE_SIZES = frozenset((SIGNATURE_BYTES, ML_DSA_44_SIGNATURE_BYTES))
 """Of all signature schemes; a network has one, and what has another's size is wrong there."""
+SENDER_SIGNATURE_SIZES = SIGNATURE_SIZES | {0}
+"""Of a transaction: empty where nobody signed it (`ledger/senders.py`)."""
 TRANSACTION_BYTES_MAX = 65_535
 TRANSACTION_HEADER_BYTES_MAX = 2_048
 """A transaction is one entry of a C2SP tile bundle, whose length prefix has 16 bits."""

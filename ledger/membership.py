@@ -62,7 +62,7 @@ class Membership:
     """Where one network keeps its members."""
 
     def __init__(self, genesis: Genesis) -> None:
-        is_open = genesis.policy == "open"
+        is_open = genesis.is_open
         self._stranger = Standing(is_open, ())
         self._founders = {
             member.public_key: Standing(is_open or SUBMITTER in member.roles, member.roles)

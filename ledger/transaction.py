@@ -34,7 +34,7 @@ from ledger.limits import (
     OPERATIONS_MAX,
     PUBLIC_KEY_SIZES,
     SALT_BYTES_MAX,
-    SIGNATURE_SIZES,
+    SENDER_SIGNATURE_SIZES,
     TRANSACTION_BYTES_MAX,
 )
 
@@ -70,7 +70,7 @@ class Transaction(NamedTuple):
     id: bytes
     network: bytes
     sender: bytes
-    """Public key of the member who signed."""
+    """Public key of the member who signed; nobody's number (`ledger/senders.py`)."""
     nonce: int
     expiry: int
     """The last block height at which it may be executed."""
@@ -111,7 +111,10 @@ def grouped(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
 def make_transaction(
     signer: Signer, network: bytes, operations: list[Operation], *, nonce: int, expiry: int
 ) -> Transaction:
-    """Build and sign a transaction.  Raises Fault where it would break a limit."""
+    """Build and sign a transaction.  Raises Fault where it would break a limit.
+
+    Of `ledger.senders.Nobody` the signature is empty.
+    """
     if not 1 <= len(operations) <= OPERATIONS_MAX:
         raise Fault("transaction.operations", f"{len(operations)} operations, 1 to 1,024 allowed")
     rows = tuple(operation.row() for operation in operations)
@@ -156,7 +159,7 @@ def _parse(raw: bytes, pack: Callable[[Any], bytes]) -> Transaction:
     header, signature, rows = outer
     if type(header) is not bytes or type(signature) is not bytes:
         raise DecodeFault("transaction.malformed", "header or signature")
-    if len(signature) not in SIGNATURE_SIZES:
+    if len(signature) not in SENDER_SIGNATURE_SIZES:
         raise DecodeFault("transaction.malformed", f"a signature of {len(signature)} bytes")
     _check_operations(rows)
     if pack(outer) != raw:
@@ -242,7 +245,7 @@ def _parse_columns(
         headers, signatures, operations = zip(*outers, strict=True)
         if not (
             _are_bytes(headers)
-            and _are_sized(signatures, SIGNATURE_SIZES)
+            and _are_sized(signatures, SENDER_SIGNATURE_SIZES)
             and _are_rows(operations)
         ):
             return None

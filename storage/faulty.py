@@ -1,13 +1,15 @@
-"""An engine whose disk is slow or fails to sync, for test networks: the faults are made here, above
-a sound disk, and so need no rights.
+"""An engine whose disk is slow, full or fails to sync, for test networks: the faults are made here,
+above a sound disk, and so need no rights.
 
 What a failing sync leaves on the disk is unknown (Rebello et al., "Can Applications Recover from
 fsync Failures?", USENIX ATC 2020), so both are made, in turn: after an odd number of synced batches
-the failing one is written, after an even number it is lost.
+the failing one is written, after an even number it is lost.  A full disk takes nothing.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -26,10 +28,12 @@ class DiskFault:
     """How much longer each synced batch takes."""
     fails: bool = False
     """The next synced batch fails."""
+    full: bool = False
+    """There is no room: every batch fails, synced or not."""
 
 
 class FaultyEngine(Engine):
-    """Another engine on a disk that is ill as `fault` says, asked before each synced batch."""
+    """Another engine on a disk that is ill as `fault` says, asked before each batch."""
 
     name: ClassVar[str] = "faulty"
 
@@ -62,10 +66,15 @@ class FaultyEngine(Engine):
         self._below.check()
 
     def _write_batch(self, writes: Sequence[Write], sync: bool) -> None:
+        fault = self._fault(self._synced)
+        if fault.full:
+            raise StorageError(
+                f"the database cannot be written: {os.strerror(errno.ENOSPC)} (as ordered); "
+                "restart the node once there is room"
+            )
         if not sync:
             self._below.write(writes, sync=False)
             return
-        fault = self._fault(self._synced)
         if fault.delay_ms:
             self._sleep(fault.delay_ms / 1000)
         if fault.fails:

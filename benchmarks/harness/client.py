@@ -33,6 +33,7 @@ import msgpack
 from host.home import read_genesis, read_private
 from ledger.applications.records import make_record
 from ledger.keys import Signer, scheme_named
+from ledger.senders import Nobody
 from ledger.transaction import Operation, make_transaction
 
 BATCH_MAX = 400
@@ -110,7 +111,9 @@ class Client:
     def _prepare(self, job: dict[str, Any]) -> None:
         """Draw the arrivals and sign what arrives."""
         genesis = read_genesis(Path(job["genesis"]))
-        signer = scheme_named(genesis.scheme).signer(read_private(Path(job["key"])))
+        signer: Signer = Nobody(int(job["client"]))
+        if job["signed"] or job["spoil"]:
+            signer = scheme_named(genesis.scheme).signer(read_private(Path(job["key"])))
         if job["spoil"]:
             signer = Spoiler(signer)
         draw = Random(f"{job['seed']} client {job['client']}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -41,6 +42,9 @@ from benchmarks.report.glossary import ALL, text_of
 from host.progress import Bar
 from host.signals import one_error, until_stopped
 from ledger.errors import UnreachableError
+
+STOPPED = 128 + signal.SIGTERM
+"""The exit code of a run that was told to end."""
 
 
 @click.command("run", epilog="Example: python -m benchmarks run smoke --out smoke-results")
@@ -81,13 +85,19 @@ def command(
     for missing in sorted({one.peer for one in chosen.peers} - set(found_peers)):
         say(f"{missing} is not installed: measured without it (--peer {missing}=PATH names it)")
     say(f"{chosen.title}: {len(planned)} networks, about {minutes:.0f} minutes, into {folder}")
-    found = None if no_ceilings else ceilings.measure()
     words = ["python", "-m", "benchmarks", "run", suite]
     words += [word for given in peers for word in ("--peer", given)]
-    results = Results(folder, run_record(chosen, suite_text(suite), words, found))
     shown = partial(_show, as_json=as_json)
-    with one_error(), workspace() as place, Bar(chosen.name, len(planned), hidden=as_json) as bar:
-        trio.run(until_stopped, partial(_run_all, planned, place, results, shown, bar))
+    with one_error(), workspace() as place:
+        found = None if no_ceilings else ceilings.measure(place)
+        results = Results(folder, run_record(chosen, suite_text(suite), words, found))
+        with Bar(chosen.name, len(planned), hidden=as_json) as bar:
+            is_whole = trio.run(
+                until_stopped, partial(_run_all, planned, place, results, shown, bar)
+            )
+    if not is_whole:
+        click.echo(f"stopped; what was measured is in {folder}", err=True)
+        return STOPPED
     results.finish(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
     if results.rows:
         say(f"report: {draw([folder], folder)[0]}")
@@ -167,7 +177,8 @@ async def _run_all(
     results: Results,
     show: Callable[[str, Row], None],
     bar: Bar,
-) -> None:
+) -> bool:
+    """Every step; true at the end."""
     left_s = sum(step.estimate_s for step in planned)
     for number, step in enumerate(planned):
         bar.advance(0, label=f"{step.title}, about {left_s / 60:.0f} min left")
@@ -176,6 +187,7 @@ async def _run_all(
         )
         left_s -= step.estimate_s
         bar.advance(1)
+    return True
 
 
 async def _run_one(step: Step, place: Path, results: Results, show: Callable[[Row], None]) -> None:

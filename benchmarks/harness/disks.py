@@ -1,5 +1,5 @@
 """Ill disks: small ones below the homes of nodes, a tmpfs each, which takes root, and those that
-nodes make slow or failing themselves, by orders (`host/ill_disk.py`).
+nodes make slow, full or failing themselves, by orders (`host/ill_disk.py`).
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ class IllDisks(ABC):
         for node in range(self._size):
             here = [fault for nodes, fault in self._faults.values() if node in nodes]
             delay_ms = sum(fault.delay_ms for fault in here)
-            self.apply(node, DiskFault(delay_ms, any(fault.fails for fault in here)))
+            fails, full = any(each.fails for each in here), any(each.full for each in here)
+            self.apply(node, DiskFault(delay_ms, fails, full))
 
     def make_ready(self, node: int) -> None:
         """Before a node is started again: what an operator would do to its disk."""

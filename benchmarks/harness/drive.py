@@ -15,6 +15,8 @@ import trio
 from ledger.errors import UnreachableError
 
 ROOT = Path(__file__).resolve().parents[2]
+ENDED_S = 2.0
+"""For a client that has closed its output to end."""
 BEGIN_S = 0.3
 """Between the word to begin and the first arrival."""
 
@@ -61,9 +63,9 @@ class Clients:
 
     async def ready(self) -> None:
         """Wait until everything is signed.  Raises UnreachableError where a client ends."""
-        for lines in self._lines:
+        for number, lines in enumerate(self._lines):
             if await lines.next() != "ready":
-                raise UnreachableError("a load client did not start")
+                raise UnreachableError(f"a load client did not start: {await self._why(number)}")
 
     async def begin(self) -> float:
         """Start the load; when its time zero is, on the monotonic clock."""
@@ -76,10 +78,11 @@ class Clients:
     async def results(self, start: float) -> Driven:
         """Wait for the end.  Raises UnreachableError where a client ends without a result."""
         told: list[dict[str, Any]] = []
-        for lines in self._lines:
+        for number, lines in enumerate(self._lines):
             line = await lines.next()
             if not line:
-                raise UnreachableError("a load client ended without a result")
+                why = await self._why(number)
+                raise UnreachableError(f"a load client ended without a result: {why}")
             told.append(json.loads(line))
         for process in self._processes:
             await process.wait()
@@ -92,6 +95,15 @@ class Clients:
             cpu_s=sum(one["cpu_s"] for one in told),
             posts=sum(one["posts"] for one in told),
         )
+
+    async def _why(self, number: int) -> str:
+        """The last words of a client that has closed its output."""
+        process = self._processes[number]
+        with trio.move_on_after(ENDED_S):
+            await process.wait()
+        said = errors_of(self._files[number]).read_text(encoding="utf-8", errors="replace")
+        lines = said.strip().splitlines()
+        return lines[-1].strip() if lines else f"without a word, exit code {process.poll()}"
 
     def kill(self) -> None:
         """End what still runs."""
@@ -106,17 +118,24 @@ async def start_clients(
     """A process for each job; they sign at once."""
     processes = []
     for job in jobs:
-        process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            start_new_session=True,
-        )
+        with errors_of(Path(job["rows"])).open("wb") as errors:
+            process = await trio.lowlevel.open_process(
+                [sys.executable, "-m", module],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=ROOT,
+                start_new_session=True,
+            )
         assert process.stdin is not None
         processes.append(process)
         await process.stdin.send_all(json.dumps(job).encode() + b"\n")
     return Clients(processes, [Path(job["rows"]) for job in jobs])
+
+
+def errors_of(rows: Path) -> Path:
+    """The file that a client complains into."""
+    return rows.with_name(f"{rows.name}.err")
 
 
 def read_rows(file: Path) -> list[Row]:

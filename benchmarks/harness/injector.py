@@ -13,7 +13,7 @@ import trio
 from api.client import LedgerClient
 from benchmarks.harness.disks import FILLER, IllDisks, fill
 from benchmarks.harness.drive import Clients, start_clients
-from benchmarks.harness.suite import DISK_KINDS, Event, Scenario
+from benchmarks.harness.suite import DISK_KINDS, FULL_DISK, SMALL_DISK, Event, Scenario
 from benchmarks.harness.wires import Links
 from host.cluster import Cluster
 from host.proxy import LinkRule, Way
@@ -40,6 +40,8 @@ class Injector:
     _down: dict[int, int] = field(default_factory=dict)
     """How many faults keep a node from running, of those that any does."""
     _floods: list[Clients] = field(default_factory=list)
+    _rolled_s: float = 0.0
+    """When the last node of a rolling restart was up."""
 
     async def run(self, scenario: Scenario) -> None:
         """Let all of it happen; returns when the last fault has ended or lasts."""
@@ -62,6 +64,12 @@ class Injector:
         await self._until(event.until_s)
         await end()
         self._note(f"{event.kind} of {names} ends")
+
+    def healed_s(self, scenario: Scenario) -> float | None:
+        """When the last fault ended, by the scenario, but for a rolling restart, which takes as
+        long as it takes; None where one never does."""
+        planned = scenario.heal_s
+        return None if planned is None else max(planned, self._rolled_s)
 
     async def _prepare(self, event: Event) -> Clients | None:
         """What takes a while and must be ready in time: the client of a flood."""
@@ -125,7 +133,7 @@ class Injector:
             return lambda: self._resume(nodes)
         if event.kind == "flood":
             return None
-        if event.kind == "full-disk":
+        if event.needs == SMALL_DISK:
             await trio.to_thread.run_sync(fill, self._homes(nodes))
             return lambda: self._make_room(nodes)
         if event.kind in DISK_KINDS:
@@ -212,6 +220,7 @@ class Injector:
             self._kill([node])
             await self._restart([node])
             self._note(f"node{node} restarted")
+            self._rolled_s = self.log[-1][0]
             await trio.sleep(apart_s)
 
     def end_floods(self) -> None:
@@ -235,6 +244,8 @@ class Injector:
 
 def disk_fault_of(event: Event) -> DiskFault:
     """What an event does to a disk."""
+    if event.kind == FULL_DISK:
+        return DiskFault(full=True)
     return DiskFault(event.amount, fails=event.kind == "failing-sync")
 
 

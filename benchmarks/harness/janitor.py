@@ -1,9 +1,9 @@
-"""Leaves nothing behind, however the harness ends: `python -m benchmarks.harness.janitor FOLDER`.
+"""Leaves nothing behind, however the harness ends: `python -m benchmarks.harness.janitor`.
 
-The harness starts it first and holds its standard input.  When that ends, because the harness is
-done, was interrupted or killed, or crashed, the janitor kills every process that carries the
-folder's name in its environment, a stopped one too, which ends their network namespaces as well,
-takes small disks and control groups away, and removes the folder.
+The harness starts it first, is told the folder that it has made, and holds its standard input.
+When that ends, because the harness is done, was interrupted or killed, or crashed, the janitor
+kills every process that carries the folder's name in its environment, a stopped one too, which ends
+their network namespaces as well, takes small disks and control groups away, and removes the folder.
 """
 
 from __future__ import annotations
@@ -30,20 +30,23 @@ GONE_S = 10.0
 @contextmanager
 def workspace() -> Iterator[Path]:
     """A folder for networks; it and every process started inside the block are gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="ledger-benchmark-"))
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.harness.janitor", str(folder)],
+        [sys.executable, "-m", "benchmarks.harness.janitor"],
         stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         cwd=Path(__file__).resolve().parents[2],
         # Ctrl-C in the terminal is for the harness.
         start_new_session=True,
     )
-    os.environ[VARIABLE] = str(folder)
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
+        folder = Path(os.fsdecode(process.stdout.readline().rstrip(b"\n")))
+        os.environ[VARIABLE] = str(folder)
         yield folder
     finally:
-        del os.environ[VARIABLE]
-        assert process.stdin is not None
+        os.environ.pop(VARIABLE, None)
+        process.stdout.close()
         process.stdin.close()
         process.wait()
 
@@ -87,10 +90,14 @@ def _is_gone(process: psutil.Process) -> bool:
 
 
 def main() -> None:
-    """Wait until nobody holds the other end, then clean."""
+    """Make the folder, tell it, wait until nobody holds the other end, then clean."""
     os.environ.pop(VARIABLE, None)
+    # Made here: whoever made it and was killed before there was a janitor would leave it behind.
+    folder = Path(tempfile.mkdtemp(prefix="ledger-benchmark-"))
+    with suppress(BrokenPipeError):
+        os.write(sys.stdout.fileno(), os.fsencode(folder) + b"\n")
     sys.stdin.read()
-    clean(Path(sys.argv[1]))
+    clean(folder)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from benchmarks.harness import native_disks, throttle
 from benchmarks.harness.disks import can_mount
 from benchmarks.harness.janitor import workspace
 from benchmarks.harness.namespaces import lacking
-from benchmarks.harness.suite import Experiment, Suite, one_way_ms
+from benchmarks.harness.suite import FULL_DISK, SMALL_DISK, Experiment, Suite, one_way_ms
 from ledger.errors import UserError
 
 NATIVE, EMULATED, IMPOSSIBLE = "native", "emulated", "not possible"
@@ -49,8 +49,11 @@ def abilities() -> list[Ability]:
             "failing sync", ("failing-sync",), EMULATED, "the node's engine says that it failed"
         ),
         Ability(
-            "full disk",
-            ("full-disk",),
+            "full disk", (FULL_DISK,), EMULATED, "the node's engine says that there is no room"
+        ),
+        Ability(
+            SMALL_DISK,
+            (SMALL_DISK,),
             NATIVE if disk else IMPOSSIBLE,
             "a small tmpfs, filled" if disk else "mounting a tmpfs takes root",
         ),
@@ -103,7 +106,7 @@ def check_possible(
 def _needed(suite: Suite, one: Experiment) -> set[str]:
     """The kinds of trouble that an experiment makes."""
     used = [scenario for scenario in suite.scenarios if scenario.name in one.scenarios]
-    kinds = {event.kind for scenario in used for event in scenario.events}
+    kinds = {event.needs for scenario in used for event in scenario.events}
     if any(any(one_way_ms(link, 0, 1)) for link in one.links):
         kinds.add("delay")
     return kinds

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from benchmarks.harness.replay import replayed
 from benchmarks.harness.suite import (
+    FULL_DISK,
     KINDS,
     LINKS,
     NO_FAULT,
     NODES,
+    SMALL_DISK,
     Event,
     Experiment,
     Lineage,
@@ -23,6 +25,7 @@ from benchmarks.harness.suite import (
 from consensus.byzantine import attackers_named
 from consensus.registry import protocol_named
 from ledger.errors import UserError
+from ledger.genesis import POLICIES
 from ledger.keys import REAL_SCHEMES
 from sim.scenario_file import read_scenario
 from sim.toml_text import parse_toml, read_fields
@@ -91,7 +94,8 @@ def _check(suite: Suite) -> None:
         for link in one.links:
             _that(link in LINKS, where, f"links are {', '.join(LINKS)}")
         _that(one.arrival in ("poisson", "constant"), where, "arrival is poisson or constant")
-        _that(one.policy in ("members", "open"), where, "policy is members or open")
+        _that(one.policy in POLICIES, where, f"policies are {', '.join(POLICIES)}")
+        _that(one.signed or one.policy == "open", where, "what nobody signed needs an open policy")
         _that(one.scheme in REAL_SCHEMES, where, f"schemes are {', '.join(REAL_SCHEMES)}")
         _that(bool(one.rates_per_s) and min(one.rates_per_s) > 0, where, "rates are above 0")
         _that(all(1 <= n <= 100 for n in one.validators), where, "1 to 100 validators")
@@ -103,10 +107,9 @@ def _check_event(where: str, event: Event) -> None:
     numbers = _is_numbered(event)
     _that(event.nodes in NODES or numbers, where, f"nodes are {', '.join(NODES)}, or numbers")
     is_lasting = event.until_s is None
-    _that(event.kind != "full-disk" or numbers, where, "a small disk is made for numbered nodes")
-    needs_amount = event.kind in ("slow-disk", "full-disk")
-    _that(event.amount > 0 or not needs_amount, where, f"{event.kind} needs an amount")
-    _that(event.kind not in ("flood", "full-disk") or not is_lasting, where, "until_s is missing")
+    _that(event.needs != SMALL_DISK or numbers, where, "a small disk is made for numbered nodes")
+    _that(event.amount > 0 or event.kind != "slow-disk", where, "slow-disk needs an amount")
+    _that(event.kind not in ("flood", FULL_DISK) or not is_lasting, where, "until_s is missing")
     _that(event.at_s >= 0, where, "at_s is 0 or more")
     _that(event.until_s is None or event.until_s > event.at_s, where, "it ends before it begins")
 
@@ -114,7 +117,9 @@ def _check_event(where: str, event: Event) -> None:
 def _check_native(where: str, scenario: Scenario) -> None:
     failing = [event for event in scenario.events if event.kind == "failing-sync"]
     _that(all(map(_is_numbered, failing)), where, "a failing disk is made for numbered nodes")
-    full = [event for event in scenario.events if event.kind == "full-disk"]
+    full = [event for event in scenario.events if event.kind == FULL_DISK]
+    sized = all(event.amount for event in full)
+    _that(sized, where, "a full disk of the kernel's has a size: it needs an amount")
     both = _numbers(failing) & _numbers(full)
     _that(not both, where, "one disk either fails or is full")
 

@@ -31,6 +31,7 @@ from sim.regions import REGIONS, latency_ms
 NO_FAULT = "none"
 ALL, BFT = "all", "bft"
 """In place of a list of protocols: every one that is installed and survives a crash, or a liar."""
+FULL_DISK = "full-disk"
 KINDS = {
     "kill": "SIGKILL; started again at the end",
     "pause": "SIGSTOP, SIGCONT at the end",
@@ -43,14 +44,16 @@ KINDS = {
     "reset": "every connection of these nodes is reset",
     "slow-disk": "a synced write of these nodes takes so many milliseconds more",
     "failing-sync": "the next sync of these nodes fails, which stops them; started at the end",
-    "full-disk": "the disk of so many MiB below these nodes' homes is filled up, then freed",
+    FULL_DISK: "no write of these nodes finds room, which stops them; started at the end",
     "flood": "a client offers so many transactions a second more that are not valid",
 }
 """What can happen at a set time."""
 LINK_KINDS = frozenset({"partition", "one-way", "loss", "delay", "bandwidth", "reset"})
 """Kinds that need the proxies between the nodes, or the kernel in their place."""
-DISK_KINDS = frozenset({"slow-disk", "failing-sync"})
+DISK_KINDS = frozenset({"slow-disk", "failing-sync", FULL_DISK})
 """Kinds that need nodes on disks that can be made ill."""
+SMALL_DISK = f"{FULL_DISK} of a size"
+"""What a full disk with an amount needs: one of the kernel's, in place of what the node says."""
 NODES = ("leader", "other", "f", "f+1", "all")
 LINKS = {
     "loopback": "straight over the loopback interface",
@@ -76,6 +79,11 @@ class Event:
     amount: float = 0.0
     """How much of it; what that means is the kind's business."""
 
+    @property
+    def needs(self) -> str:
+        """What the machine must be able to do: the kind, but for a disk of the kernel's."""
+        return SMALL_DISK if self.kind == FULL_DISK and self.amount else self.kind
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
@@ -98,7 +106,7 @@ class Scenario:
 
     @property
     def needs_ill_disks(self) -> bool:
-        return any(event.kind in DISK_KINDS for event in self.events)
+        return any(event.needs in DISK_KINDS for event in self.events)
 
     @property
     def fault_s(self) -> float | None:
@@ -153,6 +161,8 @@ class Experiment:
     repetitions: int = 1
     policy: str = "members"
     """open: anyone may submit (the genesis then says that it is a test network)."""
+    signed: bool = True
+    """false: nobody signs the transactions, which takes an open policy (`ledger/senders.py`)."""
     scheme: str = REAL_SCHEMES[0]
     """Of all signatures: ed25519 or ml-dsa-44."""
     storage: str = ""

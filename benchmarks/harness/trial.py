@@ -18,7 +18,7 @@ from benchmarks.harness.namespaces import Namespaces, open_namespaces
 from benchmarks.harness.native_disks import NativeDisks, native_disks
 from benchmarks.harness.samples import Measurement
 from benchmarks.harness.search import Search
-from benchmarks.harness.suite import Trial
+from benchmarks.harness.suite import SMALL_DISK, Trial
 from benchmarks.harness.verdict import Verdict, judge
 from benchmarks.harness.watch import SAMPLE_S, Gauge, Watch, all_counters, grown
 from benchmarks.harness.wires import Links, open_wires
@@ -84,7 +84,7 @@ async def open_arena(trial: Trial, workspace: Path) -> AsyncIterator[Arena]:
     genesis = await trio.to_thread.run_sync(create_network, folder, plan_of(trial))
     async with AsyncExitStack() as stack:
         wires = await _links(stack, trial, folder)
-        for node, mib in numbered(trial, "full-disk").items():
+        for node, mib in numbered(trial, SMALL_DISK).items():
             stack.enter_context(small_disk(homes_of(folder)[node], mib))
         disks = _ill_disks(stack, trial, folder)
         cluster = await stack.enter_async_context(open_cluster(folder))
@@ -142,12 +142,12 @@ def _ill_disks(stack: AsyncExitStack, trial: Trial, folder: Path) -> IllDisks | 
     return OrderedDisks(folder, trial.validators)
 
 
-def numbered(trial: Trial, kind: str) -> dict[int, int]:
-    """The amounts by node of all whom this kind befalls, which a suite names by numbers."""
+def numbered(trial: Trial, need: str) -> dict[int, int]:
+    """The amounts by node of all whom a fault with this need befalls, named by numbers."""
     return {
         int(word): int(event.amount)
         for event in trial.scenario.events
-        if event.kind == kind
+        if event.needs == need
         for word in event.nodes.split()
         if int(word) < trial.validators
     }
@@ -254,7 +254,7 @@ async def measure(
         before, pids = await _counted(arena), arena.pids
         arena.gauge.look(arena.pids)
         cpu_s = sum(arena.gauge.cpu_s)
-        driven, events = await _drive(arena, clients, told[0])
+        driven, injector = await _drive(arena, clients, told[0])
     finally:
         clients.kill()
     arena.gauge.look(arena.pids)
@@ -269,10 +269,10 @@ async def measure(
         recovery_s=one.recovery_s,
         quorum=arena.genesis.epoch.validators.quorum,
         fault_s=scenario.fault_s,
-        heal_s=scenario.heal_s,
+        heal_s=injector.healed_s(scenario),
         rows=driven.rows,
         blocks=blocks_since(arena.watch, driven),
-        events=tuple(events),
+        events=tuple(injector.log),
         # A node that was started again counts from nothing.
         costs=grown(before, after) if arena.pids == pids else None,
         cpu_s=sum(arena.gauge.cpu_s) - cpu_s,
@@ -290,9 +290,7 @@ async def _counted(arena: Arena) -> list[dict[str, float]]:
     return found
 
 
-async def _drive(
-    arena: Arena, clients: Clients, job: dict[str, Any]
-) -> tuple[Driven, list[tuple[float, str]]]:
+async def _drive(arena: Arena, clients: Clients, job: dict[str, Any]) -> tuple[Driven, Injector]:
     start = await clients.begin()
     injector = Injector(
         arena.cluster, arena.client, arena.wires, arena.trial.faults, start, job, arena.disks
@@ -304,7 +302,7 @@ async def _drive(
         await injector.heal()
     finally:
         injector.end_floods()
-    return driven, injector.log
+    return driven, injector
 
 
 def jobs(
@@ -329,6 +327,7 @@ def jobs(
             "resend_s": RESEND_S,
             "settle_s": one.settle_s,
             "height": height,
+            "signed": one.signed,
             "spoil": False,
             "rows": str(arena.folder.parent / f"{name}.client{number}.csv"),
         }

@@ -18,6 +18,7 @@ from benchmarks.report.words import Finding
 
 FOLDER = Path(__file__).parent
 TEMPLATE = "page.html"
+SPACE = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +128,9 @@ def _outcome(groups: Sequence[Group], verdicts: Sequence[Row]) -> Cell:
     times = [group.middle("sustained_s") for group in groups]
     lost = max(group.middle("lost_s") or 0.0 for group in groups)
     worst = max((time for time in times if time is not None), default=0.0)
-    text = "never" if None in times else f"{worst:.1f} s"
-    text = f"{text}, lost {lost:.1f} s{', UNSOUND' if bad else ''}"
+    # A line may end after the comma, but not between a number and its unit.
+    text = "never" if None in times else f"{worst:.1f}{SPACE}s"
+    text = f"{text}, lost{SPACE}{lost:.1f}{SPACE}s{', UNSOUND' if bad else ''}"
     return Cell(text, float("inf") if None in times else worst, "recovery, lost load")
 
 

@@ -34,6 +34,9 @@ COLOURS = {
 }
 """After Okabe and Ito: told apart by the colour-blind as well."""
 SPARE = ("#a0522d", "#2f4f4f", "#e6550d", "#31a354")
+SHADES = {"sticky": 0.3, "reputation": -0.22}
+"""How much of white, or below 0 of black, the colour of a protocol gets under a leader policy."""
+OTHER_SHADE = 0.5
 INK, LINE = "#101112", "#b1b2b3"
 """Stand for the page's colours of text and of lines."""
 MARKS = "os^Dvp*X"
@@ -76,8 +79,16 @@ class Plot:
 
 
 def colour(protocol: str) -> str:
-    """The same protocol has the same colour everywhere, an unknown one a spare."""
-    return COLOURS.get(protocol.partition(" ")[0]) or SPARE[sum(protocol.encode()) % len(SPARE)]
+    """The same protocol has the same colour everywhere, an unknown one a spare.
+
+    Under another leader policy (`jolteon+sticky`) it is a shade of it.
+    """
+    name, _, policy = protocol.partition(" ")[0].partition("+")
+    plain = COLOURS.get(name) or SPARE[sum(name.encode()) % len(SPARE)]
+    share = SHADES.get(policy, OTHER_SHADE) if policy else 0.0
+    end = 255 if share > 0 else 0
+    parts = (int(plain[at : at + 2], 16) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(part + (end - part) * abs(share)):02x}" for part in parts)
 
 
 def _drawn(figure: Figure, name: str, caption: str) -> Plot:
@@ -182,7 +193,11 @@ def bars(name: str, groups: Sequence[Group]) -> Plot | None:
         p50, p99 = group.middle("latency_p50_ms") or 0.0, group.middle("latency_p99_ms") or 0.0
         axes.barh(place, p99, height=0.62, color=tone, alpha=0.35)
         axes.barh(place, p50, height=0.62, color=tone)
-        axes.text(p99, place, f"  {p50:,.0f} / {p99:,.0f}", va="center", fontsize=8.5)
+        # A distance in points: a page drops the spaces that a text begins with.
+        axes.annotate(
+            f"{p50:,.0f} / {p99:,.0f}", (p99, place), xytext=(5, 0),
+            textcoords="offset points", va="center", fontsize=8.5,
+        )  # fmt: skip
     axes.set_yticks(list(places), [_label(group, names) for group in groups])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
@@ -201,8 +216,10 @@ def timelines(name: str, found: Sequence[Measurement]) -> Plot | None:
     for axes, one in zip(rows[:, 0], found, strict=True):
         _timeline(axes, one)
     rows[-1, 0].set_xlabel("seconds after the load began")
-    figure.supylabel("transactions/s", fontsize=9)
-    caption = "Confirmed at a quorum over the last second; dashed: offered; red: the fault."
+    caption = (
+        "Confirmed at a quorum over the last second; dashed: offered; red: the fault; green: its "
+        "end, where it has one."
+    )
     return _drawn(figure, f"time-{name}", caption)
 
 
@@ -220,6 +237,7 @@ def _timeline(axes: Axes, one: Measurement) -> None:
         axes.axvline(one.fault_s, color="#c00000", linewidth=1)
         if one.heal_s is not None and one.heal_s > one.fault_s:
             axes.axvline(one.heal_s, color="#2e7d32", linewidth=1)
+    axes.set_ylabel("transactions/s", fontsize=8)
     axes.set_xlim(0, one.duration_s)
     axes.set_ylim(0, max([one.rate_per_s * 1.6, *rates]) * 1.05)
     axes.set_title(f"{protocol}: {one.labels['scenario']}", loc="left", fontsize=9.5)

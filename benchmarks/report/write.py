@@ -84,7 +84,7 @@ def write_report(
     if baseline is not None:
         sections.insert(0, _beside(changes))
     findings = words.verdicts(checked, errors)
-    findings += [one for section in sections for one in section.findings][:SHOWN]
+    findings += _first([one for section in sections for one in section.findings])
     if baseline is not None:
         findings += words.change_findings(changes)
     for what in records[0]["configuration"].get("left_out", ()):
@@ -119,6 +119,13 @@ MATRIX = (
 )
 SHOWN = 12
 """Findings at the top of the page; all of them stand in their sections."""
+
+
+def _first(found: Sequence[Finding]) -> list[Finding]:
+    """What the top of the page has room for, bad news before all."""
+    shown = sorted(found, key=lambda one: not one.is_bad)[:SHOWN]
+    left = len(found) - len(shown)
+    return [*shown, Finding(f"{left} more below, each in its section.")] if left else shown
 
 
 def _verdict(checked: Sequence[Mapping[str, Any]], errors: Sequence[object]) -> str:

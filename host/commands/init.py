@@ -76,7 +76,10 @@ from storage.home import default_engine
 )
 @click.option("--test-network", is_flag=True, help="Allow what a real network refuses.")
 @click.option(
-    "--open", "open_policy", is_flag=True, help="Anyone may submit; needs --test-network."
+    "--open",
+    "open_policy",
+    is_flag=True,
+    help="Anyone may submit, nobody as well (docs/format.md, 4); needs --test-network.",
 )
 @click.option(
     "--store",

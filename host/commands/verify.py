@@ -147,6 +147,8 @@ def _receipt_facts(verified: Verified, *, with_data: bool) -> dict[str, object]:
         "signed_by": f"{len(verified.log.signers)} of {validators.size} validators",
         "rests_on": verified.fault_model,
     }
+    if not verified.is_signed:
+        facts["signature"] = "none: on this open test network nobody has to sign"
     if verified.application:
         facts["application"] = verified.application
     if verified.operation is not None and verified.operations > 1:

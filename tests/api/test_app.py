@@ -15,6 +15,7 @@ from ledger import layout
 from ledger.transaction import Transaction
 from tests.api.memory_node import MemoryNode, signed
 from tests.api.small import FAILED, FILE, FRESH, GENESIS, LIGHT, PACKED, PAPERS, WAITING
+from tests.host.program import ROOT
 from tests.ledger.builders import make_signed
 
 pytestmark = pytest.mark.trio
@@ -251,6 +252,9 @@ async def test_metrics_are_in_the_exposition_format(http: httpx.AsyncClient) -> 
     assert families["ledger_steps"].type == "counter"
     assert families["ledger_steps"].samples[0].name == "ledger_steps_total"
     assert all(family.documentation for family in families.values())
+    described = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    samples = {sample.name for family in families.values() for sample in family.samples}
+    assert not [name for name in samples if f"`{name.removeprefix('ledger_')}`" not in described]
 
 
 async def test_the_description_is_served(http: httpx.AsyncClient) -> None:

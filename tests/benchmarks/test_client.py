@@ -18,6 +18,8 @@ import pytest
 
 from benchmarks.harness.client import Client, arrivals, record_of
 from ledger.applications.records import parse_record
+from ledger.senders import is_nobody
+from ledger.transaction import parse_transaction
 from tests.host.program import call
 
 
@@ -90,7 +92,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def client_of(network: Path, urls: list[str]) -> Client:
+def client_of(network: Path, urls: list[str], *, signed: bool = True) -> Client:
     return Client(
         {
             "client": 0,
@@ -107,6 +109,7 @@ def client_of(network: Path, urls: list[str]) -> Client:
             "resend_s": 60.0,
             "settle_s": 0.7,
             "height": 0,
+            "signed": signed,
             "spoil": False,
         }
     )
@@ -121,6 +124,15 @@ def test_a_record_of_every_size_can_be_made(size: int, expected: tuple[int, int]
     _, digest, content = parse_record(record_of(bytes(size)).body)
 
     assert (len(digest), len(content)) == expected
+
+
+def test_what_nobody_signs_comes_from_nobody(network: Path) -> None:
+    items = client_of(network, ["http://127.0.0.1:1"], signed=False).items.values()
+
+    made = [parse_transaction(item.raw) for item in items]
+
+    assert {(is_nobody(each.sender), each.signature) for each in made} == {(True, b"")}
+    assert len({each.nonce for each in made}) == len(made) == 30
 
 
 def test_what_one_node_has_no_room_for_goes_to_the_next(network: Path) -> None:

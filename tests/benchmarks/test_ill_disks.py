@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness.probe import IMPOSSIBLE, Ability, abilities, native_abilities
+from benchmarks.harness.suite import SMALL_DISK
 from tests.benchmarks.program import call
 
 FULL = '{ kind = "full-disk", at_s = 2.2, until_s = 3.0, nodes = "1", amount = 16.0 },'
+NO_ROOM = '{ kind = "full-disk", at_s = 2.3, until_s = 3.0, nodes = "0" },'
 FAILING = '{ kind = "failing-sync", at_s = 1.2, until_s = 1.9, nodes = "2" },'
 SLOW = '{ kind = "slow-disk", at_s = 1.1, until_s = 2.0, nodes = "3", amount = 20.0 },'
 LINKS = """
@@ -59,12 +61,14 @@ def measure(place: Path, events: str, *, native: bool) -> list[str]:
 
 
 def test_nodes_survive_the_disks_that_they_make_ill_themselves(tmp_path: Path) -> None:
-    can_fill = any("full-disk" in one.kinds and one.how != IMPOSSIBLE for one in abilities())
+    can_fill = any(SMALL_DISK in one.kinds and one.how != IMPOSSIBLE for one in abilities())
 
-    told = measure(tmp_path, SLOW + FAILING + (FULL if can_fill else ""), native=False)
+    told = measure(tmp_path, SLOW + FAILING + NO_ROOM + (FULL if can_fill else ""), native=False)
 
     [failed] = [what for what in told if what.startswith("node2 had stopped")]
     assert "failed to sync (as ordered)" in failed
+    [ordered] = [what for what in told if what.startswith("node0 had stopped")]
+    assert "No space left on device (as ordered)" in ordered
     if can_fill:
         [full] = [what for what in told if what.startswith("node1 had stopped")]
         assert "No space left on device" in full

@@ -15,7 +15,7 @@ from benchmarks.harness.disks import OrderedDisks
 from benchmarks.harness.injector import Injector, rule_of
 from benchmarks.harness.record import run_record
 from benchmarks.harness.results import ERRORS, Results, Row, read_lines
-from benchmarks.harness.suite import Event, Experiment, Suite
+from benchmarks.harness.suite import Event, Experiment, Scenario, Suite
 from benchmarks.harness.verdict import Verdict
 from benchmarks.harness.wires import Wires
 from benchmarks.metrics import NoData
@@ -215,6 +215,35 @@ async def test_a_node_whose_sync_fails_is_stopped_by_it_and_started_once_it_is_o
     assert one.log[-1][1] == "node1 had stopped: error: the disk failed to sync"
     await slow()
     assert read_orders(orders) == read_orders(tmp_path / "node2.orders") == DiskFault()
+
+
+@pytest.mark.trio
+async def test_a_full_disk_is_ordered_until_there_is_room(tmp_path: Path) -> None:
+    cluster = FakeCluster()
+    one = injector(cluster)
+    one.disks = OrderedDisks(tmp_path, 4)
+
+    full = await one._begin(Event("full-disk", 0.0, 1.0, "leader"), [2])
+    assert read_orders(tmp_path / "node2.orders") == DiskFault(full=True)
+    cluster.nodes[2].is_running = False
+    assert full is not None
+    await full()
+
+    assert read_orders(tmp_path / "node2.orders") == DiskFault()
+    assert cluster.started == [2]
+
+
+@pytest.mark.trio
+async def test_a_rolling_restart_has_ended_when_its_last_node_is_up() -> None:
+    one = injector(FakeCluster())
+    rolling = Scenario("rolling", (Event("rolling", 0.0, nodes="all", amount=0.01),))
+
+    await one.run(rolling)
+
+    assert one.log[-1][1] == "node3 restarted"
+    assert rolling.heal_s == 0.0
+    assert one.healed_s(rolling) == one.log[-1][0] > 0
+    assert one.healed_s(Scenario("lasting", (Event("kill", 0.0),))) is None
 
 
 @pytest.mark.trio

@@ -15,6 +15,7 @@ import pytest
 from benchmarks.harness import janitor
 from benchmarks.harness.janitor import VARIABLE, workspace
 from benchmarks.harness.probe import native_abilities
+from benchmarks.harness.results import read_record
 from benchmarks.harness.throttle import CONTROLLERS
 from tests.host.program import LIMIT_S, ROOT
 
@@ -57,6 +58,75 @@ def test_nothing_is_left_of_a_harness_that_was_killed(number: int) -> None:
 
     assert not alive
     assert not Path(folder).exists()
+
+
+RUN = """
+title = "Killed"
+question = "What is left?"
+
+[[experiments]]
+name = "killed"
+rates_per_s = [20.0]
+warmup_s = 0.5
+measure_s = 1.0
+clients = 1
+"""
+STAGES = {
+    "ceilings": (signal.SIGKILL, "ledger-benchmark-*/tmp*"),
+    "start": (signal.SIGTERM, "ledger-benchmark-*/killed-*/node0"),
+    "load": (signal.SIGTERM, "ledger-benchmark-*/killed-*.client0.csv.err"),
+    "collect": (signal.SIGINT, "out/results.jsonl"),
+}
+"""What shows that a run is there, and the signal that it gets then."""
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_nothing_is_left_of_a_run_that_was_killed_at_any_stage(stage: str, tmp_path: Path) -> None:
+    number, sign = STAGES[stage]
+    suite = tmp_path / "killed.toml"
+    suite.write_text(RUN, encoding="utf-8")
+    words = ["benchmarks", "run", str(suite), "--out", str(tmp_path / "out"), "--json"]
+    words += [] if stage == "ceilings" else ["--no-ceilings"]
+    mark = {"TMPDIR": str(tmp_path), "MARK": f"killed {os.getpid()} {stage}"}
+    with subprocess.Popen(
+        [sys.executable, "-m", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **mark},
+    ) as harness:
+        deadline = time.monotonic() + LIMIT_S
+        while not list(tmp_path.glob(sign)):
+            assert time.monotonic() < deadline, f"{sign} did not come"
+            os.sched_yield()
+        others = [each for each in marked(mark["MARK"]) if each.pid != harness.pid]
+        assert others
+
+        harness.send_signal(number)
+        harness.wait(LIMIT_S)
+        _, alive = psutil.wait_procs(others, timeout=LIMIT_S)
+
+        assert not alive
+        assert not marked(mark["MARK"])
+        assert not list(tmp_path.glob("ledger-benchmark-*"))
+        if stage == "load":
+            assert harness.stderr is not None
+            assert "what was measured is in" in harness.stderr.read()
+            assert harness.returncode == 128 + number
+            assert not read_record(tmp_path / "out").get("finished")
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """Every process whose environment has this mark."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("MARK") == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
 
 
 NATIVE = """

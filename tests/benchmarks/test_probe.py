@@ -23,8 +23,10 @@ from benchmarks.harness.probe import (
 )
 from benchmarks.harness.suite import (
     DISK_KINDS,
+    FULL_DISK,
     KINDS,
     LINK_KINDS,
+    SMALL_DISK,
     Event,
     Experiment,
     Scenario,
@@ -33,8 +35,10 @@ from benchmarks.harness.suite import (
 from ledger.errors import UnreachableError, UserError
 
 
-def suite(kind: str, *, native: bool = False, link: str = "loopback") -> Suite:
-    scenario = Scenario("trouble", (Event(kind, 5.0, 6.0, "1", 16.0),))
+def suite(
+    kind: str, *, native: bool = False, link: str = "loopback", amount: float = 16.0
+) -> Suite:
+    scenario = Scenario("trouble", (Event(kind, 5.0, 6.0, "1", amount),))
     one = Experiment("e", scenarios=("trouble",), native=native, links=(link,))
     return Suite("T", "Q?", scenarios=(scenario,), experiments=(one,))
 
@@ -57,13 +61,13 @@ ALL_NATIVE = [
 def test_every_kind_of_event_is_some_ability_and_no_ability_needs_more() -> None:
     found = [kind for ability in abilities() for kind in ability.kinds]
 
-    assert sorted(found) == sorted(KINDS)
+    assert sorted(found) == sorted([*KINDS, SMALL_DISK])
 
 
 def test_what_the_kernel_does_is_some_of_it() -> None:
     found = [kind for ability in native_abilities() for kind in ability.kinds]
 
-    assert sorted(found) == sorted(LINK_KINDS | DISK_KINDS)
+    assert sorted(found) == sorted((LINK_KINDS | DISK_KINDS) - {FULL_DISK})
 
 
 def test_the_command_tells_of_every_ability() -> None:
@@ -76,10 +80,11 @@ def test_the_command_tells_of_every_ability() -> None:
 
 
 def test_a_suite_that_needs_what_is_not_possible_is_refused() -> None:
-    poor = without("full-disk", abilities())
+    poor = without(SMALL_DISK, abilities())
 
     check_possible(suite("kill"), poor)
-    with pytest.raises(UserError, match="full-disk.*no root"):
+    check_possible(suite("full-disk", amount=0.0), poor)
+    with pytest.raises(UserError, match="full-disk of a size.*no root"):
         check_possible(suite("full-disk"), poor)
 
 

@@ -17,9 +17,9 @@ from benchmarks.harness.samples import Measurement, figures
 from benchmarks.harness.suite import Experiment, Suite
 from benchmarks.harness.verdict import Verdict
 from benchmarks.report import plots, words
-from benchmarks.report.page import Cell, Report, Table, render
+from benchmarks.report.page import SPACE, Cell, Report, Table, render
 from benchmarks.report.tables import compared, grouped
-from benchmarks.report.write import write_report
+from benchmarks.report.write import SHOWN, _first, write_report
 from ledger.errors import UserError
 from tests.benchmarks.made import LABELS, measured, outage
 from tests.sim.browser import CHROMIUM, Texts, document
@@ -100,6 +100,18 @@ def test_a_sound_run_without_data_in_one_place_is_not_called_sound(tmp_path: Pat
     assert 'class="verdict bad">incomplete<' in bad
 
 
+def test_the_top_of_the_page_has_bad_news_first_and_says_what_it_leaves_out() -> None:
+    found = [words.Finding(str(number)) for number in range(SHOWN + 3)]
+    found.insert(SHOWN + 1, words.Finding("bad", is_bad=True))
+
+    shown = _first(found)
+
+    assert [one.text for one in shown[:3]] == ["bad", "0", "1"]
+    assert len(shown) == SHOWN + 1
+    assert shown[-1].text == "4 more below, each in its section."
+    assert _first(found[:SHOWN]) == found[:SHOWN]
+
+
 def test_a_run_without_figures_has_no_report(tmp_path: Path) -> None:
     Results(tmp_path / "run", run_record(SUITE, "text", ["x"], None))
 
@@ -126,7 +138,8 @@ def test_faults_stand_in_one_matrix_with_a_timeline_each(tmp_path: Path) -> None
     rows = rows_of(page, "overview-1-1")
     assert rows[0] == ["scenario", "tendermint", "raft"]
     assert [row[0] for row in rows[1:]] == ["crash", "cut"]
-    assert rows[1][1] == rows[1][2] == rows[2][2] == "2.1 s, lost 2.0 s"
+    assert rows[1][1] == rows[1][2] == rows[2][2]
+    assert rows[1][1].replace(SPACE, " ") == "2.1 s, lost 2.0 s"
     assert rows[2][1] == "–"
     assert {path.name for path in (tmp_path / "plots").glob("*.svg")} == {
         "time-e-crash.svg",
@@ -147,6 +160,9 @@ def test_a_sweep_is_a_curve_and_a_protocol_has_one_colour(tmp_path: Path) -> Non
     assert "currentColor" in page
     assert "currentColor" not in svg
     assert plots.colour("cometbft tuned") == plots.colour("cometbft")
+    shades = {plots.colour(f"jolteon{policy}") for policy in ("", "+sticky", "+reputation", "+own")}
+    assert len(shades) == 4
+    assert plots.colour("jolteon") == plots.COLOURS["jolteon"]
 
 
 def test_repetitions_become_a_median_with_its_interval() -> None:

@@ -22,6 +22,7 @@ BOTH = (
     '{ kind = "failing-sync", at_s = 5.0, nodes = "0 1" }, '
     '{ kind = "full-disk", at_s = 6.0, until_s = 7.0, nodes = "1", amount = 8.0 }'
 )
+FULL = 'kind = "full-disk", at_s = 5.0, until_s = 7.0'
 NATIVE = 'scenarios = ["s"]\nnative = true\n'
 HEAD = 'title = "T"\nquestion = "Q?"\n'
 
@@ -85,7 +86,12 @@ def test_every_list_is_an_axis(tmp_path: Path) -> None:
         (f'{EVENTS}[{{ kind = "kill", at_s = 5.0, until_s = 4.0 }}]\n{ONE}', "ends before"),
         (f'{EVENTS}[{{ kind = "slow-disk", at_s = 5.0 }}]\n{ONE}', "needs an amount"),
         (f'{EVENTS}[{{ kind = "failing-sync", at_s = 5.0 }}]\n{ONE}{NATIVE}', "numbered nodes"),
+        (f'{ONE}policy = "nobody"\n', "policies are"),
+        (f"{ONE}signed = false\n", "open policy"),
         (f"{EVENTS}[{BOTH}]\n{ONE}{NATIVE}", "fails or is full"),
+        (f'{EVENTS}[{{ kind = "full-disk", at_s = 5.0 }}]\n{ONE}', "until_s is missing"),
+        (f"{EVENTS}[{{ {FULL}, amount = 8.0 }}]\n{ONE}", "numbered nodes"),
+        (f"{EVENTS}[{{ {FULL} }}]\n{ONE}{NATIVE}", "needs an amount"),
         (f'{EVENTS}[{{ kind = "kill", at_s = 1.0 }}]\n{ONE}scenarios = ["s"]\n', "outside"),
         (
             '[[scenarios]]\nname = "s"\nbyzantine = "lazy"\n[[experiments]]\nname = "e"\n',

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
+from typing import cast
 
 from consensus.recovery import Setup
 from consensus.registry import protocol_named
 from host.counters import Counters, counted
 from ledger.keys import scheme_named
+from p2p.peers import Peers
+from tests.host.program import ROOT
 from tests.ledger.builders import make_genesis
 
 SEED = b"s" * 32
@@ -39,3 +43,13 @@ def test_signatures_are_counted_whichever_thread_checks_them() -> None:
     assert not setup.scheme.verify(setup.signer.public_key, b"another", signature)
     assert counters.signatures_checked == 801
     assert plain.scheme is scheme
+
+
+def test_every_counter_is_described() -> None:
+    nobody = cast(Peers, SimpleNamespace(status=list))
+    described = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+
+    names = set(Counters().figures(nobody))
+
+    assert len(names) == 8
+    assert not [name for name in names if f"`{name}`" not in described]

@@ -43,6 +43,8 @@ def test_what_is_ordered_comes_on_top_of_what_the_command_said(tmp_path: Path) -
     assert disk.fault(3) == DiskFault(10, fails=True)
     write_orders(orders, DiskFault(2.5, fails=True))
     assert disk.fault(0) == DiskFault(12.5, fails=True)
+    write_orders(orders, DiskFault(full=True))
+    assert disk.fault(0) == DiskFault(10, full=True)
     write_orders(orders, DiskFault(7))
     assert read_orders(orders) == DiskFault(7)
     write_orders(orders, DiskFault())

@@ -63,6 +63,7 @@ def test_a_receipt_proves_its_transaction_with_the_genesis_alone() -> None:
     assert verified == Verified(
         transaction=PAYMENT.id,
         sender=PAYMENT.sender,
+        is_signed=True,
         nonce=7,
         height=2,
         position=0,

@@ -1,4 +1,4 @@
-"""A disk that is made slow or failing: what it costs, and what a restart finds."""
+"""A disk that is made slow, full or failing: what it costs, and what a restart finds."""
 
 from __future__ import annotations
 
@@ -52,3 +52,27 @@ def test_after_a_failing_sync_nothing_works_and_a_restart_finds_all_that_was_pro
         assert keys[:synced] == [b"%d" % number for number in range(synced)]
         assert len(keys) == synced + synced % 2
         assert store.certified_height == synced - 1
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_a_full_disk_takes_nothing_and_with_room_again_all_that_was_promised_is_there(
+    sync: bool, disk_engine: str, tmp_path: Path
+) -> None:
+    create(tmp_path / "home", disk_engine, network=NETWORK).close()
+    faults = [DiskFault(), DiskFault(full=True)]
+
+    store = open_store(
+        tmp_path / "home",
+        around=lambda engine: FaultyEngine(engine, lambda _: faults[0], lambda _: None),
+    )
+    with store:
+        store.write([(b"0", b"kept")], sync=True, certified_height=0)
+        faults.pop(0)
+        with pytest.raises(StorageError, match="No space left on device"):
+            store.write([(b"1", b"lost")], sync=sync)
+        with pytest.raises(StorageError, match="restart the node"):
+            store.get(b"0")
+
+    with open_store(tmp_path / "home") as store:
+        assert [key for key, _ in store.scan(b"0", b"9")] == [b"0"]
+        assert store.certified_height == 0

@@ -37,7 +37,12 @@ class UntilHeight(Run):
         return all(certified_height(node.engine) >= self.height for node in self.honest)
 
     def _watch_silence(self) -> None:
-        """Clients have more to order: there is no silence to come."""
+        """Clients have more to order: there is no silence to come, and what only some nodes have
+        confirmed by now is not judged at the others."""
+        everywhere = min(certified_height(node.engine) for node in self.honest)
+        acknowledged = self.clients.acknowledged
+        for identity in [each for each, height in acknowledged.items() if height > everywhere]:
+            del acknowledged[identity]
 
 
 @click.command()

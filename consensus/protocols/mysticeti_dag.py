@@ -18,6 +18,8 @@ class Dag:
     def __init__(self, leaders: Callable[[int], tuple[int, ...]]) -> None:
         self._leaders = leaders
         self._signed: dict[bytes, Signed] = {}
+        self._places: dict[bytes, tuple[int, int]] = {}
+        """Block -> (author, round)."""
         self._rounds: dict[int, dict[int, list[Block]]] = {}
         """round -> author -> blocks, more than one of an equivocator."""
         self._votes: dict[bytes, tuple[bytes, ...]] = {}
@@ -37,16 +39,17 @@ class Dag:
         """Accept a block whose parents are accepted, or passed for good."""
         block = signed.message
         assert isinstance(block, Block)
-        self._signed[block.digest] = signed
+        digest = block.digest
+        self._signed[digest] = signed
+        self._places[digest] = (block.author, block.round)
         self._rounds.setdefault(block.round, {}).setdefault(block.author, []).append(block)
-        before = {each.author: each.digest for each in block.parents if is_strong(block, each)}
-        leaders = self._leaders(block.round - 1)
-        self._votes[block.digest] = tuple(before.get(leader, b"") for leader in leaders)
-        for parent in block.parents:
-            self._tips.pop(parent.digest, None)
-        self._tips[block.digest] = None
+        before, leaders = block.strong, self._leaders(block.round - 1)
+        self._votes[digest] = tuple(before.get(leader, b"") for leader in leaders)
+        for parent in block.named:
+            self._tips.pop(parent, None)
+        self._tips[digest] = None
         if block.value.payload:
-            self._laden[block.digest] = block
+            self._laden[digest] = block
 
     def get(self, digest: bytes) -> Block | None:
         signed = self._signed.get(digest)
@@ -55,10 +58,18 @@ class Dag:
         assert isinstance(signed.message, Block)
         return signed.message
 
-    def has(self, parent: Parent) -> bool:
-        """Whether the block that a reference names is here, and is what the reference says."""
-        block = self.get(parent.digest)
-        return block is not None and (block.author, block.round) == parent[:2]
+    def lacks(self, block: Block) -> bool:
+        """Whether it refers to a block that is not here, or is not what the reference says."""
+        return list(map(self._places.get, block.named)) != block.places
+
+    def lacking(self, parents: Iterable[Parent], passed: Sequence[int]) -> tuple[Parent, ...]:
+        """Such references, but for those to blocks that are passed for good."""
+        places = self._places
+        return tuple(
+            parent
+            for parent in parents
+            if parent[1] > passed[parent[0]] and places.get(parent[2]) != parent[:2]
+        )
 
     def signed(self, digest: bytes) -> Signed | None:
         return self._signed.get(digest)
@@ -132,12 +143,7 @@ class Dag:
             assert isinstance(block, Block)
             if block.round > passed[block.author]:
                 continue
-            for known in (self._signed, self._votes, self._tips, self._laden):
+            for known in (self._signed, self._places, self._votes, self._tips, self._laden):
                 known.pop(block.digest, None)
             self._rounds[block.round].pop(block.author, None)
         self._rounds = {round_: blocks for round_, blocks in self._rounds.items() if blocks}
-
-
-def is_strong(block: Block, parent: Parent) -> bool:
-    """Whether a reference goes to the round before; all others only bring blocks along."""
-    return parent.round == block.round - 1

@@ -99,8 +99,8 @@ class Inbox(Rules):
         """
         block = signed.message
         assert isinstance(block, Block)
-        known = (self.dag, self.waiting, self.refused)
-        if any(block.digest in blocks for blocks in known):
+        digest = block.digest
+        if digest in self.dag or digest in self.waiting or digest in self.refused:
             return False
         if not self._is_block(signed.sender, block):
             self.note("refused", reason="mysticeti.block", phase=BLOCK)
@@ -108,27 +108,28 @@ class Inbox(Rules):
         twins = self._twins(block)
         for twin in twins[:1]:
             self.accuse(twin, signed)
-        is_asked = block.digest in self.missing
+        is_asked = digest in self.missing
         is_near = block.round <= max(self.clock(), self.root.slot[0]) + BLOCKS_AHEAD
         is_passed = block.round <= self.order.passed[block.author]
         if is_passed or not (is_asked or (is_near and len(twins) < twins_max)):
             return False
-        self.missing.pop(block.digest, None)
-        if block.digest == self.on_its_way:
+        self.missing.pop(digest, None)
+        if digest == self.on_its_way:
             self.on_its_way = b""
         mine = signed.sender == self.me
-        self.waiting[block.digest] = Waiting(
+        self.waiting[digest] = Waiting(
             signed, block, is_valid=True if mine or not block.value.payload else None
         )
         return True
 
     def _is_block(self, sender: int, block: Block) -> bool:
         """Whether a message is a block as an honest validator makes them."""
-        authors = [parent.author for parent in block.parents]
+        # Parents stand in the order of their authors.
+        last = block.parents[-1].author if block.parents else 0
         return (
             sender == block.author
             and block.value.epoch == self.context.epoch
-            and all(author < self.validators.size for author in authors)
+            and last < self.validators.size
             and self.has_quorum_of_parents(block)
         )
 
@@ -196,12 +197,11 @@ class Inbox(Rules):
         A reference that gives a wrong author or round of a block counts as one to a block that
         nobody has: whoever is ahead and has it passed cannot tell the difference.
         """
-        passed = self.order.passed
-        each.lacks = tuple(
-            parent
-            for parent in (each.block.parents if each.lacks is None else each.lacks)
-            if parent.round > passed[parent.author] and not self.dag.has(parent)
-        )
+        if each.lacks is None and not self.dag.lacks(each.block):
+            each.lacks = ()
+        else:
+            lacked = each.block.parents if each.lacks is None else each.lacks
+            each.lacks = self.dag.lacking(lacked, self.order.passed)
         return [parent.digest for parent in each.lacks]
 
     def _accept(self, signed: Signed, block: Block) -> None:

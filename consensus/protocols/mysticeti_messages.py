@@ -7,6 +7,7 @@ made of blocks: `extra` of a decided value names the leader whose sub-DAG it bel
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
@@ -54,9 +55,21 @@ class Block(Message):
     value: Value
     parents: tuple[Parent, ...] = field(init=False, compare=False, repr=False)
     """At most one block of each validator, in the order of the validators."""
+    named: tuple[bytes, ...] = field(init=False, compare=False, repr=False)
+    """Their digests."""
+    places: list[tuple[int, int] | None] = field(init=False, compare=False, repr=False)
+    """(author, round) of each, as the references say."""
+    strong: Mapping[int, bytes] = field(init=False, compare=False, repr=False)
+    """The digests of those of the round before, by author."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parents", _parents_of(self.value))
+        # Every validator looks at all references of every block of all: here it is done once.
+        parents, before = _parents_of(self.value), self.round - 1
+        object.__setattr__(self, "parents", parents)
+        object.__setattr__(self, "named", tuple(each.digest for each in parents))
+        object.__setattr__(self, "places", [each[:2] for each in parents])
+        strong = {each.author: each.digest for each in parents if each.round == before}
+        object.__setattr__(self, "strong", strong)
 
     @property
     def author(self) -> int:

@@ -75,9 +75,9 @@ class Order:
 
     def is_waiting(self, block: Block) -> bool:
         """Whether a block may yet bring something to the ledger."""
-        is_recent = block.value.parent in self._recent
-        is_new = any(payload not in self._named for payload in block.value.payload)
-        return is_recent and is_new and block.round > self.passed[block.author]
+        if block.round <= self.passed[block.author] or block.value.parent not in self._recent:
+            return False
+        return any(payload not in self._named for payload in block.value.payload)
 
     def in_order(self, blocks: list[Block]) -> list[Block]:
         """The order inside a sub-DAG: by round, then by author; one block of each."""

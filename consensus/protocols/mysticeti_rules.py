@@ -10,7 +10,7 @@ from itertools import takewhile
 
 from consensus.interface import Consensus, Context, Recovery
 from consensus.leaders import round_robin
-from consensus.protocols.mysticeti_dag import Dag, is_strong
+from consensus.protocols.mysticeti_dag import Dag
 from consensus.protocols.mysticeti_messages import PARENTS_MAX, Block
 from ledger.statement import Slot
 
@@ -53,8 +53,7 @@ class Rules(Consensus):
 
     def has_quorum_of_parents(self, block: Block) -> bool:
         """A block refers to 2f+1 blocks, of as many validators, of the round before."""
-        strong = sum(1 for parent in block.parents if is_strong(block, parent))
-        return block.round == 1 or strong >= self.quorum
+        return block.round == 1 or len(block.strong) >= self.quorum
 
     # --- patterns ---------------------------------------------------------------------------------
 
@@ -75,11 +74,8 @@ class Rules(Consensus):
 
         A block refers to one block of each validator: an equivocator's vote counts once.
         """
-        votes = sum(
-            1
-            for parent in block.parents
-            if is_strong(block, parent) and self.dag.vote(parent.digest, slot[1]) == leader
-        )
+        vote, index = self.dag.vote, slot[1]
+        votes = sum(vote(digest, index) == leader for digest in block.strong.values())
         return votes >= self.quorum
 
     # --- decisions --------------------------------------------------------------------------------

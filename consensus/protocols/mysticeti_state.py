@@ -108,10 +108,14 @@ class State(Inbox):
             del self.decided[next(iter(self.decided))]
 
     def decide_directly(self, slot: Slot) -> Decided | None:
-        """A certified root's own leader is committed, whatever the blocks here say by now."""
+        """A certified root's own leader is committed, whatever the blocks here say by now.
+
+        Not before 2f+1 blocks of its round are here: with fewer the proof is none for anybody.
+        """
         if self.order.known_leader and slot == self.order.next:
             leader = self.dag.get(self.order.known_leader)
-            return Decided(slot, leader) if leader is not None else None
+            is_proof = leader is not None and leader.round <= self.clock()
+            return Decided(slot, leader) if is_proof else None
         return super().decide_directly(slot)
 
     def forget(self, root: Root) -> None:

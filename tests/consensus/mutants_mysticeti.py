@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from consensus.interface import AnyCertificate, Context, Message, Recovery
 from consensus.protocols.mysticeti import Mysticeti
-from consensus.protocols.mysticeti_dag import Dag, is_strong
+from consensus.protocols.mysticeti_dag import Dag
 from consensus.protocols.mysticeti_inbox import Waiting
 from consensus.protocols.mysticeti_messages import Block, Parent
 from consensus.protocols.mysticeti_order import Order
@@ -26,7 +27,7 @@ class CertifiesByTwo(Mysticeti):
     """Certificate pattern: 2f+1 votes."""
 
     def is_certificate(self, block: Block, slot: Slot, leader: bytes) -> bool:
-        strong = [each for each in block.parents if is_strong(block, each)]
+        strong = [each for each in block.parents if each.round == block.round - 1]
         votes = [each for each in strong if self.dag.vote(each.digest, slot[1]) == leader]
         return len(votes) >= self.quorum - 1
 
@@ -160,8 +161,9 @@ class OrdersTwice(Mysticeti):
 
 
 class _TakesReferences(Dag):
-    def has(self, parent: Parent) -> bool:
-        return parent.digest in self
+    def lacking(self, parents: Iterable[Parent], passed: Sequence[int]) -> tuple[Parent, ...]:
+        beyond = (parent for parent in parents if parent.round > passed[parent.author])
+        return tuple(parent for parent in beyond if parent.digest not in self)
 
 
 class BelievesReferences(Mysticeti):
@@ -206,6 +208,16 @@ class KeepsOneTwin(Mysticeti):
     def is_told_by(self, values: tuple[Value, ...], said: tuple[Any, ...]) -> bool:
         one_each = {(each.message.round, each.sender): each for each in said}
         return super().is_told_by(values, tuple(one_each.values()))
+
+
+class ProvesTooSoon(Mysticeti):
+    """The rest of a certified root's sub-DAG is decided once there are blocks that prove it."""
+
+    def decide_directly(self, slot: Slot) -> Decided | None:
+        if self.order.known_leader and slot == self.order.next:
+            leader = self.dag.get(self.order.known_leader)
+            return Decided(slot, leader) if leader is not None else None
+        return super().decide_directly(slot)
 
 
 class ProposesTwice(Mysticeti):

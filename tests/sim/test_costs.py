@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import cast
 
@@ -10,9 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.__main__ import benchmarks
+from consensus.certifier import COLLECTED_ABOVE
 from consensus.interface import Consensus
-from sim import costs
-from sim.costs import PREDICTED, Cost, count_good, count_one_down
+from sim.checkpoint_costs import count_channels, predicted_checkpoint
+from sim.costs import PREDICTED, Cost, Net, Prediction
+from sim.counting import count_all
 
 OWN = sorted(
     point.name
@@ -33,16 +36,44 @@ def test_every_protocol_of_the_project_has_a_prediction() -> None:
 @pytest.mark.parametrize("nodes", [4, 7, 16])
 @pytest.mark.parametrize("name", OWN)
 def test_a_block_costs_what_is_predicted(name: str, nodes: int) -> None:
-    assert Cost.of(count_good(protocol(name), nodes)) == PREDICTED[name].good(nodes)
+    """All up, one down whose turn does not come, and the leader down: all numbers of all three."""
+    counts, predicted = count_all(protocol(name), nodes), PREDICTED[name]
+
+    assert counts.good.cost == predicted.good(nodes)
+    assert counts.one_down.cost == predicted.one_down(nodes)
+    assert (counts.leader_down and counts.leader_down.cost) == predicted.leader_down(nodes)
+    assert counts.seat != counts.good.leader
 
 
-@pytest.mark.parametrize("nodes", [4, 7])
+@pytest.mark.slow
+@pytest.mark.parametrize("nodes", [31, 64, 100])
 @pytest.mark.parametrize("name", OWN)
-def test_a_block_without_one_validator_costs_what_is_predicted(name: str, nodes: int) -> None:
-    best, worst = count_one_down(protocol(name), nodes)
+def test_so_it_does_in_large_networks(name: str, nodes: int) -> None:
+    test_a_block_costs_what_is_predicted(name, nodes)
 
-    assert Cost.of(best) == PREDICTED[name].one_down(nodes)
-    assert sum(worst.messages.values()) >= sum(best.messages.values())
+
+@pytest.mark.parametrize("nodes", [4, 7, 8, 16])
+@pytest.mark.parametrize("name", ["solo", "jolteon"])
+def test_certifying_a_block_costs_what_is_predicted(name: str, nodes: int) -> None:
+    """Everyone to everyone up to seven; above that three collectors: linear."""
+    counted = count_channels(protocol(name), nodes)
+
+    assert counted.checkpoint == predicted_checkpoint(nodes, counted.origin_chars)
+    expected = nodes * (nodes - 1) if nodes <= COLLECTED_ABOVE else 6 * (nodes - 1)
+    assert counted.checkpoint.messages == expected
+
+
+@pytest.mark.parametrize("name", sorted(set(OWN) - {"solo"}))
+def test_a_leader_that_is_down_is_waited_for_and_costs_more(name: str) -> None:
+    predicted = PREDICTED[name]
+
+    for nodes in (4, 100):
+        healthy, change = predicted.one_down(nodes), predicted.leader_down(nodes)
+        assert change is not None
+        assert change.waits > healthy.waits
+        assert change.messages > healthy.messages
+        assert change.octets > healthy.octets
+        assert change.delays > healthy.delays
 
 
 def test_the_table_shows_both_and_a_missed_prediction_fails(
@@ -51,18 +82,25 @@ def test_the_table_shows_both_and_a_missed_prediction_fails(
     words = ["costs", "--protocol", "simplex", "--nodes", "4"]
     shown = CliRunner().invoke(benchmarks, words)
     assert shown.exit_code == 0, shown.output
-    lines = [line.split() for line in shown.output.splitlines()[1:]]
-    assert lines[0][:6] == ["simplex", "4", "all", "up", "27", "27"]
+    lines = [line.split() for line in shown.output.splitlines()[1:4]]
+    assert lines[0][:8] == ["simplex", "4", "all", "up", "27", "27", "3,969", "3,969"]
     assert [line[3] for line in lines] == ["up", "down", "down"]
+    assert [line[-2:] for line in lines] == [["0", "0"], ["0", "0"], ["1", "1"]]
 
     rows = CliRunner().invoke(benchmarks, [*words, "--json"]).output.splitlines()
-    assert json.loads(rows[0])["messages"] == {"end": 12, "propose": 3, "vote": 12}
+    first, _, last, checkpoint, *_ = (json.loads(row) for row in rows)
+    assert first["messages"] == {"end": 12, "propose": 3, "vote": 12}
+    assert first["down"] is None
+    assert last["bytes"] == last["predicted"]["bytes"] == 5_964
+    assert checkpoint["messages"] == checkpoint["predicted"]["messages"] == 12
 
-    wrong = costs.Prediction("none", lambda n: Cost(1, 1, 1), lambda n: Cost(1, 1, 1))
-    monkeypatch.setitem(PREDICTED, "simplex", wrong)
+    def wrong(net: Net) -> Cost:
+        return replace(PREDICTED["solo"].good(net.n), octets=1)
+
+    monkeypatch.setitem(PREDICTED, "simplex", Prediction("none", wrong, wrong))
     missed = CliRunner().invoke(benchmarks, words)
     assert missed.exit_code == 1
-    assert "2 predictions are missed" in missed.output
+    assert "3 predictions are missed" in missed.output
 
 
 @pytest.mark.parametrize("sizes", ["four", "3", "4,101"])

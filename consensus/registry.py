@@ -30,6 +30,14 @@ def leaders_names() -> list[str]:
     return sorted({entry.name for entry in entry_points(group=LEADERS_GROUP)})
 
 
+def leaders_of(protocol: type[Consensus]) -> list[str]:
+    """The names of the installed policies that this protocol can be led by, ascending."""
+    found = {entry.name: entry for entry in entry_points(group=LEADERS_GROUP)}
+    if protocol.LEADERS is None:
+        return []
+    return [name for name in sorted(found) if protocol.turn() >= found[name].load().TURN_MIN]
+
+
 @cache
 def protocol_named(name: str) -> type[Consensus]:
     """The plugin with this name, or at this place, perhaps with other leaders: jolteon+sticky.
@@ -44,9 +52,16 @@ def protocol_named(name: str) -> type[Consensus]:
 
 
 def _led(protocol: type[Consensus], policy: type[Policy]) -> type[Consensus]:
-    """The same protocol under these leaders.  Raises UserError where it has its own way to lead."""
+    """The same protocol under these leaders.
+
+    Raises UserError where it has its own way to lead, or where that would be another's name.
+    """
     if protocol.LEADERS is None:
         raise UserError(f"{protocol.name} has its own way to say who leads")
+    if protocol.turn() < policy.TURN_MIN:
+        raise UserError(
+            f"{protocol.name} decides within one round: its leaders take turns by round-robin"
+        )
     if protocol.LEADERS is policy:
         return protocol
     space = {

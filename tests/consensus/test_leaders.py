@@ -195,7 +195,8 @@ def test_a_policy_is_a_part_of_the_protocols_name() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("tendermint+sticky", "has its own way to say who leads"),
+        ("pbft+sticky", "has its own way to say who leads"),
+        ("tendermint+turns", "take turns by round-robin"),
         ("jolteon+nobody", "there is no leader policy nobody"),
         ("jolteon+", "there is no leader policy"),
         ("jolteon+consensus.protocols.solo:Solo", "holds no Policy class Solo"),

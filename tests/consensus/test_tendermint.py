@@ -169,7 +169,7 @@ def test_only_the_proposer_of_a_round_proposes() -> None:
     script.inject(3, Proposal(replace(stolen, proposer=1, slot=(1, 2)), 2, NO_ROUND, None), 0)
     script.run_ms(100)
 
-    assert [plugin.log.proposal((1, round_)) for round_ in range(3)] == [None] * 3
+    assert [plugin.log.proposal((1, round_), None) for round_ in range(3)] == [None] * 3
 
 
 def test_an_endless_equivocator_fills_no_memory() -> None:

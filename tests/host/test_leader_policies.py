@@ -47,7 +47,7 @@ def test_a_policy_of_ones_own_leads_by_its_place(tmp_path: Path) -> None:
 
 
 def test_an_unknown_policy_is_one_plain_line(tmp_path: Path) -> None:
-    done = call("init", "net", "--protocol", "tendermint", "--leaders", "sticky", cwd=tmp_path)
+    done = call("init", "net", "--protocol", "pbft", "--leaders", "sticky", cwd=tmp_path)
 
     assert done.code == 2
-    assert done.err == "error: tendermint has its own way to say who leads\n"
+    assert done.err == "error: pbft has its own way to say who leads\n"

@@ -51,6 +51,19 @@ def protocol_named(name: str) -> type[Consensus]:
     return _led(protocol, _class_named(leaders, LEADERS_GROUP, Policy, "leader policy"))
 
 
+def place_of(protocol: type[Consensus]) -> str:
+    """Where a plugin is, and by whom it is led if not by whom it says: what it is found by again.
+
+    Nothing that `protocol_named` finds where the class is a function's own.
+    """
+    place = f"{protocol.__module__}:{protocol.__qualname__}"
+    base, leaders = protocol.__base__, protocol.LEADERS
+    is_led = base is not None and place == f"{base.__module__}:{base.__qualname__}"
+    if leaders is None or not is_led:
+        return place
+    return f"{place}+{leaders.__module__}:{leaders.__qualname__}"
+
+
 def _led(protocol: type[Consensus], policy: type[Policy]) -> type[Consensus]:
     """The same protocol under these leaders.
 

@@ -216,7 +216,8 @@ class State(Consensus):
     def remember(self) -> None:
         """Make round, lock and valid value durable, in one batch with what this step says."""
         last = self.leadership.agreed.last
-        decided = last if last.proposer is not None else None
+        is_read = last.proposer is not None and self.leadership.reads_decided(self.instance)
+        decided = last if is_read else None
         record = Record(self.instance, self.round, self.lock, self.valid, decided)
         self.persist(record.encode())
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import click
 
 from consensus.interface import Consensus
-from consensus.registry import leaders_names, protocol_named
+from consensus.registry import leaders_of, protocol_named
 from host.progress import Bar
 from sim.plugin_scenario import Crash, PluginScenario
 from sim.plugins import Script
 
-PROTOCOLS = ("jolteon", "hotstuff")
+PROTOCOLS = ("tendermint", "jolteon", "hotstuff")
 LINK_MS = 50
 SETTLE_MS = 30_000
 CRASH_MS = 2_000
@@ -35,7 +35,7 @@ class Cell:
     blocks: int
     """Decided at the slowest live validator in the time that was counted."""
     views: int
-    """Views that passed there meanwhile."""
+    """Views that passed there meanwhile; rounds, where a value takes one or more of its own."""
     seconds: int
     """How long was counted."""
 
@@ -63,13 +63,13 @@ def play(
     count = 0
     for end_ms in (SETTLE_MS, seconds * 1_000):
         before = _blocks(script, nodes - crashed)
-        view = _view(script)
+        views = _views(script)
         for _ in range(end_ms // STEP_MS):
             while count < max(_blocks(script, 1), 0) + PENDING:
                 count += 1
                 script.submit(hashlib.sha256(b"payload %d" % count).digest())
             script.run_ms(STEP_MS)
-    return Cell(_blocks(script, nodes - crashed) - before, _view(script) - view, seconds)
+    return Cell(_blocks(script, nodes - crashed) - before, _views(script) - views, seconds)
 
 
 def _blocks(script: Script, live: int) -> int:
@@ -80,11 +80,11 @@ def _blocks(script: Script, live: int) -> int:
     )
 
 
-def _view(script: Script) -> int:
-    plugin = script.seats[0].plugin
-    view = getattr(plugin, "view", 0)
-    assert isinstance(view, int)
-    return view
+def _views(script: Script) -> int:
+    """The view that the first validator is in, or how many rounds its decided values took."""
+    seat = script.seats[0]
+    view = getattr(seat.plugin, "view", None)
+    return view if isinstance(view, int) else sum(value.slot[1] + 1 for value in seat.log)
 
 
 def table(
@@ -97,11 +97,11 @@ def table(
     hidden: bool = False,
 ) -> dict[str, dict[str, tuple[Cell, Cell]]]:
     """protocol -> policy -> (all up, some crashed)."""
-    names = leaders_names()
-    with Bar("playing", 2 * len(protocols) * len(names), hidden=hidden) as bar:
+    names = {protocol: leaders_of(protocol_named(protocol)) for protocol in protocols}
+    with Bar("playing", 2 * sum(map(len, names.values())), hidden=hidden) as bar:
         rows: dict[str, dict[str, tuple[Cell, Cell]]] = {}
         for protocol in protocols:
-            for leaders in names:
+            for leaders in names[protocol]:
                 plugin = protocol_named(f"{protocol}+{leaders}")
                 cells = []
                 for down in (0, crashed):

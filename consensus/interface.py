@@ -420,6 +420,11 @@ class Consensus(ABC):
         return validators.quorum
 
     @classmethod
+    def turn(cls) -> int:
+        """How many slots in a row let one leader decide a value of its own."""
+        return 1
+
+    @classmethod
     def ordering_lag(cls, batch_window: int) -> int:
         """How many blocks at most may be decided between a value's parent and its payload.
 

@@ -11,6 +11,9 @@ Where views fail, that value grows old, and every policy that remembers falls ba
 views: whoever leads L views in a row decides its first value alone.  Safety never depends on who
 leads: a validator that is wrong about it loses a view, not the ledger.
 
+Where values are decided one after the other, in rounds (Tendermint), a view is instance + round and
+L is 1: whoever is in instance i knows what i - 1 decided, and every further round is a failed view.
+
 Sources: round robin is what most papers write; turns of two are DiemBFT v4's; reputation is
 Carousel (Cohen et al., "Be Aware of Your Leaders", Financial Cryptography 2022, arXiv 2110.00960).
 """
@@ -100,6 +103,8 @@ class Policy(ABC):
     """Who leads.  One instance serves one plugin, and keeps nothing between two questions."""
 
     name: ClassVar[str]
+    TURN_MIN: ClassVar[int] = 1
+    """The shortest turn with which this policy is one of its own."""
     PATIENCE: ClassVar[int | None] = None
     """A leader that this policy leaves in place is suspected where the oldest batch has waited for
     so many certified heights while it led; None where leaders change by themselves."""
@@ -143,6 +148,18 @@ class Policy(ABC):
         """Who leads where everyone leads L views in a row."""
         return round_robin(self.validators.size, view // self.turn)
 
+    def after_failure(self, view: int, agreed: Agreed, failed: int | None) -> int | None:
+        """Who leads by turns, but not the one that failed in the view before; None where unknown.
+
+        Only where a turn is one view: a longer one must stay whole.
+        """
+        leader = self.by_turns(view)
+        if self.turn > 1 or agreed.late(view) > 1:
+            return leader
+        if failed is None:
+            return None
+        return self.by_turns(view + 1) if leader == failed else leader
+
 
 class RoundRobin(Policy):
     """Another leader in every view, in index order.
@@ -158,8 +175,9 @@ class RoundRobin(Policy):
 
     @classmethod
     def failing_views(cls, validators: ValidatorSet, turn: int) -> int:
-        # A silent leader costs its own view and the one before, whose votes it was to collect.
-        return 2 * validators.faults
+        # A silent leader costs its own view and, where a decision takes several, the one before,
+        # whose votes it was to collect.
+        return min(turn, 2) * validators.faults
 
     @classmethod
     def views_a_doubling(cls, turn: int) -> int:
@@ -170,6 +188,7 @@ class Turns(Policy):
     """Another leader every L views, in index order: the least that makes any chain live."""
 
     name = "turns"
+    TURN_MIN = 2
 
     def leader(self, view: int, agreed: Agreed) -> int | None:
         return self.by_turns(view)
@@ -188,8 +207,10 @@ class Sticky(Policy):
     def leader(self, view: int, agreed: Agreed) -> int | None:
         first = view - view % self.turn
         head = agreed.head(first)
-        if head is None or head.view == 0 or agreed.late(first) or agreed.late(view):
+        if head is None or head.view == 0:
             return self.by_turns(view)
+        if agreed.late(first) or agreed.late(view):
+            return self.after_failure(view, agreed, head.proposer)
         return head.proposer
 
 
@@ -211,8 +232,14 @@ class Reputation(Policy):
 
     def leader(self, view: int, agreed: Agreed) -> int | None:
         head = agreed.head(view)
-        if head is None or head.view == 0 or agreed.late(view):
+        if head is None or head.view == 0:
             return self.by_turns(view)
+        late = agreed.late(view)
+        drawn = self._drawn(view - late, head)
+        return self.after_failure(view, agreed, drawn) if late else drawn
+
+    def _drawn(self, view: int, head: Decided) -> int | None:
+        """Who is drawn for a view by what was decided last; None where that is unknown."""
         if head.proposer is None:
             return None
         endorsers, authors = self._said(head.extra)
@@ -257,15 +284,40 @@ class Leadership:
         self._leads: int | None = None
         self._since = root.height
         """The height at which the one who leads began to."""
+        self._left: int | None = None
+        """Whose last turn this validator left before it brought a decision."""
 
     def leader(self, view: int) -> int | None:
         """Who leads a view; None where that is unknown here."""
         return self.policy.leader(view, self.agreed)
 
+    def leader_after(self, decided: int, view: int) -> int | None:
+        """Who leads a view of those whose newest decided value is of view `decided`.
+
+        None where that depends on the value, and it is not the newest that is known here.
+        """
+        known = self.agreed.last.view == decided
+        return self.policy.leader(view, self.agreed if known else self._unknown(decided))
+
+    def reads_decided(self, view: int) -> bool:
+        """Whether who leads a view depends on the value decided in the one before."""
+        return self.policy.leader(view, self._unknown(view - 1)) is None
+
+    def _unknown(self, view: int) -> Agreed:
+        return Agreed(Decided(view, None), self.policy.turn)
+
     def note_leader(self, leader: int | None, height: int) -> None:
         """A view was entered that this validator leads."""
         if leader != self._leads:
             self._leads, self._since = leader, height
+
+    def note_turn(self, leader: int | None, *, is_left: bool) -> None:
+        """A turn is over: it brought a decision, or this validator left it before."""
+        self._left = leader if is_left else None
+
+    def has_failed(self, leader: int | None) -> bool:
+        """Whether the policy leaves one in the lead whose last turn this validator had to leave."""
+        return self.policy.PATIENCE is not None and leader is not None and leader == self._left
 
     def is_overdue(self, oldest_age: int, height: int) -> bool:
         """Whether the leader has left a batch unordered for too long while it led."""
@@ -287,6 +339,11 @@ class Leadership:
         if known:
             self.agreed = Agreed(known[0], self.policy.turn)
             self.agreed.add((*known[1:], root))
+
+    @property
+    def has_extra(self) -> bool:
+        """Whether values say something for the policy."""
+        return not self.policy.is_extra(b"")
 
     def parent(self, value: Value | None) -> Decided:
         """What a policy reads of a parent: a value, or where there is none the root."""

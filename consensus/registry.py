@@ -30,6 +30,14 @@ def leaders_names() -> list[str]:
     return sorted({entry.name for entry in entry_points(group=LEADERS_GROUP)})
 
 
+def leaders_of(protocol: type[Consensus]) -> list[str]:
+    """The names of the installed policies that this protocol can be led by, ascending."""
+    found = {entry.name: entry for entry in entry_points(group=LEADERS_GROUP)}
+    if protocol.LEADERS is None:
+        return []
+    return [name for name in sorted(found) if protocol.turn() >= found[name].load().TURN_MIN]
+
+
 @cache
 def protocol_named(name: str) -> type[Consensus]:
     """The plugin with this name, or at this place, perhaps with other leaders: jolteon+sticky.
@@ -43,10 +51,30 @@ def protocol_named(name: str) -> type[Consensus]:
     return _led(protocol, _class_named(leaders, LEADERS_GROUP, Policy, "leader policy"))
 
 
+def place_of(protocol: type[Consensus]) -> str:
+    """Where a plugin is, and by whom it is led if not by whom it says: what it is found by again.
+
+    Nothing that `protocol_named` finds where the class is a function's own.
+    """
+    place = f"{protocol.__module__}:{protocol.__qualname__}"
+    base, leaders = protocol.__base__, protocol.LEADERS
+    is_led = base is not None and place == f"{base.__module__}:{base.__qualname__}"
+    if leaders is None or not is_led:
+        return place
+    return f"{place}+{leaders.__module__}:{leaders.__qualname__}"
+
+
 def _led(protocol: type[Consensus], policy: type[Policy]) -> type[Consensus]:
-    """The same protocol under these leaders.  Raises UserError where it has its own way to lead."""
+    """The same protocol under these leaders.
+
+    Raises UserError where it has its own way to lead, or where that would be another's name.
+    """
     if protocol.LEADERS is None:
         raise UserError(f"{protocol.name} has its own way to say who leads")
+    if protocol.turn() < policy.TURN_MIN:
+        raise UserError(
+            f"{protocol.name} decides within one round: its leaders take turns by round-robin"
+        )
     if protocol.LEADERS is policy:
         return protocol
     space = {

@@ -41,19 +41,23 @@ class Views(Chained):
     def __init__(self, context: Context, recovery: Recovery) -> None:
         super().__init__(context, recovery)
         self.safety = self.SAFETY()
-        policy = self.LEADERS(context.epoch, context.validators, self.VIEWS_A_DECISION + 1)
+        policy = self.LEADERS(context.epoch, context.validators, self.turn())
         self.leadership = Leadership(policy, self.root)
         self._unbacked: TimeoutCertificate | None = None
         """A tc that names a higher qc than we know."""
         self._recover(recovery)
 
     @classmethod
+    def turn(cls) -> int:
+        return cls.VIEWS_A_DECISION + 1
+
+    @classmethod
     def failing_views(cls, validators: ValidatorSet) -> int:
-        return cls.LEADERS.failing_views(validators, cls.VIEWS_A_DECISION + 1)
+        return cls.LEADERS.failing_views(validators, cls.turn())
 
     @classmethod
     def views_a_doubling(cls) -> int:
-        return cls.LEADERS.views_a_doubling(cls.VIEWS_A_DECISION + 1)
+        return cls.LEADERS.views_a_doubling(cls.turn())
 
     @property
     def view(self) -> int:

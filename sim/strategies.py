@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from consensus.byzantine import ATTACKS
 from consensus.interface import Consensus
+from consensus.registry import place_of
 from ledger.applications.records import make_record
 from ledger.block import BlockHeader
 from ledger.keys import Signer, scheme_named
@@ -150,7 +151,7 @@ def sound(scenario: PluginScenario, *, keep: str | Path | None = None) -> Plugin
     if not report.violations:
         return report
     first = report.violations[0]
-    name = f"{scenario.protocol.__module__}:{scenario.protocol.__qualname__}"
+    name = place_of(scenario.protocol)
     sentence = f"{first.property} at {first.time_ms} ms: {first.sentence}"
     text = write_scenario(ScenarioFile(scenario, name, expect=first.property, note=sentence))
     if keep is not None:

@@ -23,6 +23,8 @@ from benchmarks.metrics import NoData
 
 Figures = dict[str, float | int | str | None]
 RAW = "raw"
+SETTLED_S = 5.0
+"""How long after a fault its lasting cost is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,8 @@ def _faults(one: Measurement, done: list[tuple[float, float]]) -> Figures:
     times = [moment for moment, _ in done]
     before = [moment - due for moment, due in done if one.warmup_s <= due and moment < fault]
     after = [moment - due for moment, due in done if fault <= due < stop]
+    ends = stop if one.heal_s is None else min(stop, one.heal_s)
+    settled = [moment - due for moment, due in done if fault + SETTLED_S <= due < ends]
     if not before:
         raise NoData(f"{one.name}: nothing was confirmed between the warm-up and the fault")
     normal = metrics.latency(before)
@@ -240,6 +244,7 @@ def _faults(one: Measurement, done: list[tuple[float, float]]) -> Figures:
         "heal_s": healed,
         "inflation_p50": worse.p50_ms / normal.p50_ms if worse else None,
         "inflation_p99": worse.p99_ms / normal.p99_ms if worse else None,
+        "settled_p99": metrics.latency(settled).p99_ms / normal.p99_ms if settled else None,
         "availability": metrics.availability(quorum, fault, stop),
     }
 

@@ -46,7 +46,8 @@ COST_COLUMNS = (
 )  # fmt: skip
 FAULT_COLUMNS = (
     "base_per_s", "base_p99_ms", "dip", "lost_s", "longest_gap_s", "first_block_s",
-    "quorum_block_s", "sustained_s", "heal_s", "inflation_p50", "inflation_p99", "availability",
+    "quorum_block_s", "sustained_s", "heal_s", "inflation_p50", "inflation_p99", "settled_p99",
+    "availability",
 )  # fmt: skip
 PROOF_COLUMNS = (
     "transactions", "leaves", "receipt_bytes", "make_us", "check_us", "consistency_bytes",

@@ -35,6 +35,15 @@ Deviations:
   * Idle: in round 0 an empty payload is not proposed, and no timer runs before there is work or a
     message of the instance.  From round 1 on empty values are proposed, so that the instance ends.
   * Timeouts grow by a fixed amount a round up to a limit.
+  * Who proposes is a policy's choice (consensus/leaders.py), by default the round robin of the
+    paper, which asks that all who are at a height know the proposer, and that the turn of every
+    correct one comes.  All who are at height h know the value of h - 1, and a policy reads nothing
+    but its bytes: in which round it was decided may differ.  After round 0 all take turns, so the
+    turns of each never end; the failed one's is not the first.  Who caught up by a checkpoint does
+    not know who proposes in rounds 0 and 1, and prevotes what comes first.
+  * Where a policy reads signers, a fresh value names those of the commit before it, which its
+    proposal carries.  A leader that stays in place is prevoted nil in round 0 by who had to leave
+    its last round 0, or sees it leave a batch out.
 """
 
 from __future__ import annotations
@@ -87,9 +96,9 @@ class Tendermint(State):
         # A round that ends without a decision takes at least one of its shorter timeouts, which
         # grow: so the chaos cannot have led beyond a certain round.  After it, the next retry tells
         # everybody of the highest round (L55, or the votes and certificates that ended the earlier
-        # ones), and two messages later all are there.  Then f faulty proposers may take their
-        # turns, one round may be lost to a lock whose polka its proposer had not seen, and in one
-        # all timeouts must outlast what they wait for: a proposal, a value that is fetched, votes.
+        # ones), and two messages later all are there.  Then faulty proposers may take their turns,
+        # one round may be lost to a lock whose polka its proposer had not seen, and in one all
+        # timeouts must outlast what they wait for: a proposal, a value that is fetched, votes.
         names = ("propose", "prevote", "precommit")
 
         def timeout_ms(name: str, round_: int) -> int:
@@ -109,7 +118,8 @@ class Tendermint(State):
         while grows and min(timeout_ms(name, round_) for name in names) < needed_ms:
             bound_ms += round_ms(round_)
             round_ += 1
-        for _ in range(validators.faults + 2):
+        # Besides those that fail by who leads, one is lost to the lock, and the last one decides.
+        for _ in range(cls.LEADERS.failing_views(validators, cls.turn()) + 2):
             bound_ms += round_ms(round_)
             round_ += 1
         return bound_ms
@@ -126,8 +136,11 @@ class Tendermint(State):
         self._advance()
 
     def on_pending(self, oldest_age: int) -> None:
+        self._oldest_age = oldest_age
         self._activate()
         self._propose()
+        if self._rule_distrust():
+            self._advance()
 
     def _activate(self) -> None:
         """There is work: from now on, waiting has an end."""
@@ -143,6 +156,10 @@ class Tendermint(State):
         self._cancel_timers()
         self._begin(instance)
         self.log.forget_below(instance)
+        self.leadership.agreed.forget_below(instance)
+        self.leadership.note_leader(self.proposer(self.slot), self.root.height)
+        if self.leadership.reads_decided(instance):
+            self.remember()
         if self.log.has_heard(instance):
             self._activate()
         self._propose()
@@ -160,7 +177,7 @@ class Tendermint(State):
 
     def _propose(self) -> None:
         # L14
-        if self.me != self.proposer(self.slot) or self.stage != Stage.PROPOSE:
+        if not self.leads(self.slot) or self.stage != Stage.PROPOSE:
             return
         if self.said(PROPOSAL, self.slot) is not None:
             return
@@ -172,14 +189,16 @@ class Tendermint(State):
             self.request_payload(self.slot, b"")  # L18
 
     def on_payload(self, slot: Slot, payload: tuple[bytes, ...]) -> None:
-        is_mine = slot == self.slot and self.me == self.proposer(slot)
+        is_mine = slot == self.slot and self.leads(slot)
         is_idle = self.round == 0 and not payload
         if not is_mine or is_idle or self.stage != Stage.PROPOSE or self.said(PROPOSAL, slot):
             return
         assert self.me is not None
         self._activate()
-        value = Value(self.context.epoch, b"", slot, self.me, self.now.wall_ms, payload)
-        self._say(Proposal(value, self.round, NO_ROUND, None))  # L19
+        commit = self.last_commit if self.leadership.has_extra else None
+        extra = self.leadership.extra(self.leadership.agreed.last, commit)
+        value = Value(self.context.epoch, b"", slot, self.me, self.now.wall_ms, payload, extra)
+        self._say(Proposal(value, self.round, NO_ROUND, None, commit))  # L19
         self.note("proposed", instance=self.instance, round=self.round, value=value.digest)
 
     # --- what arrives -----------------------------------------------------------------------------
@@ -205,12 +224,10 @@ class Tendermint(State):
         comes_soon = proposal.round <= ROUNDS_AHEAD + (
             self.round if proposal.slot[0] == self.instance else 0
         )
-        from_proposer = sender == self.proposer(proposal.slot)
-        first_from_proposer = proposal.value.proposer == self.proposer(proposal.value.slot)
         return (
             comes_soon
-            and from_proposer
-            and first_from_proposer
+            and self.may_come_from(sender, proposal)
+            and self.may_carry(proposal)
             and self.has_proof_of_lock(proposal)
         )
 
@@ -246,6 +263,8 @@ class Tendermint(State):
     def on_certified(self, root: Root) -> None:
         if root.slot[0] > self.root.slot[0]:
             self.adopt(root)
+            self.leadership.adopted(root)
+            self.last_commit = None
             self._start_instance(root.slot[0] + 1)
             self._advance()
         for phase in (PROPOSAL, PREVOTE, PRECOMMIT):
@@ -272,6 +291,7 @@ class Tendermint(State):
         while (
             self._rule_decide()
             or self._rule_skip_round()
+            or self._rule_distrust()
             or self._rule_prevote()
             or self._rule_polka()
             or self._rule_polka_for_nil()
@@ -279,14 +299,22 @@ class Tendermint(State):
         ):
             pass
 
+    def _rule_distrust(self) -> bool:
+        if self.stage != Stage.PROPOSE or not self.is_active or not self.distrusts_leader():
+            return False
+        self.note("distrusted", instance=self.instance, leader=self.proposer(self.slot))
+        self._prevote(NIL)
+        return True
+
     def _rule_prevote(self) -> bool:
         # L22, L28
-        proposal = self.log.proposal(self.slot)
+        proposal = self.log.proposal(self.slot, self.proposer(self.slot))
         if self.stage != Stage.PROPOSE or proposal is None:
             return False
         valid = self._is_valid(proposal.value)
         if valid is None:
             return False
+        valid = valid and self.says_its_past(proposal)
         is_fresh = proposal.valid_round == NO_ROUND
         may_prevote = self.may_prevote_fresh if is_fresh else self.may_prevote_again
         # L24, L26; L30, L32
@@ -343,7 +371,11 @@ class Tendermint(State):
         assert self._verdicts.get(value.digest) is not False, (
             "a quorum precommitted what is invalid"
         )
+        is_left = self.round > 0
+        self.leadership.note_turn(self.proposer((self.instance, 0)), is_left=is_left)
         self.decide((value,), DecisionProof((commit,)))  # L51
+        self.leadership.decided((value,))
+        self.last_commit = commit
         self._start_instance(self.instance + 1)  # L52
         return True
 

@@ -19,7 +19,8 @@ class MessageLog:
     def __init__(self, tally: Tally, quorum: int) -> None:
         self._tally = tally
         self._quorum = quorum
-        self._proposals: dict[Slot, Proposal] = {}
+        self._proposals: dict[Slot, dict[int, Proposal]] = {}
+        """By slot and sender: who leads may be known only once the instance is ours."""
         self._values: dict[bytes, Value] = {}
         self._proven: dict[tuple[str, Slot], Certificate] = {}
         self._ended: dict[Slot, TimeoutCertificate] = {}
@@ -34,15 +35,15 @@ class MessageLog:
         earlier = self._tally.add(signed)
         if isinstance(message, Proposal):
             if self._tally.count(phase, slot, value):  # Not the third of an equivocator.
-                self._keep_proposal(message)
+                self._keep_proposal(signed.sender, message)
         elif (phase, slot) not in self._proven:
             certificate = self._tally.certificate(phase, slot, value, self._quorum)
             if certificate is not None:
                 self.learn_certificate(certificate)
         return earlier
 
-    def _keep_proposal(self, proposal: Proposal) -> None:
-        self._proposals.setdefault(proposal.slot, proposal)
+    def _keep_proposal(self, sender: int, proposal: Proposal) -> None:
+        self._proposals.setdefault(proposal.slot, {}).setdefault(sender, proposal)
         self.learn_value(proposal.value)
         if proposal.polka is not None:
             self.learn_certificate(proposal.polka)
@@ -64,9 +65,12 @@ class MessageLog:
                 self._commits.setdefault(slot[0], certificate)
         self._senders.setdefault(slot, {}).update(dict.fromkeys(signers))
 
-    def proposal(self, slot: Slot) -> Proposal | None:
-        """The first proposal of the slot's proposer."""
-        return self._proposals.get(slot)
+    def proposal(self, slot: Slot, proposer: int | None) -> Proposal | None:
+        """The proposer's first proposal; where that is None, the first of anyone."""
+        by_sender = self._proposals.get(slot, {})
+        if proposer is None:
+            return next(iter(by_sender.values()), None)
+        return by_sender.get(proposer)
 
     def value(self, digest: bytes) -> Value | None:
         return self._values.get(digest)
@@ -108,7 +112,7 @@ class MessageLog:
     def forget_below(self, instance: int) -> None:
         """Drop what belongs to earlier instances."""
         self._tally.forget_below((instance,))
-        self._proposals = {s: one for s, one in self._proposals.items() if s[0] >= instance}
+        self._proposals = {s: ones for s, ones in self._proposals.items() if s[0] >= instance}
         self._values = {d: one for d, one in self._values.items() if one.slot[0] >= instance}
         self._proven = {key: one for key, one in self._proven.items() if key[1][0] >= instance}
         self._ended = {slot: one for slot, one in self._ended.items() if slot[0] >= instance}

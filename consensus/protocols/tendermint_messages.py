@@ -1,7 +1,8 @@
 """What Tendermint says: proposals, prevotes and precommits, and what their statements bind.
 
 A slot is (instance, round).  A *polka* is a `Certificate` of phase "prevote": a quorum that
-prevoted one value in one round.  The vote for no value, nil, is the empty digest.
+prevoted one value in one round.  A *commit* is one of phase "precommit".  The vote for no value,
+nil, is the empty digest.
 """
 
 from __future__ import annotations
@@ -44,33 +45,45 @@ class Proposal(Message):
     """The paper's vr; NO_ROUND for a fresh value."""
     polka: Certificate | None
     """For the value in the valid round.  Not signed: it proves itself."""
+    commit: Certificate | None = None
+    """Of the value that was decided before a fresh one, which names its signers: for leader
+    policies that read them.  On the wire it stands in the place of the polka.  Not signed."""
 
     @property
     def slot(self) -> Slot:
         return (self.value.slot[0], self.round)
 
     def row(self) -> tuple[Any, ...]:
-        polka = self.polka.row() if self.polka is not None else None
-        return (self.value.raw, self.round, self.valid_round + 1, polka)
+        proof = self.polka if self.polka is not None else self.commit
+        row = proof.row() if proof is not None else None
+        return (self.value.raw, self.round, self.valid_round + 1, row)
 
     @classmethod
     def from_row(cls, row: Any) -> Proposal:
-        polka = Certificate.from_row(row[3]) if row[3] is not None else None
-        proposal = cls(parse_value(row[0]), row[1], row[2] - 1, polka)
+        proof = Certificate.from_row(row[3]) if row[3] is not None else None
+        valid_round = row[2] - 1
+        polka, commit = (None, proof) if valid_round == NO_ROUND else (proof, None)
+        proposal = cls(parse_value(row[0]), row[1], valid_round, polka, commit)
         if not proposal.is_coherent():
             raise DecodeFault("tendermint.proposal", f"of {proposal.value.slot} in {row[1]}")
         return proposal
 
     def is_coherent(self) -> bool:
         """Whether the fields agree: the value is fresh, or the polka is its, of the valid round."""
-        value, polka = self.value, self.polka
-        if len(value.slot) != 2 or value.slot[0] < 1 or value.parent or value.extra:
+        value, polka, commit = self.value, self.polka, self.commit
+        if len(value.slot) != 2 or value.slot[0] < 1 or value.parent:
             return False
         if self.valid_round == NO_ROUND:
-            return polka is None and value.slot[1] == self.round
+            is_before = commit is None or (
+                (commit.phase, commit.slot[:1]) == (PRECOMMIT, (value.slot[0] - 1,))
+                and len(commit.slot) == 2
+                and commit.value != NIL
+            )
+            return polka is None and is_before and value.slot[1] == self.round
         return (
             value.slot[1] <= self.valid_round < self.round
             and polka is not None
+            and commit is None
             and (polka.phase, polka.slot, polka.value)
             == (PREVOTE, (value.slot[0], self.valid_round), value.digest)
         )
@@ -80,7 +93,7 @@ class Proposal(Message):
         return PROPOSAL, self.slot, hashlib.sha256(said).digest()
 
     def certificates(self) -> tuple[AnyCertificate, ...]:
-        return (self.polka,) if self.polka is not None else ()
+        return tuple(proof for proof in (self.polka, self.commit) if proof is not None)
 
     def values(self) -> tuple[Value, ...]:
         return (self.value,)

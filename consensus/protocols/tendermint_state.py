@@ -7,9 +7,10 @@ safety or liveness rests on is one small method here, so that a test can break e
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import ClassVar
 
 from consensus.interface import Consensus, Context, Recovery
-from consensus.leaders import round_robin
+from consensus.leaders import Leadership, Policy, RoundRobin
 from consensus.protocols.tendermint_log import MessageLog
 from consensus.protocols.tendermint_messages import (
     NIL,
@@ -46,9 +47,17 @@ class Stage(IntEnum):
 class State(Consensus):
     """Where a validator stands, and what it may do from there."""
 
+    LEADERS: ClassVar[type[Policy]] = RoundRobin
+
     def __init__(self, context: Context, recovery: Recovery) -> None:
         super().__init__(context, recovery)
         self.log = MessageLog(self.make_tally(), self.quorum)
+        policy = self.LEADERS(context.epoch, context.validators, self.turn())
+        self.leadership = Leadership(policy, self.root)
+        self.last_commit: Certificate | None = None
+        """Why the value before this instance is decided; None where that was not seen."""
+        self._oldest_age = 0
+        """For how many certified heights the oldest batch had waited when last heard."""
         self._begin(self.root.slot[0] + 1)
         if recovery.record is not None:
             self._recover(parse_record(recovery.record))
@@ -73,6 +82,8 @@ class State(Consensus):
 
     def _recover(self, record: Record) -> None:
         """Take over what was durable, unless its instance is decided."""
+        if record.decided is not None:
+            self.leadership.recall((record.decided,))
         if record.instance == self.instance:
             self.round, self.lock, self.valid = record.round, record.lock, record.valid
             for kept in (record.lock.value, record.valid.value if record.valid else None):
@@ -104,13 +115,55 @@ class State(Consensus):
         """What counts votes: distinct signers."""
         return Tally()
 
-    def leader(self, slot: Slot) -> int:
-        """Validators take turns, by round and by instance."""
-        return round_robin(self.validators.size, slot[0] + slot[1])
+    def leader(self, slot: Slot) -> int | None:
+        """Whom the policy names for view instance + round, by what the instance before decided."""
+        instance, round_ = slot
+        return self.leadership.leader_after(instance - 1, instance + round_)
 
-    def proposer(self, slot: Slot) -> int:
-        """The paper's proposer(h, r)."""
+    def proposer(self, slot: Slot) -> int | None:
+        """The paper's proposer(h, r); None where that is unknown here."""
         return self.leader(slot)
+
+    def leads(self, slot: Slot) -> bool:
+        """Whether it is this validator who proposes."""
+        return self.me is not None and self.me == self.proposer(slot)
+
+    def may_come_from(self, sender: int, proposal: Proposal) -> bool:
+        """Whether a proposal may be that of its round's proposer, of a value of its round's."""
+        first = proposal.value
+        from_proposer = self.proposer(proposal.slot) in (None, sender)
+        first_from_proposer = self.proposer(first.slot) in (None, first.proposer)
+        is_own = proposal.valid_round != NO_ROUND or sender == first.proposer
+        return from_proposer and first_from_proposer and is_own
+
+    def may_carry(self, proposal: Proposal) -> bool:
+        """Whether a value may say this to the leader policy, and be proven like this."""
+        is_proof = proposal.commit is None or self.leadership.has_extra
+        return is_proof and self.leadership.policy.is_extra(proposal.value.extra)
+
+    def says_its_past(self, proposal: Proposal) -> bool:
+        """Whether a fresh value says what the leader policy wants of it, as the commit shows.
+
+        Who has no commit, as after a restart, names no signers.  Where a value is proposed again,
+        those who prevoted it have looked.
+        """
+        commit = proposal.commit
+        is_of_root = commit is None or commit.value == self.root.value
+        last = self.leadership.agreed.last
+        is_fresh = proposal.valid_round == NO_ROUND
+        return not is_fresh or (
+            is_of_root and self.leadership.is_fitting(proposal.value.extra, last, commit)
+        )
+
+    def distrusts_leader(self) -> bool:
+        """Whether the policy leaves in the lead whom this validator wants to see replaced.
+
+        f + 1 who prevote nil take the lead from it, since another round's value is decided then.
+        """
+        leader = self.proposer(self.slot)
+        is_first = self.round == 0 and leader != self.me
+        is_overdue = self.leadership.is_overdue(self._oldest_age, self.root.height)
+        return is_first and (is_overdue or self.leadership.has_failed(leader))
 
     def value_to_repropose(self) -> Valid | None:
         """L15: the value that the last polka was for, which others may be locked on."""
@@ -162,7 +215,11 @@ class State(Consensus):
 
     def remember(self) -> None:
         """Make round, lock and valid value durable, in one batch with what this step says."""
-        self.persist(Record(self.instance, self.round, self.lock, self.valid).encode())
+        last = self.leadership.agreed.last
+        is_read = last.proposer is not None and self.leadership.reads_decided(self.instance)
+        decided = last if is_read else None
+        record = Record(self.instance, self.round, self.lock, self.valid, decided)
+        self.persist(record.encode())
 
     # --- words ------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from consensus.interface import Consensus, Pending
+from consensus.registry import place_of
 from sim.conformance.recording import HONEST_FAULTS, fair_scenario
 from sim.conformance.subject import Subject
 from sim.plugin_step import Packet
@@ -59,7 +60,7 @@ def findings(report: PluginReport) -> list[str]:
 def _file_of(report: PluginReport) -> str:
     """The scenario as a file that plays it again; a broken twin has no name to find it by."""
     scenario = report.scenario
-    name = f"{scenario.protocol.__module__}:{scenario.protocol.__qualname__}"
+    name = place_of(scenario.protocol)
     file = ScenarioFile(scenario, name, expect=report.violations[0].property)
     return write_scenario(file) if "<locals>" not in name else ""
 

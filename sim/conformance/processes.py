@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from consensus.interface import Consensus
-from consensus.registry import protocol_named
+from consensus.registry import place_of, protocol_named
 from sim.conformance.recording import corpus
 from sim.conformance.subject import Subject
 
@@ -24,9 +24,8 @@ def trace_hashes(subject: Subject) -> list[str]:
 
 def trace_hashes_elsewhere(protocol: type[Consensus], hash_seed: int) -> list[str]:
     """The same of another process with this PYTHONHASHSEED."""
-    name = f"{protocol.__module__}:{protocol.__qualname__}"
     done = subprocess.run(
-        [sys.executable, "-m", "sim.conformance.processes", name],
+        [sys.executable, "-m", "sim.conformance.processes", place_of(protocol)],
         env={
             **os.environ,
             "PYTHONHASHSEED": str(hash_seed),

@@ -79,6 +79,18 @@ def test_an_outage_is_measured_from_fault_to_recovery() -> None:
     assert found["availability"] == pytest.approx(10 / 12)
 
 
+def test_what_a_lasting_fault_still_costs_is_asked_after_five_seconds() -> None:
+    lasting = replace(outage(), heal_s=None)
+    slower = {
+        height: tuple(time + 0.03 if time and time > 13 else time for time in times)
+        for height, times in lasting.blocks.items()
+    }
+
+    assert samples.figures(lasting)["settled_p99"] == pytest.approx(1.0)
+    assert samples.figures(replace(lasting, blocks=slower))["settled_p99"] == pytest.approx(2.0)
+    assert samples.figures(outage())["settled_p99"] is None  # It ended before.
+
+
 def test_a_fault_right_after_the_warm_up_has_nothing_to_be_compared_with() -> None:
     with pytest.raises(NoData, match="between the warm-up and the fault"):
         samples.figures(replace(outage(), fault_s=2.0))

@@ -124,7 +124,7 @@ class Stage(Script):
 
     def proposal_at(self, name: str, round_: int) -> Proposal:
         """What a seat holds for the proposal of a round."""
-        proposal = self.plugin(name).log.proposal((1, round_))
+        proposal = self.plugin(name).log.proposal((1, round_), None)
         assert proposal is not None
         return proposal
 

@@ -81,7 +81,7 @@ class PrecommitsWithoutPolka(Tendermint):
     """Z6: precommits what was proposed, without 2f+1 prevotes."""
 
     def find_polka(self) -> Certificate | None:
-        proposal = self.log.proposal(self.slot)
+        proposal = self.log.proposal(self.slot, self.proposer(self.slot))
         if proposal is None:
             return None
         return Certificate(PREVOTE, self.slot, proposal.value.digest, ())
@@ -200,7 +200,7 @@ class StampsAnew(Tendermint):
 
     def _propose(self) -> None:
         again = self.value_to_repropose()
-        if self.me != self.proposer(self.slot) or self.stage != Stage.PROPOSE or again is None:
+        if not self.leads(self.slot) or self.stage != Stage.PROPOSE or again is None:
             super()._propose()
         elif self.said(PROPOSAL, self.slot) is None:
             assert self.me is not None

@@ -19,7 +19,7 @@ from consensus.leaders import (
 from consensus.pacemaker import Paced
 from consensus.protocols.hotstuff import HotStuff
 from consensus.protocols.jolteon import Jolteon
-from consensus.registry import leaders_names, protocol_named
+from consensus.registry import leaders_names, place_of, protocol_named
 from ledger.certificate import Certificate
 from ledger.encoding import encode
 from ledger.errors import UserError
@@ -192,10 +192,17 @@ def test_a_policy_is_a_part_of_the_protocols_name() -> None:
     assert here.LEADERS is Turns
 
 
+def test_a_protocol_is_found_again_by_its_place_whoever_leads_it() -> None:
+    for name in ("jolteon", "jolteon+sticky", "tendermint+reputation", "solo"):
+        again = protocol_named(place_of(protocol_named(name)))
+        assert (again.name, again.LEADERS) == (name, protocol_named(name).LEADERS)
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("tendermint+sticky", "has its own way to say who leads"),
+        ("pbft+sticky", "has its own way to say who leads"),
+        ("tendermint+turns", "take turns by round-robin"),
         ("jolteon+nobody", "there is no leader policy nobody"),
         ("jolteon+", "there is no leader policy"),
         ("jolteon+consensus.protocols.solo:Solo", "holds no Policy class Solo"),

@@ -24,6 +24,7 @@ from consensus.interface import (
     Signed,
     Start,
 )
+from consensus.leaders import Decided
 from consensus.protocols import tendermint, tendermint_state
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import (
@@ -113,6 +114,7 @@ def test_the_valid_round_is_signed_and_the_polka_is_not() -> None:
         Record(1, 0, Lock(), None),
         Record(5, 4, Lock(0, VALUE), None),
         Record(5, 4, Lock(2, VALUE), Valid(VALUE, POLKA)),
+        Record(5, 4, Lock(2, VALUE), Valid(VALUE, POLKA), Decided(4, 3, b"extra")),
     ],
 )
 def test_the_record_survives_its_encoding(record: Record) -> None:
@@ -169,7 +171,7 @@ def test_only_the_proposer_of_a_round_proposes() -> None:
     script.inject(3, Proposal(replace(stolen, proposer=1, slot=(1, 2)), 2, NO_ROUND, None), 0)
     script.run_ms(100)
 
-    assert [plugin.log.proposal((1, round_)) for round_ in range(3)] == [None] * 3
+    assert [plugin.log.proposal((1, round_), None) for round_ in range(3)] == [None] * 3
 
 
 def test_an_endless_equivocator_fills_no_memory() -> None:

@@ -36,7 +36,7 @@ def two_halves(protocol: type[Tendermint]) -> PluginReport:
 def one_vote_thrice(protocol: type[Tendermint]) -> PluginReport:
     """Z2: the liar proposes X to A alone and votes for it twice; the others decide Y."""
     stage = Stage(protocol, "Z", {"round 0": "AZ BCz"})
-    stage.until(lambda: stage.plugin("A").log.proposal((1, 0)))
+    stage.until(lambda: stage.plugin("A").log.proposal((1, 0), None))
     proposal = stage.proposal_at("A", 0)
     for _ in range(2):
         stage.inject(3, Prevote(1, 0, proposal.value.digest), 0)
@@ -206,7 +206,7 @@ def test_a_polka_is_no_proof_of_a_decision() -> None:
 def test_an_equivocator_is_accused_and_still_counted() -> None:
     """C is mute, so nothing is decided without the votes of the liar."""
     stage = Stage(Tendermint, "Z", {"round 0": "ABZ"})
-    stage.until(lambda: all(stage.plugin(name).log.proposal((1, 0)) for name in "AB"))
+    stage.until(lambda: all(stage.plugin(name).log.proposal((1, 0), None) for name in "AB"))
     stage.inject(3, Proposal(stage.value(0), 0, NO_ROUND, None), 0, 1)
 
     stage.until(lambda: stage.seat("A").durable and stage.seat("B").durable)

@@ -23,7 +23,7 @@ def test_the_commands_of_the_document_work(tmp_path: Path) -> None:
     call(*init[2:], cwd=tmp_path).check()
     genesis = json.loads((tmp_path / init[3] / "genesis.json").read_text(encoding="utf-8"))
     assert genesis["epoch"]["protocol"] == "jolteon+reputation"
-    assert "hotstuff+sticky" in call(*sim[2:], cwd=tmp_path).check().out
+    assert "tendermint+sticky" in call(*sim[2:], cwd=tmp_path).check().out
     assert search[-2] == "--budget"
     found = call(*search[2:-2], "--scenarios", "1", "--workers", "1", cwd=tmp_path).check().out
     assert found.startswith("jolteon+turns, seed 1: 1 scenarios")
@@ -47,7 +47,7 @@ def test_a_policy_of_ones_own_leads_by_its_place(tmp_path: Path) -> None:
 
 
 def test_an_unknown_policy_is_one_plain_line(tmp_path: Path) -> None:
-    done = call("init", "net", "--protocol", "tendermint", "--leaders", "sticky", cwd=tmp_path)
+    done = call("init", "net", "--protocol", "pbft", "--leaders", "sticky", cwd=tmp_path)
 
     assert done.code == 2
-    assert done.err == "error: tendermint has its own way to say who leads\n"
+    assert done.err == "error: pbft has its own way to say who leads\n"

@@ -361,8 +361,8 @@ def test_a_decision_is_in_one_batch_with_what_is_said_upon_it() -> None:
             stage.submit(0, stage.transaction(nonce))
             stage.run_ms(200)
         assert stage.replica(3).status().decided == 0
-        value = stage.plugin(3).log.proposal((1, 0)).value
-        assert stage.plugin(3).log.proposal((2, 0)) is not None
+        value = stage.plugin(3).log.proposal((1, 0), None).value
+        assert stage.plugin(3).log.proposal((2, 0), None) is not None
         stage.allow = None
         stage.inject(1, 3, stage.sign(1, Precommit(1, 0, value.digest)))
         assert stage.until(lambda: stage.all_certified(2))

@@ -83,8 +83,9 @@ class Adversary:
         for certificate in message.certificates():
             self._forms[type(certificate), certificate.phase] = None
         for field in fields(message):  # type: ignore[arg-type]
-            pieces = self._pieces.setdefault((type(message), field.name), {})
-            _keep(pieces, getattr(message, field.name), None, PIECES_KEPT)
+            if field.init:
+                pieces = self._pieces.setdefault((type(message), field.name), {})
+                _keep(pieces, getattr(message, field.name), None, PIECES_KEPT)
 
     # --- hoarding ---------------------------------------------------------------------------------
 
@@ -167,13 +168,11 @@ class Adversary:
         slot = message.statement()[1]
         elsewhere = self._draw.random() < 0.1
         for _ in range(TRIES):
-            other = self._recombined(message)
-            # What no decoder lets pass would be refused before any plugin saw it.
-            if (
-                other is None
-                or other.statement()[2:] == message.statement()[2:]
-                or rebuilt(other, other.row()) is None
-            ):
+            drawn = self._recombined(message)
+            # What no decoder lets pass would be refused before any plugin saw it, and what the wire
+            # does not carry is not there.
+            other = rebuilt(drawn, drawn.row()) if drawn is not None else None
+            if other is None or other.statement()[2:] == message.statement()[2:]:
                 continue
             if elsewhere or other.statement()[1] == slot:
                 return other

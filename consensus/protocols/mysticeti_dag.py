@@ -60,7 +60,7 @@ class Dag:
 
     def lacks(self, block: Block) -> bool:
         """Whether it refers to a block that is not here, or is not what the reference says."""
-        return list(map(self._places.get, block.named)) != block.places
+        return tuple(map(self._places.get, block.named)) != block.places
 
     def lacking(self, parents: Iterable[Parent], passed: Sequence[int]) -> tuple[Parent, ...]:
         """Such references, but for those to blocks that are passed for good."""

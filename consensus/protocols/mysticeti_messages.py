@@ -57,7 +57,7 @@ class Block(Message):
     """At most one block of each validator, in the order of the validators."""
     named: tuple[bytes, ...] = field(init=False, compare=False, repr=False)
     """Their digests."""
-    places: list[tuple[int, int] | None] = field(init=False, compare=False, repr=False)
+    places: tuple[tuple[int, int], ...] = field(init=False, compare=False, repr=False)
     """(author, round) of each, as the references say."""
     strong: Mapping[int, bytes] = field(init=False, compare=False, repr=False)
     """The digests of those of the round before, by author."""
@@ -67,7 +67,7 @@ class Block(Message):
         parents, before = _parents_of(self.value), self.round - 1
         object.__setattr__(self, "parents", parents)
         object.__setattr__(self, "named", tuple(each.digest for each in parents))
-        object.__setattr__(self, "places", [each[:2] for each in parents])
+        object.__setattr__(self, "places", tuple(each[:2] for each in parents))
         strong = {each.author: each.digest for each in parents if each.round == before}
         object.__setattr__(self, "strong", strong)
 

@@ -221,7 +221,7 @@ def draw(hunt: Hunt, protocol: type[Consensus], strategy: str, number: int) -> A
 
 def _drawn(hunt: Hunt, protocol: type[Consensus], strategy: str, seed: int) -> PluginScenario:
     drawn = PLUGIN_STRATEGIES[strategy](protocol, seed, hunt.nodes)
-    return drawn if protocol.fault_model == "byzantine" else _honest(drawn, quorum_rule(protocol))
+    return drawn if protocol.fault_model == "byzantine" else _honest(drawn, protocol)
 
 
 def _episode(
@@ -247,10 +247,14 @@ def quorum_rule(protocol: type[Consensus]) -> QuorumRule:
     return QuorumRule.CRASH if protocol.fault_model == "crash" else QuorumRule.BYZANTINE
 
 
-def _honest(scenario: PluginScenario, rule: QuorumRule) -> PluginScenario:
-    """The same without liars."""
+def _honest(scenario: PluginScenario, protocol: type[Consensus]) -> PluginScenario:
+    """The same without liars, and with nobody dead for ever where no fault is tolerated."""
     for seat in range(len(scenario.seats) - 1, scenario.nodes - 1, -1):
         scenario = without_seat(scenario, seat)
+    if protocol.fault_model == "none":
+        ends = tuple(crash for crash in scenario.crashes if crash.until_ms is not None)
+        scenario = replace(scenario, crashes=ends)
+    rule = quorum_rule(protocol)
     return replace(scenario, attacks=(), mutate=0, bad=0, splice=0, hoard=0, hush=False, rule=rule)
 
 

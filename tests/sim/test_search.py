@@ -63,10 +63,11 @@ def test_whatever_is_drawn_can_be_written_and_read(strategy: str) -> None:
 def test_protocols_that_bear_no_liars_meet_none(strategy: str) -> None:
     hunt = Hunt("solo", (strategy,), None, 1)
 
-    for number in range(20):
+    for number in range(60):
         scenario = draw(hunt, Solo, strategy, number)
         if isinstance(scenario, PluginScenario):
             assert (scenario.byzantine, scenario.mutate, scenario.bad) == ((), 0, 0)
+            assert all(crash.until_ms is not None for crash in scenario.crashes)
             read_scenario(write_scenario(ScenarioFile(scenario, "solo")))
 
 

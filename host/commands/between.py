@@ -9,7 +9,7 @@ import click
 
 from host.commands.options import Target, network_options
 from host.commands.trace import INCOMPLETE
-from host.lineage import as_document, as_tree
+from host.lineage import as_document, as_text
 from host.questions import bundle_option, read_for, write_bundle
 from ledger.lineage_question import BETWEEN, UPSTREAM, Question
 
@@ -33,7 +33,7 @@ def command(first: str, second: str, bundle: Path | None, target: Target, as_jso
     if as_json:
         click.echo(json.dumps(as_document(answer, note=INCOMPLETE)))
     elif answer.nodes:
-        for line in as_tree(answer, upstream=True):
+        for line in as_text(answer, upstream=True):
             click.echo(line)
     if not answer.nodes and not as_json:
         click.echo(f"nothing is recorded that leads from {first} to {second} or back", err=True)

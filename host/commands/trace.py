@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 
 from host.commands.options import Target, network_options
-from host.lineage import as_document, as_dot, as_tree, write_svg, write_text
+from host.lineage import as_document, as_text
+from host.lineage_picture import as_dot, write_svg, write_text
+from host.lineage_rows import is_large
 from host.questions import bundle_option, read_for, write_bundle
 from ledger.lineage import Filter
 from ledger.lineage_question import DOWNSTREAM, UPSTREAM, Question
@@ -72,14 +74,16 @@ def command(
     if dot is not None:
         write_text(dot, as_dot(answer))
     if svg is not None:
-        write_svg(answer, svg)
+        write_svg(answer, svg, upstream=is_up)
     if as_json:
         click.echo(json.dumps(as_document(answer, note=INCOMPLETE)))
     else:
-        for line in as_tree(answer, upstream=is_up):
+        for line in as_text(answer, upstream=is_up):
             click.echo(line)
         words = "led to it" if is_up else "came of it"
         click.echo(f"{len(answer.nodes)} things {words}: {INCOMPLETE}")
+        if is_large(answer) and depth is None:
+            click.echo("less of it with --depth N, or with filters such as --type entity")
     if bundle is None:
         return 0
     question = Question(way, (answer.start.uri,), depth)

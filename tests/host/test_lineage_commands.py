@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from host import lineage as drawing
+from host import lineage_picture as drawing
 from host.commands import between, diff, history, main, trace, who
 from host.ledger_statements import Said
 from host.questions import Sayings

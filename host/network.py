@@ -114,8 +114,6 @@ def _make_genesis(
     plan: Plan, seeds: Sequence[tuple[bytes, bytes]], member_seeds: Sequence[bytes]
 ) -> Genesis:
     scheme = scheme_named(plan.scheme)
-    if identity_body.NAME in plan.applications and plan.scheme != REAL_SCHEMES[0]:
-        raise UserError(f"identity knows keys of {REAL_SCHEMES[0]} alone, not of {plan.scheme}")
     validators = []
     for index, (consensus_seed, transport_seed) in enumerate(seeds):
         certificate = make_identity(transport_seed).certificate

@@ -4,7 +4,7 @@
 
 The method name `ledger` is not registered with the W3C.  A document follows from what the state
 holds of the member, so that whoever checks the state proof has checked the document.  Keys are JSON
-Web Keys (RFC 8037), in the form of Controlled Identifiers 1.0.
+Web Keys (Ed25519: RFC 8037, ML-DSA-44: RFC 9964), in the form of Controlled Identifiers 1.0.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from urllib.parse import quote, unquote
 
 from ledger.applications.identity_state import MemberRow, parse_key, parse_member
 from ledger.errors import Fault
+from ledger.keys import short_key
+from ledger.limits import ML_DSA_44_KEY_BYTES
 
 METHOD = "did:ledger:"
 CONTEXTS = ("https://www.w3.org/ns/did/v1", "https://w3id.org/security/jwk/v1")
@@ -43,18 +45,25 @@ def document(network: bytes, name: str, row: MemberRow) -> dict[str, object]:
     made: dict[str, object] = {"@context": list(CONTEXTS), "id": did}
     if row.key:
         # A fragment that changes with the key: what names it means this key for ever.
-        method = f"{did}#{row.key.hex()[:16]}"
-        x = urlsafe_b64encode(row.key).rstrip(b"=").decode()
+        method = f"{did}#{short_key(row.key).hex()[:16]}"
         made["verificationMethod"] = [
             {
                 "id": method,
                 "type": "JsonWebKey",
                 "controller": did,
-                "publicKeyJwk": {"kty": "OKP", "crv": "Ed25519", "x": x},
+                "publicKeyJwk": web_key(row.key),
             }
         ]
         made["authentication"] = made["assertionMethod"] = [method]
     return made
+
+
+def web_key(public_key: bytes) -> dict[str, str]:
+    """A public key as a JSON Web Key; its size says of which scheme it is."""
+    raw = urlsafe_b64encode(public_key).rstrip(b"=").decode()
+    if len(public_key) == ML_DSA_44_KEY_BYTES:
+        return {"kty": "AKP", "alg": "ML-DSA-44", "pub": raw}
+    return {"kty": "OKP", "crv": "Ed25519", "x": raw}
 
 
 def member_facts(network: bytes, name: str, value: bytes | None) -> dict[str, object]:
@@ -74,7 +83,7 @@ def member_facts(network: bytes, name: str, value: bytes | None) -> dict[str, ob
 
 
 def key_facts(public_key: bytes, value: bytes | None) -> dict[str, object]:
-    """What a value of the state says of a key; None proves that it was never a member's."""
+    """What a value of the state says of a short key; None proves that it was never a member's."""
     facts: dict[str, object] = {"key": public_key.hex()}
     if value is None:
         return facts | {"absent": "it has never been a member's"}

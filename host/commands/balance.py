@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
-from host.commands.options import Target, network_options, parse_id
+from host.commands.options import Target, network_options
 from host.state_facts import state_facts
 from ledger.applications import payments
 from ledger.errors import UserError
 from ledger.keys import short_key
+from ledger.limits import PUBLIC_KEY_SIZES
 
 
 @click.command(
@@ -35,7 +36,7 @@ from ledger.keys import short_key
 def command(
     account: str | None, output: Path | None, key: Path | None, target: Target, as_json: bool
 ) -> None:
-    """Show the balance of ACCOUNT, a public key of 64 hexadecimal digits, or of the member.
+    """Show the balance of ACCOUNT, a public key in hexadecimal digits, or of the member.
 
     The answer is checked against the genesis, like a receipt: no node can invent it.  It holds
     after the block that it names, which may be a little behind the newest.
@@ -50,8 +51,12 @@ def command(
 
 
 def account_of(text: str) -> bytes:
-    """The account that a person names.  Raises UserError."""
-    account = parse_id(text)
-    if account is None:
-        raise UserError(f"{text} is no account: that is a public key of 64 hexadecimal digits")
-    return account
+    """The account that a person names, by a key or its short form.  Raises UserError."""
+    try:
+        public_key = bytes.fromhex(text)
+    except ValueError:
+        public_key = b""
+    if len(public_key) not in PUBLIC_KEY_SIZES:
+        shown = text if len(text) < 80 else f"{text[:16]}..."
+        raise UserError(f"{shown} is no account: that is a public key, as `keys show` prints it")
+    return short_key(public_key)

@@ -13,7 +13,6 @@ import click
 import trio
 
 from api.client import LedgerClient, Outcome
-from host.commands.balance import account_of
 from host.commands.options import Target, network_options, parse_id
 from host.commands.submit import say
 from host.home import read_private, write_private
@@ -25,6 +24,7 @@ from ledger.errors import Fault, UnreachableError, UserError
 from ledger.genesis import ROLES
 from ledger.keys import SEED_BYTES, scheme_named
 from ledger.light import VerifiedState
+from ledger.limits import PUBLIC_KEY_SIZES
 
 F = TypeVar("F", bound=Callable[..., Any])
 CATCH_UP_S = 10.0
@@ -78,7 +78,7 @@ def add(
     Takes effect with as many approvals of administrators as the genesis asks for; the proposal is
     the first.
     """
-    body = Body(Act.ADD, name, account_of(public_key), _ordered(given))
+    body = Body(Act.ADD, name, _public_key(public_key), _ordered(given))
     return _propose(body, key, target, as_json=as_json)
 
 
@@ -112,7 +112,8 @@ def replace(name: str, public_key: str, key: Path | None, target: Target, as_jso
 
     Whoever still has the old key rotates it alone: `identity rotate`.
     """
-    return _propose(Body(Act.REPLACE, name, account_of(public_key)), key, target, as_json=as_json)
+    body = Body(Act.REPLACE, name, _public_key(public_key))
+    return _propose(body, key, target, as_json=as_json)
 
 
 @click.command(
@@ -168,7 +169,7 @@ def withdraw(proposal: str, key: Path | None, target: Target, as_json: bool) -> 
 @acting_options
 def rotate(new: Path, key: Path | None, target: Target, as_json: bool) -> int:
     """Put a new key in the place of one's own, which is never valid again."""
-    scheme = scheme_named("ed25519")
+    scheme = scheme_named(target.genesis().scheme)
     if not new.exists():
         write_private(new, secrets.token_bytes(SEED_BYTES))
     signer = scheme.signer(read_private(new))
@@ -203,6 +204,30 @@ def _ordered(given: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(role for role in ROLES if role in (given or ("submitter",)))
 
 
+def _public_key(text: str) -> bytes:
+    """The key that a person names.  Raises UserError."""
+    try:
+        public_key = bytes.fromhex(text)
+    except ValueError:
+        public_key = b""
+    if len(public_key) not in PUBLIC_KEY_SIZES:
+        shown = text if len(text) < 80 else f"{text[:16]}..."
+        raise UserError(f"{shown} is no public key: that is what `keys new` and `keys show` print")
+    return public_key
+
+
+def _check_key(public_key: bytes, target: Target) -> None:
+    """Raise UserError unless it may be a key of this network."""
+    scheme = scheme_named(target.genesis().scheme)
+    try:
+        scheme.check_public_key(public_key)
+    except Fault:
+        raise UserError(
+            f"{public_key.hex()[:16]}... is no public key of {scheme.name}, which is the scheme of "
+            f"this network: `keys new -o FILE --scheme {scheme.name}` makes one"
+        ) from None
+
+
 def _proposal_of(text: str) -> bytes:
     identity = parse_id(text)
     if identity is None:
@@ -229,6 +254,8 @@ def _operation(body: Body) -> Any:
 
 def _propose(body: Body, key: Path | None, target: Target, *, as_json: bool) -> int:
     operation = _operation(body)
+    if body.key:
+        _check_key(body.key, target)
 
     async def act() -> tuple[Outcome, VerifiedState | None]:
         async with target.client(key=key, sign=True) as client:

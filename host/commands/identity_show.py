@@ -10,12 +10,13 @@ import click
 import trio
 
 from api.members import resolution
-from host.commands.options import Target, network_options, parse_id
+from host.commands.options import Target, network_options
 from host.state_facts import shown, state_facts
 from ledger.applications import identity_body
 from ledger.applications.identity_state import key_key, member_key, parse_member
 from ledger.did import METHOD, parse_did
 from ledger.errors import UserError
+from ledger.limits import PUBLIC_KEY_SIZES
 
 
 @click.command("show", epilog="Example: python node.py identity show bob --network mynet")
@@ -30,8 +31,7 @@ def show(who: str | None, target: Target, as_json: bool) -> None:
     if who is None:
         _show_all(_listed(target), as_json=as_json)
         return
-    public_key = parse_id(who)
-    key = member_key(who) if public_key is None else key_key(public_key)
+    key = _key_of(who)
     verified = target.ask_state(identity_body.NAME, key)
     facts = state_facts(target.genesis(), verified)
     if as_json:
@@ -75,6 +75,16 @@ def resolve(did: str, output: Path | None, target: Target) -> int:
         result = resolution(network, name, parse_member(verified.value))
     click.echo(json.dumps(result, indent=2))
     return 0 if verified.value is not None else 1
+
+
+def _key_of(who: str) -> bytes:
+    """Where the state keeps a member, or a key in full or by its short form."""
+    try:
+        public_key = bytes.fromhex(who)
+    except ValueError:
+        return member_key(who)
+    known = len(public_key) in PUBLIC_KEY_SIZES
+    return key_key(public_key) if known else member_key(who)
 
 
 def _listed(target: Target) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from ledger import encoding
 from ledger.applications.interface import Application, Origin, State
 from ledger.encoding import encode
 from ledger.errors import DecodeFault, Fault
+from ledger.keys import short_key
 from ledger.transaction import Operation
 
 NAME = "documents"
@@ -101,6 +102,7 @@ class Document(NamedTuple):
     """A document as the state holds it."""
 
     owner: bytes
+    """`short_key` of whose it is."""
     versions: int
     commitment: bytes
     """Of the latest version."""
@@ -121,6 +123,7 @@ class Version(NamedTuple):
     commitment: bytes
     previous: bytes
     sender: bytes
+    """`short_key` of who wrote it."""
     height: int
     timestamp_ms: int
 
@@ -204,13 +207,13 @@ def require_alive(document: Document) -> None:
 
 def require_owner(document: Document, sender: bytes) -> None:
     """Versions are the owner's."""
-    if sender != document.owner:
+    if short_key(sender) != document.owner:
         raise Fault("document.owner", "the document is another key's")
 
 
 def require_owner_or_administrator(document: Document, origin: Origin) -> None:
     """Administrators may give a document away and end it; never write a version."""
-    if origin.sender != document.owner and "administrator" not in origin.roles:
+    if short_key(origin.sender) != document.owner and "administrator" not in origin.roles:
         raise Fault("document.owner", "the document is another key's")
 
 
@@ -251,9 +254,8 @@ class Documents(Application):
         document = None if raw is None else parse_document(raw)
         if act.act is Act.PUT:
             after = _next(document, act, origin)
-            row = Version(
-                act.commitment, act.previous, origin.sender, origin.height, origin.timestamp_ms
-            )
+            sender = short_key(origin.sender)
+            row = Version(act.commitment, act.previous, sender, origin.height, origin.timestamp_ms)
             state.put(version_key(act.name, after.versions), encode(tuple(row)))
         else:
             before = require_there(document)
@@ -300,8 +302,9 @@ def _next(document: Document | None, act: Body, origin: Origin) -> Document:
     number = 1 if document is None else document.versions + 1
     if number > VERSIONS_MAX:
         raise Fault("document.versions", f"a document has at most {VERSIONS_MAX} versions")
+    owner = short_key(origin.sender)
     return Document(
-        origin.sender, number, act.commitment, act.retention, act.keep_until_ms, False, "", 0, 0
+        owner, number, act.commitment, act.retention, act.keep_until_ms, False, "", 0, 0
     )
 
 

@@ -24,7 +24,6 @@ from typing import ClassVar
 
 from ledger.applications.identity_body import (
     ADMINISTRATOR,
-    KEY_BYTES,
     NAME,
     USES,
     VERSION,
@@ -44,17 +43,28 @@ from ledger.applications.identity_state import (
     MemberRow,
     Proposal,
     Register,
+    key_key,
     parse_administrators,
     parse_proposal,
 )
 from ledger.applications.interface import Application, Origin, State
 from ledger.did import key_facts, member_facts
 from ledger.encoding import encode
-from ledger.errors import Fault
+from ledger.errors import DecodeFault, Fault
 from ledger.genesis import ROLES, Genesis
-from ledger.keys import scheme_named
+from ledger.keys import Scheme, scheme_named, short_key
 
 # --- rules ----------------------------------------------------------------------------------------
+
+
+def require_sizes(act: Body, scheme: Scheme) -> None:
+    """A key and a signature are of the network's scheme, since no other can be checked there."""
+    for part, size in (
+        (act.key, scheme.public_key_bytes),
+        (act.possession, scheme.signature_bytes),
+    ):
+        if part and len(part) != size:
+            raise DecodeFault("identity.parts", f"of {scheme.name}, that has {size:,} bytes")
 
 
 def require_administrator(register: Register, sender: bytes) -> None:
@@ -166,8 +176,6 @@ class Identity(Application):
         self._genesis = genesis
 
     def for_network(self, genesis: Genesis) -> Identity:
-        if scheme_named(genesis.scheme).public_key_bytes != KEY_BYTES:
-            raise Fault("identity.scheme", f"it knows no keys of {genesis.scheme}")
         count = sum(ADMINISTRATOR in member.roles for member in genesis.members)
         if count > ADMINISTRATORS_MAX:
             raise Fault("identity.too-many", f"at most {ADMINISTRATORS_MAX} administrators")
@@ -181,24 +189,25 @@ class Identity(Application):
             register.enter(member.name, member.public_key, roles)
 
     def check(self, body: bytes) -> None:
-        parse_act(body)
+        self._parse(body)
 
     def apply(self, state: State, origin: Origin, body: bytes) -> None:
-        act = parse_act(body)
+        act = self._parse(body)
         register = Changes(state, origin.height, origin.timestamp_ms)
         if act.act in (Act.ROTATE, Act.REVOKE):
             self._change_own_key(register, origin.sender, act)
             return
         require_governed(self._network.approvals)
-        require_administrator(register, origin.sender)
+        sender = short_key(origin.sender)
+        require_administrator(register, sender)
         if act.act is Act.APPROVE:
-            self._approve(register, origin.sender, act.proposal)
+            self._approve(register, sender, act.proposal)
         elif act.act is Act.WITHDRAW:
-            self._withdraw(register, origin.sender, act.proposal)
+            self._withdraw(register, sender, act.proposal)
         else:
             self._require_possible(register, act)
             identity = proposal_id(origin.transaction, origin.operation)
-            self._settle(register, identity, Proposal(act, (origin.sender,), origin.height))
+            self._settle(register, identity, Proposal(act, (sender,), origin.height))
 
     def describe(self, body: bytes) -> dict[str, object]:
         act = parse_act(body)
@@ -211,7 +220,7 @@ class Identity(Application):
     def describe_state(self, key: bytes, value: bytes | None) -> dict[str, object]:
         if key[:1] == b"m":
             return member_facts(self._network.network, key[1:].decode(errors="replace"), value)
-        if key[:1] == b"k" and len(key) == 1 + KEY_BYTES:
+        if key[:1] == b"k" and key == key_key(key[1:]):
             return key_facts(key[1:], value)
         if key[:1] == b"p" and value is not None:
             return {"proposal": key[1:].hex()} | self.proposal_facts(parse_proposal(value))
@@ -232,6 +241,11 @@ class Identity(Application):
     def _network(self) -> Genesis:
         assert self._genesis is not None, "identity runs in a network: `for_network`"
         return self._genesis
+
+    def _parse(self, body: bytes) -> Body:
+        act = parse_act(body)
+        require_sizes(act, scheme_named(self._network.scheme))
+        return act
 
     def _change_own_key(self, register: Changes, sender: bytes, act: Body) -> None:
         name = require_key_in_use(register, sender).name

@@ -15,15 +15,21 @@ from ledger.encoding import encode
 from ledger.errors import DecodeFault, Fault
 from ledger.genesis import ROLES
 from ledger.keys import Signer
-from ledger.limits import NAME_CHARS_MAX
+from ledger.limits import (
+    ML_DSA_44_KEY_BYTES,
+    ML_DSA_44_SIGNATURE_BYTES,
+    NAME_CHARS_MAX,
+    PUBLIC_KEY_SIZES,
+    SIGNATURE_SIZES,
+)
 from ledger.transaction import Operation
 
 NAME = "identity"
 VERSION = 1
 POSSESSION_DOMAIN = b"ledger key possession\x00"
 ADMINISTRATOR, SUBMITTER = "administrator", "submitter"
-BODY_BYTES_MAX = 1_024
-KEY_BYTES, SIGNATURE_BYTES = 32, 64
+BODY_BYTES_MAX = 4_096
+PROPOSAL_BYTES = 32
 PLAIN_NAME_CHARS_MAX = 64
 _PUNCTUATION = "._-"
 
@@ -32,10 +38,10 @@ roles_shape = encoding.array(encoding.text(32, low=1), len(ROLES))
 _shape = encoding.row(
     encoding.text(16, low=1),
     name_shape,
-    encoding.blob(KEY_BYTES),
+    encoding.blob(ML_DSA_44_KEY_BYTES),
     roles_shape,
-    encoding.blob(KEY_BYTES),
-    encoding.blob(SIGNATURE_BYTES),
+    encoding.blob(PROPOSAL_BYTES),
+    encoding.blob(ML_DSA_44_SIGNATURE_BYTES),
 )
 
 
@@ -91,20 +97,28 @@ def make_act(body: Body) -> Operation:
 
 
 def parse_act(raw: bytes) -> Body:
-    """The body of these bytes.  Raises DecodeFault, or Fault for roles or a name of no member."""
+    """The body of these bytes.  Raises DecodeFault, or Fault for roles or a name of no member.
+
+    Whether key and signature have the size of the network's scheme is `Identity.check`'s question.
+    """
     fields = encoding.decode(raw, _shape, size_max=BODY_BYTES_MAX, what="identity")
     try:
         body = Body(Act(fields[0]), *fields[1:])
     except ValueError as error:
         raise DecodeFault("identity.act", f"one of {', '.join(Act)}") from error
-    lengths = {"key": KEY_BYTES, "proposal": KEY_BYTES, "possession": SIGNATURE_BYTES}
+    lengths = {
+        "key": PUBLIC_KEY_SIZES,
+        "proposal": frozenset((PROPOSAL_BYTES,)),
+        "possession": SIGNATURE_SIZES,
+    }
     for part, value in body._asdict().items():
         if part == "act":
             continue
         if bool(value) != (part in USES[body.act]):
             raise DecodeFault("identity.parts", f"{body.act} has {_listed(USES[body.act])}")
-        if value and len(value) != lengths.get(part, len(value)):
-            raise DecodeFault("identity.parts", f"{part} has {lengths[part]} bytes")
+        if value and part in lengths and len(value) not in lengths[part]:
+            sizes = " or ".join(f"{size:,}" for size in sorted(lengths[part]))
+            raise DecodeFault("identity.parts", f"{part} has {sizes} bytes")
     if body.roles:
         require_roles(body.roles)
     if body.act is Act.ADD:

@@ -1,11 +1,12 @@
 """What the application `identity` keeps: members, keys, open proposals, and who administers.
 
     m || name         (key or empty, roles, version, height, timestamp)
-    k || key          (name, `KeyUse`, from height, to height or 0)
+    k || short key    (name, `KeyUse`, from height, to height or 0)
     p || proposal     (body of the change, approving keys, height)
     administrators    keys of administrators, ascending
 
-All of it is in the authenticated tree.  Nothing of a name or a key is ever deleted.
+All of it is in the authenticated tree.  Nothing of a name or a key is ever deleted.  But for a
+member's own row, a key is named by its 32 bytes of `ledger.keys.short_key`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from ledger import encoding
 from ledger.applications.identity_body import (
     ADMINISTRATOR,
     BODY_BYTES_MAX,
-    KEY_BYTES,
     Body,
     make_act,
     name_shape,
@@ -27,11 +27,17 @@ from ledger.applications.identity_body import (
 )
 from ledger.applications.interface import State
 from ledger.encoding import encode
+from ledger.keys import short_key
+from ledger.limits import ML_DSA_44_KEY_BYTES
 
 ADMINISTRATORS = b"administrators"
 ADMINISTRATORS_MAX = 256
 _member_shape = encoding.row(
-    encoding.blob(KEY_BYTES), roles_shape, encoding.uint(), encoding.uint(), encoding.uint()
+    encoding.blob(ML_DSA_44_KEY_BYTES),
+    roles_shape,
+    encoding.uint(),
+    encoding.uint(),
+    encoding.uint(),
 )
 _key_shape = encoding.row(name_shape, encoding.uint(5, low=1), encoding.uint(), encoding.uint())
 _proposal_shape = encoding.row(
@@ -89,7 +95,7 @@ class Proposal(NamedTuple):
 
     change: Body
     approvals: tuple[bytes, ...]
-    """Keys that approved it, the proposer's first."""
+    """Short keys that approved it, the proposer's first."""
     height: int
 
 
@@ -98,7 +104,8 @@ def member_key(name: str) -> bytes:
 
 
 def key_key(public_key: bytes) -> bytes:
-    return b"k" + public_key
+    """Where the state keeps a key, by itself or by its short form."""
+    return b"k" + short_key(public_key)
 
 
 def proposal_key(proposal: bytes) -> bytes:
@@ -125,7 +132,7 @@ def parse_proposal(raw: bytes) -> Proposal:
 
 
 def parse_administrators(raw: bytes | None) -> tuple[bytes, ...]:
-    """The keys of a value of the state; none where it is not there."""
+    """The short keys of a value of the state; none where it is not there."""
     if raw is None:
         return ()
     keys: tuple[bytes, ...] = encoding.decode(
@@ -155,6 +162,7 @@ class Register:
         return None if raw is None else parse_key(raw)
 
     def administrators(self) -> tuple[bytes, ...]:
+        """Their short keys."""
         return parse_administrators(self._values.get(ADMINISTRATORS))
 
     def proposal(self, identity: bytes) -> Proposal | None:
@@ -217,8 +225,8 @@ class Changes(Register):
     def _write(self, name: str, before: MemberRow | None, after: MemberRow) -> None:
         fields = (after.key, after.roles, after.version, after.height, after.timestamp_ms)
         self._state.put(member_key(name), encode(fields))
-        old = before.key if before is not None and before.is_administrator else b""
-        new = after.key if after.is_administrator else b""
+        old = short_key(before.key) if before is not None and before.is_administrator else b""
+        new = short_key(after.key) if after.is_administrator else b""
         if old != new:
             others = [key for key in self.administrators() if key != old]
             self._state.put(ADMINISTRATORS, encode(tuple(sorted([*others, *filter(None, [new])]))))

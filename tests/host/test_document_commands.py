@@ -100,7 +100,7 @@ def test_what_a_person_gets_wrong_is_one_line(tmp_path: Path) -> None:
     cases: list[tuple[list[object], str]] = [
         (["document", "put", tmp_path / "plan", *at], "--store DIR"),
         (["document", "put", tmp_path / "gone", *at, "--store", tmp_path], "cannot read"),
-        (["document", "give", "plan", "bob", *at], "64 hexadecimal digits"),
+        (["document", "give", "plan", "bob", *at], "as `keys show` prints it"),
         (["document", "tombstone", "", *at, "--store", tmp_path], "encoding.length"),
         (["document", "check", tmp_path / "plan", "--opening", bad, *proof], "genesis"),
     ]

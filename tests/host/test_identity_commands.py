@@ -89,7 +89,7 @@ def test_what_a_person_gets_wrong_is_one_line(tmp_path: Path) -> None:
     at = ["--api", "http://127.0.0.1:1", "--key", key]
     net = tmp_path / "net"
     cases: list[tuple[list[object], str]] = [
-        (["identity", "add", "bob", "key", *at], "64 hexadecimal digits"),
+        (["identity", "add", "bob", "key", *at], "no public key"),
         (["identity", "add", "b ob", "00" * 32, *at], "identity.name"),
         (["identity", "roles", "bob", "--role", "king", *at], "king"),
         (["identity", "roles", "bob", "--role", "administrator", *at], "submitter too"),

@@ -18,18 +18,25 @@ from tests.ledger.builders import make_genesis, make_signed, signer_of
 from tests.ledger.proven import Store
 
 ADMINISTRATORS = ("ada", "ben", "cleo")
-BASE = make_genesis(members=(*ADMINISTRATORS, "sam"))
-GENESIS = replace(
-    BASE,
-    applications=(("identity", 1), *BASE.applications),
-    members=tuple(
-        Member(m.name, m.public_key, ("submitter", "administrator"))
-        if m.name in ADMINISTRATORS
-        else m
-        for m in BASE.members
-    ),
-    approvals=2,
-)
+
+
+def governed(scheme: str = "ed25519") -> Genesis:
+    """The genesis of such a ledger."""
+    base = make_genesis(members=(*ADMINISTRATORS, "sam"), scheme=scheme)
+    return replace(
+        base,
+        applications=(("identity", 1), *base.applications),
+        members=tuple(
+            Member(m.name, m.public_key, ("submitter", "administrator"))
+            if m.name in ADMINISTRATORS
+            else m
+            for m in base.members
+        ),
+        approvals=2,
+    )
+
+
+GENESIS = governed()
 
 
 def key(name: str) -> bytes:

@@ -90,15 +90,12 @@ def _show_channels(protocol: type[Consensus], size: int, *, as_json: bool) -> in
     ]
     for case, counted, predicted in rows:
         if as_json:
-            row = {
-                "protocol": protocol.name,
-                "nodes": size,
-                "case": case,
-                **_named(asdict(counted)),
-            }
-            click.echo(json.dumps(row | {"predicted": predicted and _named(asdict(predicted))}))
+            head = {"protocol": protocol.name, "nodes": size, "case": case}
+            foreseen = {"predicted": predicted and _named(asdict(predicted))}
+            click.echo(json.dumps(head | _named(asdict(counted)) | foreseen))
         else:
-            click.echo(f"{protocol.name:<12}{size:>4}  {case:<17}" + _columns(counted, predicted))
+            columns = _columns(counted, predicted).rstrip()
+            click.echo(f"{protocol.name:<12}{size:>4}  {case:<17}{columns}")
     return sum(1 for _, counted, predicted in rows if predicted not in (None, counted))
 
 

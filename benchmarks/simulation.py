@@ -75,7 +75,7 @@ def simulation(protocol: str, nodes: int, decisions: int) -> None:
 
 def around_the_world(protocol: str, nodes: int, decisions: int) -> Scenario:
     """A network over ten regions in fair weather, with enough to order for so many decisions."""
-    load = Load(transactions=4 * decisions, members=3, interval_ms=600, unsound=0)
+    load = Load(transactions=8 * decisions, members=3, interval_ms=600, unsound=0)
     return Scenario(
         1, protocol, nodes, weather=LINKS, calm=LINKS, regions=REGIONS, load=load,
         bound_ms=3_600_000,

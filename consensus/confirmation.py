@@ -39,6 +39,13 @@ from ledger.execution import Execution, Executor
 from ledger.store import Write
 from ledger.value import Value
 
+DECISIONS_MAX = 64
+"""Decisions that one status is answered with."""
+LARGE_PROOF = 128
+"""Signed messages of a proof from which on it is large: the blocks of a DAG, some megabytes."""
+SETTLING_MS = 1_000
+"""How long everyone has to decide by itself: a few times around the world."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
@@ -85,6 +92,8 @@ class Confirmation:
         self.passed: tuple[Root, ...] = ()
         """What the latest certificate covers beyond the one before it."""
         self._decisions: deque[Decision] = deque()
+        self._decided_ms: dict[int, int] = {}
+        """Ordinal -> when it was decided here, of decisions with a large proof."""
         self._signed_ms = -COLLECTING_MS
         """When collectors got the own latest signature; long ago where nobody collects."""
         self._running = False
@@ -139,6 +148,8 @@ class Confirmation:
             self._append(ordering, value)
         decision = Decision(first, effect.values, effect.proof)
         self._decisions.append(decision)
+        if len(effect.proof.signed) > LARGE_PROOF:
+            self._decided_ms[first] = self._outbox.now.monotonic_ms
         proof = encode_decision(decision, self._outbox.epoch)
         head = encode_decided_head(ordering.values.position.ordinal, self.tip, self.decided)
         self._outbox.write(
@@ -170,12 +181,18 @@ class Confirmation:
         )
 
     def decisions_for(self, slot: tuple[int, ...]) -> list[DecisionPacket]:
-        """Uncertified decisions beyond a peer's slot, oldest first."""
-        return [
-            DecisionPacket.of(decision.values, decision.proof)
+        """Uncertified decisions beyond a peer's slot, oldest first.
+
+        One whose proof is large is sent a little later: most have decided it themselves by then.
+        """
+        settled_ms = self._outbox.now.monotonic_ms - SETTLING_MS
+        lacking = [
+            decision
             for decision in self._decisions
             if decision.values[-1].slot > slot
-        ][:64]
+            and self._decided_ms.get(decision.ordinal, settled_ms) <= settled_ms
+        ]
+        return [DecisionPacket.of(each.values, each.proof) for each in lacking[:DECISIONS_MAX]]
 
     # --- executed ---
 
@@ -362,6 +379,7 @@ class Confirmation:
         ]
         while self._decisions and self._decisions[0].values[-1].slot <= root.slot:
             gone = self._decisions.popleft()
+            self._decided_ms.pop(gone.ordinal, None)
             writes.append((layout.height_key(layout.DECIDED, gone.ordinal), None))
         self._outbox.write(writes, sync=True)
         self.certifier.cover(height)

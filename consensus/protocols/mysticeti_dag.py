@@ -43,9 +43,9 @@ class Dag:
         self._signed[digest] = signed
         self._places[digest] = (block.author, block.round)
         self._rounds.setdefault(block.round, {}).setdefault(block.author, []).append(block)
-        before, leaders = block.strong, self._leaders(block.round - 1)
+        before, leaders = block.parents.strong, self._leaders(block.round - 1)
         self._votes[digest] = tuple(before.get(leader, b"") for leader in leaders)
-        for parent in block.named:
+        for parent in block.parents.named:
             self._tips.pop(parent, None)
         self._tips[digest] = None
         if block.value.payload:
@@ -60,7 +60,11 @@ class Dag:
 
     def lacks(self, block: Block) -> bool:
         """Whether it refers to a block that is not here, or is not what the reference says."""
+<<<<<<< HEAD
         return tuple(map(self._places.get, block.named)) != block.places
+=======
+        return tuple(map(self._places.get, block.parents.named)) != block.parents.places
+>>>>>>> costs
 
     def lacking(self, parents: Iterable[Parent], passed: Sequence[int]) -> tuple[Parent, ...]:
         """Such references, but for those to blocks that are passed for good."""

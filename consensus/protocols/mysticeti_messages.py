@@ -7,7 +7,7 @@ made of blocks: `extra` of a decided value names the leader whose sub-DAG it bel
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
@@ -46,6 +46,26 @@ class Parent(NamedTuple):
     digest: bytes
 
 
+class References(tuple[Parent, ...]):
+    """Parents of one block, and what every validator asks about those of every block of all."""
+
+    named: tuple[bytes, ...]
+    """Their digests."""
+    places: tuple[tuple[int, int] | None, ...]
+    """(author, round) of each, as the references say."""
+    strong: Mapping[int, bytes]
+    """The digests of those of the round before, by author."""
+
+    @classmethod
+    def of(cls, parents: Iterable[Parent], round_: int) -> References:
+        """The parents of a block of this round."""
+        found = cls(parents)
+        found.named = tuple(each.digest for each in found)
+        found.places = tuple(each[:2] for each in found)
+        found.strong = {each.author: each.digest for each in found if each.round == round_ - 1}
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Block(Message):
     """A validator's block of one round: transactions, and votes for all that it refers to."""
@@ -53,8 +73,9 @@ class Block(Message):
     KIND: ClassVar[int] = 1
     SHAPE: ClassVar[Shape] = encoding.row(encoding.blob(VALUE_BYTES_MAX))
     value: Value
-    parents: tuple[Parent, ...] = field(init=False, compare=False, repr=False)
+    parents: References = field(init=False, compare=False, repr=False)
     """At most one block of each validator, in the order of the validators."""
+<<<<<<< HEAD
     named: tuple[bytes, ...] = field(init=False, compare=False, repr=False)
     """Their digests."""
     places: tuple[tuple[int, int], ...] = field(init=False, compare=False, repr=False)
@@ -70,6 +91,11 @@ class Block(Message):
         object.__setattr__(self, "places", tuple(each[:2] for each in parents))
         strong = {each.author: each.digest for each in parents if each.round == before}
         object.__setattr__(self, "strong", strong)
+=======
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parents", _parents_of(self.value))
+>>>>>>> costs
 
     @property
     def author(self) -> int:
@@ -97,7 +123,7 @@ class Block(Message):
         return (self.value,)
 
 
-def _parents_of(value: Value) -> tuple[Parent, ...]:
+def _parents_of(value: Value) -> References:
     """The references of a block.  Raises DecodeFault where they contradict each other."""
     if len(value.slot) != 1 or value.slot[0] < 1:
         raise DecodeFault("mysticeti.round", f"slot {value.slot}")
@@ -109,7 +135,8 @@ def _parents_of(value: Value) -> tuple[Parent, ...]:
         raise DecodeFault("mysticeti.parents", "authors are not strictly ascending")
     if any(back >= round_ for _, back, _ in rows):
         raise DecodeFault("mysticeti.parents", f"before round 1, from round {round_}")
-    return tuple(Parent(author, round_ - back, digest) for author, back, digest in rows)
+    parents = (Parent(author, round_ - back, digest) for author, back, digest in rows)
+    return References.of(parents, round_)
 
 
 def encode_parents(round_: int, parents: tuple[Parent, ...]) -> bytes:

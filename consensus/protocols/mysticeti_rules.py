@@ -53,7 +53,7 @@ class Rules(Consensus):
 
     def has_quorum_of_parents(self, block: Block) -> bool:
         """A block refers to 2f+1 blocks, of as many validators, of the round before."""
-        return block.round == 1 or len(block.strong) >= self.quorum
+        return block.round == 1 or len(block.parents.strong) >= self.quorum
 
     # --- patterns ---------------------------------------------------------------------------------
 
@@ -75,7 +75,7 @@ class Rules(Consensus):
         A block refers to one block of each validator: an equivocator's vote counts once.
         """
         vote, index = self.dag.vote, slot[1]
-        votes = sum(vote(digest, index) == leader for digest in block.strong.values())
+        votes = sum(vote(digest, index) == leader for digest in block.parents.strong.values())
         return votes >= self.quorum
 
     # --- decisions --------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from consensus import confirmation
 from consensus.certifier import Certifier
 from consensus.confirmation import Confirmation
 from consensus.io import Channel, Confirmed, HostEvent
@@ -255,6 +256,22 @@ def test_d_is_down_a_decides_and_idles_b_and_c_lost_each_others_last_votes(
     mutants = [lacking(CONFIRMATION, KeepsDecisions), lacking(CONFIRMATION, DropsDecisions)]
     for mutant in (*mutants, ForgetsDecisions) if restart else mutants:
         assert not last_votes_lost(mutant, protocol, restart=restart).all_certified(1, 0, 1, 2)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["alive", "restarted"])
+def test_a_large_proof_goes_to_who_still_lacks_it_a_while_later(
+    restart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confirmation, "LARGE_PROOF", 0)
+    stage = last_votes_lost(Replica, "mysticeti", restart=restart)
+
+    assert stage.all_certified(1, 0, 1, 2)
+    assert stage.broken == ()
+
+    monkeypatch.setattr(confirmation, "SETTLING_MS", 1_000_000)
+    is_known_to_be_late = restart  # Who restarted decided it in an earlier life.
+    late = last_votes_lost(Replica, "mysticeti", restart=restart)
+    assert late.all_certified(1, 0, 1, 2) == is_known_to_be_late
 
 
 # --- confirmed means certified and durable --------------------------------------------------------

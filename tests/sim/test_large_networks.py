@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from consensus import confirmation
 from consensus.certifier import collectors
 from consensus.io import Channel
 from consensus.outbox import FEW, FEW_ABOVE, Outbox
+from consensus.protocols.mysticeti import Mysticeti
 from consensus.protocols.tendermint import Tendermint
 from ledger.validators import QuorumRule, Validator, ValidatorSet
 from sim.faults import draw_scenario
 from sim.run import Run, run
-from sim.scenario import FOR_EVER_MS, Incident, Load, Scenario
+from sim.scenario import FOR_EVER_MS, Incident, Load, Scenario, Weather
 
 FEW_WISHES = Load(transactions=6, members=1, interval_ms=400, unsound=0)
 
@@ -62,6 +64,21 @@ def test_collectors_spare_most_of_the_checkpoint_traffic() -> None:
     everyone_to_everyone = 10 * 9 * height
     assert report.is_passed
     assert report.frames[Channel.CHECKPOINT.name.lower()] < everyone_to_everyone
+
+
+def test_large_proofs_are_not_sent_to_who_is_about_to_decide(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    links = Weather(delay_us=80_000, jitter_us=40_000)
+    scenario = Scenario(3, "mysticeti", 7, weather=links, calm=links, load=FEW_WISHES)
+
+    at_once = run(scenario, Mysticeti)
+    monkeypatch.setattr(confirmation, "LARGE_PROOF", 0)
+    later = run(scenario, Mysticeti)
+
+    assert at_once.is_passed
+    assert later.is_passed
+    assert later.bytes["sync"] < at_once.bytes["sync"] / 4
 
 
 @pytest.mark.parametrize("seed", [5, 101])

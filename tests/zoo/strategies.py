@@ -31,6 +31,7 @@ from tests.zoo import (
     drawn_ranges,
     drawn_values,
     drawn_votes,
+    exile,
     forgeries,
     hostile,
     replicas,
@@ -291,6 +292,13 @@ STRATEGIES = (
         _bears_liars,
         attempt_guided,
         weight=2.0,
+    ),
+    Strategy(
+        "exile",
+        "whoever decides first is cut off at once, and an adversary tries its hand at the others",
+        exile.fits,
+        exile.attempt,
+        weight=8.0,
     ),
     scenario_strategy(
         "random", "all faults of the simulator at drawn rates", draw_random, _is_plugin

@@ -28,6 +28,7 @@ from tests.zoo import (
     drawn_ranges,
     drawn_values,
     drawn_votes,
+    exile,
     forgeries,
     mechanical,
     saved,
@@ -129,6 +130,25 @@ def test_what_is_judged_valid_may_be_decided_and_the_other_way_round() -> None:
 
 def test_a_judge_that_believes_values_is_found_in_drawn_sequences() -> None:
     assert any(drawn_values.attempt(BY_ID["B8"], number)[0].is_kill for number in range(5))
+
+
+BASES = {mutant.protocol: mutant.base for mutant in MUTANTS if exile.fits(mutant)}
+
+
+@pytest.mark.parametrize("protocol", BASES)
+def test_cutting_off_whoever_decides_first_breaks_no_protocol(protocol: str) -> None:
+    base = BASES[protocol]
+    assert base is not None
+    assert [number for number in range(8) if exile.broken(base, number)] == []
+
+
+@pytest.mark.parametrize(
+    ("id_", "number"), [("Z3-tendermint", 16), ("Z8-jolteon", 46), ("D2-pbft", 4), ("R1-raft", 16)]
+)
+def test_who_decides_alone_is_forgotten_without_the_rule_that_protects_him(
+    id_: str, number: int
+) -> None:
+    assert exile.attempt(BY_ID[id_], number)[0].is_kill
 
 
 def test_a_find_that_the_protocol_shares_is_no_kill() -> None:

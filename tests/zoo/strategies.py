@@ -27,6 +27,8 @@ from tests.consensus import jolteon_twins
 from tests.zoo import (
     drawn_blocks,
     drawn_catch_up,
+    drawn_dags,
+    drawn_greetings,
     drawn_pools,
     drawn_ranges,
     drawn_values,
@@ -369,6 +371,20 @@ STRATEGIES = (
         "drawn peers, some of which claim what they do not have, for catching up alone",
         drawn_catch_up.fits,
         drawn_catch_up.attempt,
+        weight=8.0,
+    ),
+    Strategy(
+        "greetings",
+        "drawn restarts, disks lost or old, and answers to what was said before",
+        drawn_greetings.fits,
+        drawn_greetings.attempt,
+        weight=8.0,
+    ),
+    Strategy(
+        "dags",
+        "drawn DAGs of which followers see other parts first",
+        drawn_dags.fits,
+        drawn_dags.attempt,
         weight=8.0,
     ),
     Strategy(

@@ -39,7 +39,7 @@ Rift = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @lru_cache(maxsize=64)
-def _everybody(nodes: int, rule: QuorumRule) -> tuple[tuple[Signer, ...], ValidatorSet]:
+def everybody(nodes: int, rule: QuorumRule) -> tuple[tuple[Signer, ...], ValidatorSet]:
     """The keys of all validators, and who they are: the same in every world of this size."""
     signers = tuple(
         SCHEME.signer(hashlib.sha256(b"validator %d" % index).digest()) for index in range(nodes)
@@ -65,7 +65,7 @@ class PluginNetwork(ABC):
         self.dropped: list[tuple[int, int, Packet]] = []
         """What `allow` refused: (seat of the sender, seat of the receiver, packet)."""
         self.scheme = SCHEME
-        self.signers, validators = _everybody(scenario.nodes, scenario.rule)
+        self.signers, validators = everybody(scenario.nodes, scenario.rule)
         self.context = Context(
             network=NETWORK,
             epoch=EPOCH,

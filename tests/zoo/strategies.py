@@ -27,10 +27,13 @@ from tests.consensus import jolteon_twins
 from tests.zoo import (
     drawn_blocks,
     drawn_catch_up,
+    drawn_dags,
+    drawn_greetings,
     drawn_pools,
     drawn_ranges,
     drawn_values,
     drawn_votes,
+    exile,
     forgeries,
     hostile,
     replicas,
@@ -292,6 +295,13 @@ STRATEGIES = (
         attempt_guided,
         weight=2.0,
     ),
+    Strategy(
+        "exile",
+        "whoever decides first is cut off at once, and an adversary tries its hand at the others",
+        exile.fits,
+        exile.attempt,
+        weight=8.0,
+    ),
     scenario_strategy(
         "random", "all faults of the simulator at drawn rates", draw_random, _is_plugin
     ),
@@ -361,6 +371,20 @@ STRATEGIES = (
         "drawn peers, some of which claim what they do not have, for catching up alone",
         drawn_catch_up.fits,
         drawn_catch_up.attempt,
+        weight=8.0,
+    ),
+    Strategy(
+        "greetings",
+        "drawn restarts, disks lost or old, and answers to what was said before",
+        drawn_greetings.fits,
+        drawn_greetings.attempt,
+        weight=8.0,
+    ),
+    Strategy(
+        "dags",
+        "drawn DAGs of which followers see other parts first",
+        drawn_dags.fits,
+        drawn_dags.attempt,
         weight=8.0,
     ),
     Strategy(

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from consensus.dissemination import Dissemination
+from consensus.greeting import Greeting
+from consensus.protocols.mysticeti import Mysticeti
 from consensus.protocols.tendermint import Tendermint
 from consensus.replica import Replica
 from consensus.sync import CatchUp
@@ -24,10 +26,13 @@ from tests.zoo import (
     campaign,
     drawn_blocks,
     drawn_catch_up,
+    drawn_dags,
+    drawn_greetings,
     drawn_pools,
     drawn_ranges,
     drawn_values,
     drawn_votes,
+    exile,
     forgeries,
     mechanical,
     saved,
@@ -129,6 +134,45 @@ def test_what_is_judged_valid_may_be_decided_and_the_other_way_round() -> None:
 
 def test_a_judge_that_believes_values_is_found_in_drawn_sequences() -> None:
     assert any(drawn_values.attempt(BY_ID["B8"], number)[0].is_kill for number in range(5))
+
+
+def test_no_restart_lets_a_validator_contradict_what_left_or_keeps_an_intact_one_silent() -> None:
+    assert [number for number in range(400) if drawn_greetings.broken(Greeting, number)] == []
+
+
+@pytest.mark.parametrize("id_", drawn_greetings.KINDS)
+def test_a_greeting_that_lacks_a_rule_is_found_in_drawn_restarts(id_: str) -> None:
+    assert any(drawn_greetings.attempt(BY_ID[id_], number)[0].is_kill for number in range(60))
+
+
+def test_followers_of_a_drawn_dag_agree_and_believe_what_one_of_them_decided() -> None:
+    assert [number for number in range(25) if drawn_dags.broken(Mysticeti, number)] == []
+
+
+@pytest.mark.parametrize(
+    ("id_", "number"), [("G2-mysticeti", 37), ("D2m-mysticeti", 25), ("G10-mysticeti", 5)]
+)
+def test_a_rule_of_a_dag_that_is_missing_shows_in_a_drawn_one(id_: str, number: int) -> None:
+    assert drawn_dags.attempt(BY_ID[id_], number)[0].is_kill
+
+
+BASES = {mutant.protocol: mutant.base for mutant in MUTANTS if exile.fits(mutant)}
+
+
+@pytest.mark.parametrize("protocol", BASES)
+def test_cutting_off_whoever_decides_first_breaks_no_protocol(protocol: str) -> None:
+    base = BASES[protocol]
+    assert base is not None
+    assert [number for number in range(8) if exile.broken(base, number)] == []
+
+
+@pytest.mark.parametrize(
+    ("id_", "number"), [("Z3-tendermint", 16), ("Z8-jolteon", 46), ("D2-pbft", 4), ("R1-raft", 16)]
+)
+def test_who_decides_alone_is_forgotten_without_the_rule_that_protects_him(
+    id_: str, number: int
+) -> None:
+    assert exile.attempt(BY_ID[id_], number)[0].is_kill
 
 
 def test_a_find_that_the_protocol_shares_is_no_kill() -> None:

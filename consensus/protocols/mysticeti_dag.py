@@ -60,11 +60,7 @@ class Dag:
 
     def lacks(self, block: Block) -> bool:
         """Whether it refers to a block that is not here, or is not what the reference says."""
-<<<<<<< HEAD
-        return tuple(map(self._places.get, block.named)) != block.places
-=======
         return tuple(map(self._places.get, block.parents.named)) != block.parents.places
->>>>>>> costs
 
     def lacking(self, parents: Iterable[Parent], passed: Sequence[int]) -> tuple[Parent, ...]:
         """Such references, but for those to blocks that are passed for good."""

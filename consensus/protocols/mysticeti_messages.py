@@ -75,27 +75,9 @@ class Block(Message):
     value: Value
     parents: References = field(init=False, compare=False, repr=False)
     """At most one block of each validator, in the order of the validators."""
-<<<<<<< HEAD
-    named: tuple[bytes, ...] = field(init=False, compare=False, repr=False)
-    """Their digests."""
-    places: tuple[tuple[int, int], ...] = field(init=False, compare=False, repr=False)
-    """(author, round) of each, as the references say."""
-    strong: Mapping[int, bytes] = field(init=False, compare=False, repr=False)
-    """The digests of those of the round before, by author."""
-
-    def __post_init__(self) -> None:
-        # Every validator looks at all references of every block of all: here it is done once.
-        parents, before = _parents_of(self.value), self.round - 1
-        object.__setattr__(self, "parents", parents)
-        object.__setattr__(self, "named", tuple(each.digest for each in parents))
-        object.__setattr__(self, "places", tuple(each[:2] for each in parents))
-        strong = {each.author: each.digest for each in parents if each.round == before}
-        object.__setattr__(self, "strong", strong)
-=======
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parents", _parents_of(self.value))
->>>>>>> costs
 
     @property
     def author(self) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from benchmarks.__main__ import benchmarks
 from benchmarks.plugins import DRAWINGS, PROTOCOLS
+from benchmarks.simulation import UntilHeight, around_the_world
 from consensus.interface import Timer
 from consensus.protocols.solo import Solo
 
@@ -63,3 +65,14 @@ def test_a_protocol_that_iterates_over_a_set_is_told() -> None:
 
     assert result.exit_code == 1
     assert "NOT ALIKE" in result.stdout
+
+
+@pytest.mark.parametrize("height", [1, 1_000])
+def test_what_only_some_have_confirmed_at_the_end_is_not_asked_of_the_others(height: int) -> None:
+    run = UntilHeight(around_the_world("solo", 4, 2), Solo, 2)
+    run.clients.acknowledged[bytes(32)] = height  # No node has it.
+
+    report = run.lead()
+
+    assert min(report.certified) >= 2
+    assert report.is_sound == (height == 1_000)

@@ -18,7 +18,9 @@ from consensus.leaders import Policy, Reputation, RoundRobin, Sticky
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import (
     NIL,
+    NO_ROUND,
     Prevote,
+    Proposal,
 )
 from consensus.registry import leaders_of, protocol_named
 from ledger.encoding import encode
@@ -252,6 +254,15 @@ def test_who_caught_up_votes_for_what_comes_first_and_accuses_nobody(
     assert not [one for one in bench.effects if isinstance(one, Accuse)]
     bench.decide(first)
     assert bench.leaders(1) != [None]
+
+
+def test_who_caught_up_takes_a_fresh_value_from_its_own_proposer_alone() -> None:
+    bench = Bench(STICKY)
+    bench.take(Certified(root_of(value_of(7, 2))))
+    value = value_of(8, 2)
+
+    assert bench.hear(1, Proposal(value, 0, NO_ROUND, None)) == []
+    assert said_in(bench.propose(value), Prevote) == [Prevote(8, 0, value.digest)]
 
 
 def test_who_caught_up_proposes_nothing_in_a_round_that_may_be_anothers() -> None:

@@ -33,6 +33,7 @@ from tests.zoo import (
     drawn_ranges,
     drawn_values,
     drawn_votes,
+    drawn_words,
     exile,
     forgeries,
     hostile,
@@ -378,6 +379,13 @@ STRATEGIES = (
         "drawn restarts, disks lost or old, and answers to what was said before",
         drawn_greetings.fits,
         drawn_greetings.attempt,
+        weight=8.0,
+    ),
+    Strategy(
+        "words",
+        "drawn words of here and elsewhere, and padded proofs, for an inspector alone",
+        drawn_words.fits,
+        drawn_words.attempt,
         weight=8.0,
     ),
     Strategy(

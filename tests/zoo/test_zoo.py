@@ -13,6 +13,7 @@ import pytest
 
 from consensus.dissemination import Dissemination
 from consensus.greeting import Greeting
+from consensus.inspector import Inspector
 from consensus.protocols.mysticeti import Mysticeti
 from consensus.protocols.tendermint import Tendermint
 from consensus.replica import Replica
@@ -32,6 +33,7 @@ from tests.zoo import (
     drawn_ranges,
     drawn_values,
     drawn_votes,
+    drawn_words,
     exile,
     forgeries,
     mechanical,
@@ -143,6 +145,15 @@ def test_no_restart_lets_a_validator_contradict_what_left_or_keeps_an_intact_one
 @pytest.mark.parametrize("id_", drawn_greetings.KINDS)
 def test_a_greeting_that_lacks_a_rule_is_found_in_drawn_restarts(id_: str) -> None:
     assert any(drawn_greetings.attempt(BY_ID[id_], number)[0].is_kill for number in range(60))
+
+
+def test_words_of_elsewhere_and_padded_proofs_pass_no_inspector() -> None:
+    assert [number for number in range(150) if drawn_words.broken(Inspector, number)] == []
+
+
+@pytest.mark.parametrize("id_", drawn_words.KINDS)
+def test_an_inspector_that_lacks_a_rule_is_found_by_drawn_words(id_: str) -> None:
+    assert any(drawn_words.attempt(BY_ID[id_], number)[0].is_kill for number in range(300))
 
 
 def test_followers_of_a_drawn_dag_agree_and_believe_what_one_of_them_decided() -> None:

@@ -134,8 +134,9 @@ def test_what_is_judged_valid_may_be_decided_and_the_other_way_round() -> None:
     assert [sequence for sequence in range(200) if drawn_values.broken(Values, sequence)] == []
 
 
-def test_a_judge_that_believes_values_is_found_in_drawn_sequences() -> None:
-    assert any(drawn_values.attempt(BY_ID["B8"], number)[0].is_kill for number in range(5))
+@pytest.mark.parametrize("id_", drawn_values.JUDGES)
+def test_a_judge_of_values_that_lacks_a_rule_is_found_in_drawn_sequences(id_: str) -> None:
+    assert any(drawn_values.attempt(BY_ID[id_], number)[0].is_kill for number in range(20))
 
 
 def test_no_restart_lets_a_validator_contradict_what_left_or_keeps_an_intact_one_silent() -> None:

@@ -28,6 +28,7 @@ from tests.zoo import (
     drawn_blocks,
     drawn_catch_up,
     drawn_dags,
+    drawn_floors,
     drawn_greetings,
     drawn_pools,
     drawn_ranges,
@@ -379,6 +380,13 @@ STRATEGIES = (
         "drawn restarts, disks lost or old, and answers to what was said before",
         drawn_greetings.fits,
         drawn_greetings.attempt,
+        weight=8.0,
+    ),
+    Strategy(
+        "floors",
+        "drawn certificates for an ordering alone whose plugin settles too early",
+        drawn_floors.fits,
+        drawn_floors.attempt,
         weight=8.0,
     ),
     Strategy(

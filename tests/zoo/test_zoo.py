@@ -14,6 +14,7 @@ import pytest
 from consensus.dissemination import Dissemination
 from consensus.greeting import Greeting
 from consensus.inspector import Inspector
+from consensus.ordering import Ordering
 from consensus.protocols.mysticeti import Mysticeti
 from consensus.protocols.tendermint import Tendermint
 from consensus.replica import Replica
@@ -28,6 +29,7 @@ from tests.zoo import (
     drawn_blocks,
     drawn_catch_up,
     drawn_dags,
+    drawn_floors,
     drawn_greetings,
     drawn_pools,
     drawn_ranges,
@@ -146,6 +148,15 @@ def test_no_restart_lets_a_validator_contradict_what_left_or_keeps_an_intact_one
 @pytest.mark.parametrize("id_", drawn_greetings.KINDS)
 def test_a_greeting_that_lacks_a_rule_is_found_in_drawn_restarts(id_: str) -> None:
     assert any(drawn_greetings.attempt(BY_ID[id_], number)[0].is_kill for number in range(60))
+
+
+def test_no_word_is_refused_before_its_decision_is_certified() -> None:
+    assert [life for life in range(150) if drawn_floors.broken(Ordering, life)] == []
+
+
+@pytest.mark.parametrize("id_", drawn_floors.KINDS)
+def test_an_ordering_that_lets_floors_rise_too_early_is_found_in_drawn_lives(id_: str) -> None:
+    assert any(drawn_floors.attempt(BY_ID[id_], life)[0].is_kill for life in range(30))
 
 
 def test_words_of_elsewhere_and_padded_proofs_pass_no_inspector() -> None:

@@ -13,6 +13,8 @@ import pytest
 
 from consensus.dissemination import Dissemination
 from consensus.greeting import Greeting
+from consensus.inspector import Inspector
+from consensus.ordering import Ordering
 from consensus.protocols.mysticeti import Mysticeti
 from consensus.protocols.tendermint import Tendermint
 from consensus.replica import Replica
@@ -27,11 +29,13 @@ from tests.zoo import (
     drawn_blocks,
     drawn_catch_up,
     drawn_dags,
+    drawn_floors,
     drawn_greetings,
     drawn_pools,
     drawn_ranges,
     drawn_values,
     drawn_votes,
+    drawn_words,
     exile,
     forgeries,
     mechanical,
@@ -132,8 +136,9 @@ def test_what_is_judged_valid_may_be_decided_and_the_other_way_round() -> None:
     assert [sequence for sequence in range(200) if drawn_values.broken(Values, sequence)] == []
 
 
-def test_a_judge_that_believes_values_is_found_in_drawn_sequences() -> None:
-    assert any(drawn_values.attempt(BY_ID["B8"], number)[0].is_kill for number in range(5))
+@pytest.mark.parametrize("id_", drawn_values.JUDGES)
+def test_a_judge_of_values_that_lacks_a_rule_is_found_in_drawn_sequences(id_: str) -> None:
+    assert any(drawn_values.attempt(BY_ID[id_], number)[0].is_kill for number in range(20))
 
 
 def test_no_restart_lets_a_validator_contradict_what_left_or_keeps_an_intact_one_silent() -> None:
@@ -143,6 +148,24 @@ def test_no_restart_lets_a_validator_contradict_what_left_or_keeps_an_intact_one
 @pytest.mark.parametrize("id_", drawn_greetings.KINDS)
 def test_a_greeting_that_lacks_a_rule_is_found_in_drawn_restarts(id_: str) -> None:
     assert any(drawn_greetings.attempt(BY_ID[id_], number)[0].is_kill for number in range(60))
+
+
+def test_no_word_is_refused_before_its_decision_is_certified() -> None:
+    assert [life for life in range(150) if drawn_floors.broken(Ordering, life)] == []
+
+
+@pytest.mark.parametrize("id_", drawn_floors.KINDS)
+def test_an_ordering_that_lets_floors_rise_too_early_is_found_in_drawn_lives(id_: str) -> None:
+    assert any(drawn_floors.attempt(BY_ID[id_], life)[0].is_kill for life in range(30))
+
+
+def test_words_of_elsewhere_and_padded_proofs_pass_no_inspector() -> None:
+    assert [number for number in range(150) if drawn_words.broken(Inspector, number)] == []
+
+
+@pytest.mark.parametrize("id_", drawn_words.KINDS)
+def test_an_inspector_that_lacks_a_rule_is_found_by_drawn_words(id_: str) -> None:
+    assert any(drawn_words.attempt(BY_ID[id_], number)[0].is_kill for number in range(300))
 
 
 def test_followers_of_a_drawn_dag_agree_and_believe_what_one_of_them_decided() -> None:

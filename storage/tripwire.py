@@ -22,7 +22,8 @@ from pathlib import Path
 from ledger.errors import StorageError
 
 TRIPWIRE_NAME = "tripwire"
-HOME_FORMAT = 1
+HOME_FORMAT = 2
+"""Of the whole home.  1 kept every batch in one record; 2 keeps large ones in parts."""
 MAGIC = b"LDGRWIRE"
 SLOT_SIZE = 128
 SLOT_OFFSETS = (0, 4096)

@@ -18,6 +18,7 @@ from storage.leveldb import is_available
 from storage.lock import HomeLock
 from storage.tripwire import (
     FILE_SIZE,
+    HOME_FORMAT,
     SLOT_OFFSETS,
     SLOT_SIZE,
     TRIPWIRE_NAME,
@@ -247,22 +248,24 @@ def test_a_database_that_was_never_a_nodes_is_refused(homes: Any) -> None:
     assert "not the database of a ledger node" in refusal(home)
 
 
-def test_a_database_of_a_future_format_is_refused(homes: Any) -> None:
+@pytest.mark.parametrize("other", [HOME_FORMAT - 1, HOME_FORMAT + 1])
+def test_a_database_of_another_format_is_refused(homes: Any, other: int) -> None:
     home = homes.copy()
     with open_store(home) as store:
-        store.engine.write([(HOME_KEY, (2).to_bytes(2, "big") + NETWORK)], sync=True)
+        store.engine.write([(HOME_KEY, other.to_bytes(2, "big") + NETWORK)], sync=True)
 
-    assert "format 2 and this node knows only format 1" in refusal(home)
+    assert f"format {other} and this node knows only format {HOME_FORMAT}" in refusal(home)
 
 
-def test_a_home_of_a_future_format_is_refused(homes: Any) -> None:
+@pytest.mark.parametrize("other", [HOME_FORMAT - 1, HOME_FORMAT + 1])
+def test_a_home_of_another_format_is_refused(homes: Any, other: int) -> None:
     home = homes.copy()
     slot = bytearray(encode_mark(MARK))
-    slot[8:10] = (2).to_bytes(2, "big")
+    slot[8:10] = other.to_bytes(2, "big")
     slot[-8:] = _checksum_of(bytes(slot[:-8]))
     (home / TRIPWIRE_NAME).write_bytes(bytes(slot).ljust(SLOT_OFFSETS[1], b"\0") + bytes(slot))
 
-    assert "format 2 and this node knows only format 1" in refusal(home)
+    assert f"format {other} and this node knows only format {HOME_FORMAT}" in refusal(home)
 
 
 # --- the tripwire ---

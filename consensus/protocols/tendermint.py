@@ -198,7 +198,7 @@ class Tendermint(State):
         commit = self.last_commit if self.leadership.has_extra else None
         extra = self.leadership.extra(self.leadership.agreed.last, commit)
         value = Value(self.context.epoch, b"", slot, self.me, self.now.wall_ms, payload, extra)
-        self._say(Proposal(value, self.round, NO_ROUND, None, commit))  # L19
+        self._say(Proposal(value, self.round, NO_ROUND, commit))  # L19
         self.note("proposed", instance=self.instance, round=self.round, value=value.digest)
 
     # --- what arrives -----------------------------------------------------------------------------

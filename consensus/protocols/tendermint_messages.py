@@ -43,48 +43,52 @@ class Proposal(Message):
     round: int
     valid_round: int
     """The paper's vr; NO_ROUND for a fresh value."""
-    polka: Certificate | None
-    """For the value in the valid round.  Not signed: it proves itself."""
-    commit: Certificate | None = None
-    """Of the value that was decided before a fresh one, which names its signers: for leader
-    policies that read them.  On the wire it stands in the place of the polka.  Not signed."""
+    proof: Certificate | None
+    """Not signed: it proves itself."""
 
     @property
     def slot(self) -> Slot:
         return (self.value.slot[0], self.round)
 
+    @property
+    def polka(self) -> Certificate | None:
+        """For the value in the valid round."""
+        return self.proof if self.valid_round != NO_ROUND else None
+
+    @property
+    def commit(self) -> Certificate | None:
+        """Of the value decided before a fresh one, which names its signers where a leader policy
+        reads them."""
+        return self.proof if self.valid_round == NO_ROUND else None
+
     def row(self) -> tuple[Any, ...]:
-        proof = self.polka if self.polka is not None else self.commit
-        row = proof.row() if proof is not None else None
-        return (self.value.raw, self.round, self.valid_round + 1, row)
+        proof = self.proof.row() if self.proof is not None else None
+        return (self.value.raw, self.round, self.valid_round + 1, proof)
 
     @classmethod
     def from_row(cls, row: Any) -> Proposal:
         proof = Certificate.from_row(row[3]) if row[3] is not None else None
-        valid_round = row[2] - 1
-        polka, commit = (None, proof) if valid_round == NO_ROUND else (proof, None)
-        proposal = cls(parse_value(row[0]), row[1], valid_round, polka, commit)
+        proposal = cls(parse_value(row[0]), row[1], row[2] - 1, proof)
         if not proposal.is_coherent():
             raise DecodeFault("tendermint.proposal", f"of {proposal.value.slot} in {row[1]}")
         return proposal
 
     def is_coherent(self) -> bool:
         """Whether the fields agree: the value is fresh, or the polka is its, of the valid round."""
-        value, polka, commit = self.value, self.polka, self.commit
+        value, proof = self.value, self.proof
         if len(value.slot) != 2 or value.slot[0] < 1 or value.parent:
             return False
         if self.valid_round == NO_ROUND:
-            is_before = commit is None or (
-                (commit.phase, commit.slot[:1]) == (PRECOMMIT, (value.slot[0] - 1,))
-                and len(commit.slot) == 2
-                and commit.value != NIL
+            is_before = proof is None or (
+                (proof.phase, proof.slot[:1]) == (PRECOMMIT, (value.slot[0] - 1,))
+                and len(proof.slot) == 2
+                and proof.value != NIL
             )
-            return polka is None and is_before and value.slot[1] == self.round
+            return is_before and value.slot[1] == self.round
         return (
             value.slot[1] <= self.valid_round < self.round
-            and polka is not None
-            and commit is None
-            and (polka.phase, polka.slot, polka.value)
+            and proof is not None
+            and (proof.phase, proof.slot, proof.value)
             == (PREVOTE, (value.slot[0], self.valid_round), value.digest)
         )
 
@@ -93,7 +97,7 @@ class Proposal(Message):
         return PROPOSAL, self.slot, hashlib.sha256(said).digest()
 
     def certificates(self) -> tuple[AnyCertificate, ...]:
-        return tuple(proof for proof in (self.polka, self.commit) if proof is not None)
+        return (self.proof,) if self.proof is not None else ()
 
     def values(self) -> tuple[Value, ...]:
         return (self.value,)

@@ -91,7 +91,7 @@ class Bench:
         return self.take(Received(Signed(sender, message, BLANK)))
 
     def propose(self, value: Value, commit: Certificate | None = None) -> list[Effect]:
-        return self.hear(value.proposer, Proposal(value, value.slot[1], NO_ROUND, None, commit))
+        return self.hear(value.proposer, Proposal(value, value.slot[1], NO_ROUND, commit))
 
     def decide(self, value: Value, *, round_: int = 0, signers: Iterable[int] = (0, 1, 2)) -> None:
         proof = DecisionProof((commit_of(value, round_=round_, signers=signers),))

@@ -80,15 +80,15 @@ def test_messages_survive_their_encoding() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        replace(PROPOSAL, polka=None),
+        replace(PROPOSAL, proof=None),
         replace(PROPOSAL, valid_round=NO_ROUND),
         replace(PROPOSAL, valid_round=3),
         replace(PROPOSAL, round=2),
         replace(PROPOSAL, round=1),
-        replace(PROPOSAL, valid_round=NO_ROUND, polka=None),
-        replace(PROPOSAL, polka=replace(POLKA, phase=PRECOMMIT)),
-        replace(PROPOSAL, polka=replace(POLKA, slot=(4, 2))),
-        replace(PROPOSAL, polka=replace(POLKA, value=b"\x22" * 32)),
+        replace(PROPOSAL, valid_round=NO_ROUND, proof=None),
+        replace(PROPOSAL, proof=replace(POLKA, phase=PRECOMMIT)),
+        replace(PROPOSAL, proof=replace(POLKA, slot=(4, 2))),
+        replace(PROPOSAL, proof=replace(POLKA, value=b"\x22" * 32)),
         replace(PROPOSAL, value=replace(VALUE, slot=(5, 3))),
         replace(PROPOSAL, value=replace(VALUE, parent=b"\x01" * 32)),
         replace(PROPOSAL, value=replace(VALUE, extra=b"\x01")),
@@ -104,7 +104,7 @@ def test_a_message_that_contradicts_itself_is_refused(wrong: Proposal | Prevote)
 def test_the_valid_round_is_signed_and_the_polka_is_not() -> None:
     other_polka = replace(POLKA, signatures=POLKA.signatures[:2])
 
-    assert replace(PROPOSAL, polka=other_polka).statement() == PROPOSAL.statement()
+    assert replace(PROPOSAL, proof=other_polka).statement() == PROPOSAL.statement()
     assert replace(PROPOSAL, valid_round=3).statement() != PROPOSAL.statement()
 
 

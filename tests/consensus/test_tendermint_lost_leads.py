@@ -245,7 +245,7 @@ def test_what_no_policy_reads_is_refused() -> None:
     ],
 )
 def test_a_commit_that_is_none_of_the_instance_before_is_refused(commit: Certificate) -> None:
-    wrong = Proposal(value_of(2, 2), 0, NO_ROUND, None, commit)
+    wrong = Proposal(value_of(2, 2), 0, NO_ROUND, commit)
 
     with pytest.raises(DecodeFault, match="tendermint"):
         Proposal.from_row(wrong.row())

@@ -192,7 +192,7 @@ def test_values_have_short_names_and_messages_are_told_field_by_field() -> None:
     assert describe(names, Prevote(1, 0, b"")) == "prevote 1/0: instance 1, round 0, value nil"
     assert describe(names, Proposal(value, 0, NO_ROUND, None)) == (
         f"proposal 1/0: value #1 ({value.digest.hex()[:8]}, first proposed by v3 in slot 1/0, "
-        "ordering 11111111), round 0, no valid round, no polka, no commit"
+        "ordering 11111111), round 0, no valid round, no proof"
     )
 
 

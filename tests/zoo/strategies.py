@@ -27,6 +27,7 @@ from tests.consensus import jolteon_twins
 from tests.zoo import (
     drawn_blocks,
     drawn_catch_up,
+    drawn_checkpoints,
     drawn_dags,
     drawn_floors,
     drawn_greetings,
@@ -387,6 +388,13 @@ STRATEGIES = (
         "drawn certificates for an ordering alone whose plugin settles too early",
         drawn_floors.fits,
         drawn_floors.attempt,
+        weight=8.0,
+    ),
+    Strategy(
+        "checkpoints",
+        "drawn losses of signatures and certificates for confirmations alone",
+        drawn_checkpoints.fits,
+        drawn_checkpoints.attempt,
         weight=8.0,
     ),
     Strategy(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from consensus.confirmation import Confirmation
 from consensus.dissemination import Dissemination
 from consensus.greeting import Greeting
 from consensus.inspector import Inspector
@@ -28,6 +29,7 @@ from tests.zoo import (
     campaign,
     drawn_blocks,
     drawn_catch_up,
+    drawn_checkpoints,
     drawn_dags,
     drawn_floors,
     drawn_greetings,
@@ -159,6 +161,15 @@ def test_an_ordering_that_lets_floors_rise_too_early_is_found_in_drawn_lives(id_
     assert any(drawn_floors.attempt(BY_ID[id_], life)[0].is_kill for life in range(30))
 
 
+def test_what_all_executed_is_certified_everywhere_once_nothing_is_lost_any_more() -> None:
+    assert [life for life in range(60) if drawn_checkpoints.broken(Confirmation, life)] == []
+
+
+@pytest.mark.parametrize("id_", drawn_checkpoints.KINDS)
+def test_a_confirmation_that_lacks_a_rule_is_found_in_drawn_lives(id_: str) -> None:
+    assert any(drawn_checkpoints.attempt(BY_ID[id_], life)[0].is_kill for life in range(20))
+
+
 def test_words_of_elsewhere_and_padded_proofs_pass_no_inspector() -> None:
     assert [number for number in range(150) if drawn_words.broken(Inspector, number)] == []
 
@@ -169,7 +180,7 @@ def test_an_inspector_that_lacks_a_rule_is_found_by_drawn_words(id_: str) -> Non
 
 
 def test_followers_of_a_drawn_dag_agree_and_believe_what_one_of_them_decided() -> None:
-    assert [number for number in range(25) if drawn_dags.broken(Mysticeti, number)] == []
+    assert [number for number in range(12) if drawn_dags.broken(Mysticeti, number)] == []
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,14 @@ block.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-import msgpack
-
-from ledger import layout
 from ledger.genesis import Genesis
-from ledger.store import Reader, Write
 from sim.oracles import Findings
-from sim.stored import executed_height, operations_of
-from sim.watcher import Watcher
+from sim.state_oracle import Executed, StateOracle, pack, unpack
 
-_STATE = b"\x10documents\x00"
 _OWNER, _COUNT, _COMMITMENT, _KEPT, _GONE = 0, 1, 2, 4, 5
 
 
@@ -39,61 +33,46 @@ class Papers:
 
     def state(self) -> dict[bytes, bytes]:
         """Every key and value that a store must hold."""
-        made = {b"d" + name.encode(): _pack(row) for name, row in self.documents.items()}
+        made = {b"d" + name.encode(): pack(row) for name, row in self.documents.items()}
         for (name, number), row in self.versions.items():
-            made[b"v" + name.encode() + b"\x00" + number.to_bytes(4, "big")] = _pack(row)
+            made[b"v" + name.encode() + b"\x00" + number.to_bytes(4, "big")] = pack(row)
         return made
 
 
-class DocumentsOracle(Watcher):
+class DocumentsOracle(StateOracle[Papers]):
     """Replays the acts of each block once, and judges every node that stores it."""
 
+    application: ClassVar[str] = "documents"
+    broken: ClassVar[str] = "P22"
+
     def __init__(self, genesis: Genesis, findings: Findings) -> None:
-        self._findings = findings
+        super().__init__(findings, Papers())
         founders = [m.public_key for m in genesis.members if "administrator" in m.roles]
         self.administrators: Callable[[int], Collection[bytes]] = lambda _: founders
         """Whose keys administer in the block of a height."""
-        self.after = [Papers()]
-        """Documents after each height."""
         self.done = 0
         """Acts that were applied."""
         self.refused: dict[str, int] = {}
         """Reason -> how often."""
 
-    def written(self, node: int, writes: list[Write], reader: Reader) -> None:
-        for key, value in writes:
-            if key[:1] == layout.BLOCK and value is not None:
-                self._judge(node, int.from_bytes(key[1:], "big"), value, reader)
-
-    def _judge(self, node: int, height: int, raw: bytes, reader: Reader) -> None:
-        if height == len(self.after):
-            self._replay(node, height, raw, reader)
-        if height >= len(self.after) or executed_height(reader) != height:
-            return
-        held = {k[len(_STATE) :]: v for k, v in reader.scan(_STATE, _STATE + b"\xff" * 900)}
+    def compare(self, node: int, height: int, held: dict[bytes, bytes]) -> None:
         if held != self.after[height].state():
-            self._complain(node, height, "its documents are not those that the acts lead to")
+            self.complain(node, height, "its documents are not those that the acts lead to")
 
-    def _replay(self, node: int, height: int, raw: bytes, reader: Reader) -> None:
-        _, leaves = _unpack(raw)
-        header = _unpack(_unpack(leaves[0])[2])
-        operations = dict(operations_of(header[9], reader))
+    def replay(self, node: int, height: int, time: int, block: Iterator[Executed]) -> Papers:
         papers = self.after[-1].copy()
-        for leaf in map(_unpack, leaves[1:-1]):
-            acts = [each[3] for each in operations.get(leaf[6], ()) if each[1] == "documents"]
+        for each in block:
             trial, reason = papers.copy(), ""
-            for body in acts:
-                sender = _unpack(leaf[6])[2]
-                reason = reason or self._act(trial, sender, _unpack(body), height, header[8])
-            if acts and leaf[5] != reason:
-                self._complain(node, height, f"an act ended with {leaf[5] or 'success'!r}, not "
-                               f"{reason or 'success'!r}")  # fmt: skip
+            for _, body in each.bodies:
+                reason = reason or self._act(trial, each.sender, unpack(body), height, time)
+            if each.bodies:
+                self.check_end(node, height, "an act", each, reason)
             if reason:
                 self.refused[reason] = self.refused.get(reason, 0) + 1
-            elif acts:
+            elif each.bodies:
                 papers = trial
                 self.done += 1
-        self.after.append(papers)
+        return papers
 
     def _act(self, papers: Papers, sender: bytes, body: list[Any], height: int, time: int) -> str:
         """Why an act fails, or nothing; changes the rows."""
@@ -126,15 +105,3 @@ class DocumentsOracle(Watcher):
             row[_GONE:7] = [True, why]
         row[7:] = [height, time]
         return ""
-
-    def _complain(self, node: int, height: int, sentence: str) -> None:
-        self._findings.add("P22", f"node {node} after block {height}: {sentence}", node)
-
-
-def _pack(value: Any) -> bytes:
-    packed: bytes = msgpack.packb(value)
-    return packed
-
-
-def _unpack(data: bytes) -> Any:
-    return msgpack.unpackb(data, raw=False)

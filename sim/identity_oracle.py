@@ -9,20 +9,15 @@ block.  Who may submit a block's transactions it tells `sim.chain_oracle`, which
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-import msgpack
-
-from ledger import layout
 from ledger.genesis import Genesis
-from ledger.store import Reader, Write
 from sim.oracles import Findings
-from sim.stored import executed_height, operations_of
-from sim.watcher import Watcher
+from sim.state_oracle import Executed, StateOracle, pack, unpack
 
-_STATE = b"\x10identity\x00"
 _ROLES = ("submitter", "auditor", "administrator")
 _ROTATED, _REVOKED, _REPLACED, _REMOVED = 2, 3, 4, 5
 _USE = {"replace": _REPLACED, "remove": _REMOVED}
@@ -49,17 +44,19 @@ class Rows:
 
     def state(self) -> dict[bytes, bytes]:
         """Every key and value that a store must hold."""
-        made = {b"m" + name.encode(): _pack(row) for name, row in self.members.items()}
-        made |= {b"k" + key: _pack(row) for key, row in self.keys.items()}
-        made |= {b"p" + identity: _pack(row) for identity, row in self.proposals.items()}
-        return made | {b"administrators": _pack(self.administrators())}
+        made = {b"m" + name.encode(): pack(row) for name, row in self.members.items()}
+        made |= {b"k" + key: pack(row) for key, row in self.keys.items()}
+        made |= {b"p" + identity: pack(row) for identity, row in self.proposals.items()}
+        return made | {b"administrators": pack(self.administrators())}
 
 
-class IdentityOracle(Watcher):
+class IdentityOracle(StateOracle[Rows]):
     """Replays the changes of each block once, and judges every node that stores it."""
 
+    application: ClassVar[str] = "identity"
+    broken: ClassVar[str] = "P21"
+
     def __init__(self, genesis: Genesis, findings: Findings) -> None:
-        self._findings = findings
         self._network, self._threshold = genesis.network, genesis.approvals
         self._validators = [v.consensus_key for v in genesis.epoch.validators.members]
         founders = Rows()
@@ -67,8 +64,7 @@ class IdentityOracle(Watcher):
             roles = [role for role in _ROLES if role in member.roles]
             founders.members[member.name] = [member.public_key, roles, 0, 0, 0]
             founders.keys[member.public_key] = [member.name, 1, 0, 0]
-        self.after = [founders]
-        """Members after each height."""
+        super().__init__(findings, founders)
         self.made = 0
         """Changes that had their approvals."""
         self.rotated = 0
@@ -82,48 +78,31 @@ class IdentityOracle(Watcher):
         """Whose keys administer in the block of this height, as the one before left it."""
         return self.after[min(height, len(self.after)) - 1].administrators()
 
-    def written(self, node: int, writes: list[Write], reader: Reader) -> None:
-        for key, value in writes:
-            if key[:1] == layout.BLOCK and value is not None:
-                self._judge(node, int.from_bytes(key[1:], "big"), value, reader)
-
-    def _judge(self, node: int, height: int, raw: bytes, reader: Reader) -> None:
-        if height == len(self.after):
-            self._replay(node, height, raw, reader)
-        if height >= len(self.after) or executed_height(reader) != height:
-            return
-        held = {k[len(_STATE) :]: v for k, v in reader.scan(_STATE, _STATE + b"\xff" * 200)}
+    def compare(self, node: int, height: int, held: dict[bytes, bytes]) -> None:
         if held != self.after[height].state():
-            self._complain(node, height, "its members are not those that the changes lead to")
+            self.complain(node, height, "its members are not those that the changes lead to")
 
-    def _replay(self, node: int, height: int, raw: bytes, reader: Reader) -> None:
-        _, leaves = _unpack(raw)
-        header = _unpack(_unpack(leaves[0])[2])
-        operations = dict(operations_of(header[9], reader))
+    def replay(self, node: int, height: int, time: int, block: Iterator[Executed]) -> Rows:
         rows, submitters = deepcopy(self.after[-1]), self.submitters(height)
-        for leaf in map(_unpack, leaves[1:-1]):
-            sender, identity = _unpack(leaf[6])[2], hashlib.sha256(leaf[6]).digest()
-            if sender not in submitters:
-                self._complain(node, height, "it holds a transaction of a key that is no member's")
-            trial, reason, is_about = deepcopy(rows), "", False
-            for number, (_, name, _, body) in enumerate(operations.get(leaf[6], ())):
-                if name == "identity" and not reason:
-                    is_about = True
-                    place = hashlib.sha256(identity + number.to_bytes(2, "big")).digest()
-                    reason = self._act(trial, sender, body, place, height, header[8])
-            if is_about and leaf[5] != reason:
-                self._complain(node, height, f"a change ended with {leaf[5] or 'success'!r}, not "
-                               f"{reason or 'success'!r}")  # fmt: skip
+        for each in block:
+            if each.sender not in submitters:
+                self.complain(node, height, "it holds a transaction of a key that is no member's")
+            trial, reason = deepcopy(rows), ""
+            for number, body in each.bodies:
+                place = hashlib.sha256(each.identity + number.to_bytes(2, "big")).digest()
+                reason = reason or self._act(trial, each.sender, body, place, height, time)
+            if each.bodies:
+                self.check_end(node, height, "a change", each, reason)
             self.refused += bool(reason)
             if not reason:
                 rows = trial
-        self.after.append(rows)
+        return rows
 
     def _act(
         self, rows: Rows, sender: bytes, body: bytes, place: bytes, height: int, time: int
     ) -> str:
         """Why an operation fails, or nothing; changes the rows."""
-        act, _, key, _, proposal, possession = _unpack(body)
+        act, _, key, _, proposal, possession = unpack(body)
         if act in ("rotate", "revoke"):
             return self._own(rows, sender, act, key, possession, (height, time))
         if not self._threshold:
@@ -161,7 +140,7 @@ class IdentityOracle(Watcher):
             return reason
         del rows.proposals[place]
         self.made += 1
-        act, name, key, roles, _, _ = _unpack(body)
+        act, name, key, roles, _, _ = unpack(body)
         if act == "add":
             rows.members[name] = [key, roles, 0, height, time]
             rows.keys[key] = [name, 1, height, 0]
@@ -177,7 +156,7 @@ class IdentityOracle(Watcher):
         return ""
 
     def _impossible(self, rows: Rows, body: bytes) -> str:
-        act, name, key, roles, _, _ = _unpack(body)
+        act, name, key, roles, _, _ = unpack(body)
         before = rows.members.get(name)
         if act == "add":
             if before is not None:
@@ -216,9 +195,6 @@ class IdentityOracle(Watcher):
         _touch(rows, name, height, time)
         return ""
 
-    def _complain(self, node: int, height: int, sentence: str) -> None:
-        self._findings.add("P21", f"node {node} after block {height}: {sentence}", node)
-
 
 def _take_key(rows: Rows, name: str, use: int, height: int) -> None:
     key = rows.members[name][0]
@@ -229,12 +205,3 @@ def _take_key(rows: Rows, name: str, use: int, height: int) -> None:
 def _touch(rows: Rows, name: str, height: int, time: int) -> None:
     row = rows.members[name]
     row[2], row[3], row[4] = row[2] + 1, height, time
-
-
-def _pack(value: Any) -> bytes:
-    packed: bytes = msgpack.packb(value)
-    return packed
-
-
-def _unpack(data: bytes) -> Any:
-    return msgpack.unpackb(data, raw=False)

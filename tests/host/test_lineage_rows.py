@@ -93,6 +93,19 @@ def test_an_agent_says_for_whom_it_acted() -> None:
     ]
 
 
+def test_an_agent_that_rests_on_things_has_lanes_to_them() -> None:
+    said = [
+        say("agent", "x:program"),
+        say("wasAttributedTo", entity="x:answer", agent="x:program"),
+        say("wasDerivedFrom", generatedEntity="x:program", usedEntity="x:source"),
+    ]
+
+    rows = lay_out(traced(said, "x:answer"), upstream=True)
+
+    assert [row.head.name for row in rows.rows] == ["x:answer", "x:program", "x:source"]
+    assert [[target for _, target, _ in row.ways] for row in rows.rows] == [[1], [2], []]
+
+
 def test_what_came_of_an_agent_begins_with_it() -> None:
     rows = lay_out(traced(commits(5), "x:author0", upstream=False), upstream=False)
 

@@ -189,8 +189,8 @@ class Paced(Views):
         self._process_qc(proposal.qc)
         if proposal.tc is not None:
             self._process_tc(proposal.tc)
-        justified = qc_view(proposal.qc) >= self.root.slot[0]
-        if not justified or not self.view - VIEWS_KEPT <= proposal.view <= self.view:
+        is_near = self.view - VIEWS_KEPT <= proposal.view <= self.view
+        if not (self._is_above_root(proposal) and is_near):
             return  # Below the root, late, or of a view that no certificate leads to.
         if proposal.view == self.view:
             told = sum(1 for each in self._heard if each.sender == signed.sender)
@@ -292,6 +292,16 @@ class Paced(Views):
     def _root_moved(self) -> None:
         self.tree.move(self.root)
         self.pending = False  # The replica says so where something is left.
+        # A liar's proposal may have hung below the new root: nobody decides it, so nobody waits.
+        self._heard = [each for each in self._heard if self._is_above_root(each.message)]
+        self._candidates = {
+            digest: each for digest, each in self._candidates.items() if self._is_above_root(each)
+        }
+
+    def _is_above_root(self, message: Message) -> bool:
+        """Whether a proposal extends the root, or a value certified since."""
+        assert isinstance(message, Proposal)
+        return qc_view(message.qc) >= self.root.slot[0]
 
     # --- what follows from what is known ----------------------------------------------------------
 

@@ -155,6 +155,14 @@ class ForgetsVotes(Plain):
         super()._recover(Recovery(recovery.root, recovery.record, ()))
 
 
+class WaitsBelowRoot(Plain):
+    """Goes on waiting for what a liar proposed below a value that is decided meanwhile."""
+
+    def _root_moved(self) -> None:
+        self.tree.move(self.root)
+        self.pending = False
+
+
 class BelievesDecisions(Plain):
     """Takes any certificate for the reason of a peer's decision."""
 

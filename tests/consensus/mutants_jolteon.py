@@ -282,6 +282,14 @@ class _SilentTally(Tally):
         return super().add(signed)
 
 
+class WaitsBelowRoot(Jolteon):
+    """Goes on waiting for what a liar proposed below a value that is decided meanwhile."""
+
+    def _root_moved(self) -> None:
+        self.tree.move(self.root)
+        self.pending = False
+
+
 class SilencesLiars(Jolteon):
     """Drops the second thing that a validator says."""
 

@@ -26,6 +26,11 @@ FAIR = PluginScenario(Mysticeti)
 CALM = replace(FAIR, payloads=0)
 RESTART = replace(FAIR, crashes=(Crash(2, 12, 20, "after"),), stable_ms=21)
 """One crashes after a block has left."""
+HALF_CERTIFIED = PluginScenario(
+    Mysticeti, seed=1521, payloads=8, payload_max=3, interval_ms=5,
+    slow_us=20_000, loss=150, duplicate=300, stable_ms=245,
+)  # fmt: skip
+"""Seat by seat the root of a sub-DAG is certified before its leader's round is full there."""
 ENOUGH_MS = 12_000
 """Of virtual time, in which a live protocol decides many times over."""
 

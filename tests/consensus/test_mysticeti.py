@@ -35,7 +35,7 @@ from ledger.errors import DecodeFault
 from ledger.value import Value
 from sim.conformance.vectors import compare_vectors
 from sim.plugin_step import Packet
-from sim.plugins import PluginScenario, Script, draw_duel, draw_scenario, hasty, run
+from sim.plugins import Script, draw_duel, draw_scenario, hasty, run
 from tests.consensus import mutants_mysticeti as mutants
 from tests.consensus import mysticeti_schedules as schedules
 from tests.consensus.mysticeti_bench import EPOCH, NOW, Drawing, Follower, payload_of
@@ -336,14 +336,8 @@ def test_drawn_faults_and_duels_break_nothing(seed: int) -> None:
 
 
 def test_a_decision_that_follows_from_a_certified_root_is_proven_all_the_same() -> None:
-    # Seat by seat the root of a sub-DAG is certified before its leader's round is full there.
-    lossy = PluginScenario(
-        Mysticeti, seed=1521, payloads=8, payload_max=3, interval_ms=5,
-        slow_us=20_000, loss=150, duplicate=300, stable_ms=245,
-    )  # fmt: skip
-
-    assert broken(lossy, Mysticeti) == []
-    assert "proof" in broken(lossy, mutants.ProvesTooSoon)
+    assert broken(schedules.HALF_CERTIFIED, Mysticeti) == []
+    assert "proof" in broken(schedules.HALF_CERTIFIED, mutants.ProvesTooSoon)
 
 
 @pytest.mark.slow

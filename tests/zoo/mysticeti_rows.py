@@ -15,7 +15,6 @@ from tests.consensus import mutants_mysticeti as m
 from tests.consensus import mysticeti_schedules as ms
 from tests.consensus import test_mysticeti_rules as mr
 from tests.zoo.model import PROPERTIES, Mutant, Play, numbers
-from tests.zoo.protocols import kept
 
 
 def holds(property_: str, play: Callable[[Any], bool]) -> Play:
@@ -74,7 +73,7 @@ MYSTICETI = (
     mysticeti("G8", "safety", m.AcceptsOrphans, "a block is accepted once its ancestors are",
               "P19", holds("breakdown", ms.orphans)),
     mysticeti("G9", "liveness", m.BelievesReferences, "a reference says the author and round of "
-              "what it names", "P10", kept("mutation", 6)),
+              "what it names", "P10", goes_on(ms.shifted)),
     mysticeti("Z13", "safety", m.ForgetsBlocks, "what an own block refers to is durable with it",
               "P10", reported(ms.crash_of_all)),
     mysticeti("Z9", "safety", m.ProposesTwice, "one block a round, also across restarts", "P14",
@@ -91,6 +90,8 @@ MYSTICETI = (
               "equivocator", "P10", goes_on(ms.told_of_a_twin)),
     mysticeti("G11", "liveness", m.PassesNothing, "what is far below a committed leader is passed",
               "P10", lambda protocol: tuple(dict.fromkeys(ms.cut_off(protocol)))),
+    mysticeti("G12", "safety", m.ProvesTooSoon, "what is left of a sub-DAG is decided once there "
+              "are blocks that prove it", "P4", ran(ms.HALF_CERTIFIED)),
     mysticeti("L11", "liveness", m.NeverAsks, "a missing ancestor is asked for", "P10",
               goes_on(ms.one_unheard)),
     mysticeti("D6", "liveness", m.NeverSleeps, "an idle ledger is quiet", "P10",

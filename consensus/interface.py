@@ -385,7 +385,8 @@ class Consensus(ABC):
     """"byzantine", "crash" or "none"."""
     lock_step: ClassVar[bool] = False
     """Whether slots begin by the clock on the wall: while clocks differ, or messages take longer
-    than the parameters say, such a protocol may stand still, and only its safety is judged."""
+    than the parameters say, such a protocol may stand still, and only its safety is judged.  It
+    says how long by `delay_max_ms`."""
     MESSAGES: ClassVar[tuple[type[Message], ...]]
     PARAMETERS: ClassVar[Mapping[str, int]]
     """Every parameter with its default; times end in _ms."""
@@ -460,6 +461,14 @@ class Consensus(ABC):
         that has not done so.
         """
         return 60_000 + chaos_ms + 100 * delay_ms
+
+    @classmethod
+    def delay_max_ms(cls, parameters: Mapping[str, int]) -> int | None:
+        """How long a message may take for a lock-step protocol to go on; None: any time.
+
+        Simulators draw no slower links for it where they judge progress.
+        """
+        return None
 
     # --- handlers: a protocol overrides -----------------------------------------------------------
 

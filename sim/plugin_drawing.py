@@ -173,6 +173,14 @@ def hasty(protocol: type[Consensus], *, divisor: int = 40) -> tuple[tuple[str, i
     )
 
 
+def in_time(
+    protocol: type[Consensus], parameters: tuple[tuple[str, int], ...], delay_us: int
+) -> int:
+    """This least delay, or the longest one that a lock-step protocol states it bears."""
+    longest_ms = protocol.delay_max_ms({**protocol.PARAMETERS, **dict(parameters)})
+    return delay_us if longest_ms is None else min(delay_us, longest_ms * 1_000)
+
+
 def draw_attack(draw: Random) -> str:
     """An attack, or a combination of two or three."""
     count = draw.choices((1, 2, 3), (6, 3, 1))[0]

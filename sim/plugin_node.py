@@ -23,7 +23,7 @@ from sim.plugin_life import Life
 from sim.plugin_step import Request, Surroundings
 
 RUN_AHEAD = 16
-"""Decided values beyond the certified ones at which a seat neither proposes nor votes."""
+"""Decided blocks beyond the certified ones with which a seat still proposes and votes."""
 
 
 class Seat(Life):
@@ -120,7 +120,9 @@ class Seat(Life):
                 del self._sent[key]
 
     def _may_run_ahead(self) -> bool:
-        return not self._world.scenario.exchange_ms or len(self.log) - self.certified <= RUN_AHEAD
+        # Blocks count, as in a replica: nobody certifies values without payload, which make none.
+        ahead = sum(1 for value in self.log[self.certified :] if value.payload)
+        return not self._world.scenario.exchange_ms or ahead <= RUN_AHEAD
 
     # --- payloads, verdicts, values ---------------------------------------------------------------
 

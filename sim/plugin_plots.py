@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 
 from consensus.interface import Consensus
-from sim.plugin_drawing import hasty
+from sim.plugin_drawing import hasty, in_time
 from sim.plugin_scenario import Crash, Groups, PluginScenario, Round, Stumble
 
 BARE = 0
@@ -64,7 +64,7 @@ def draw_plot(protocol: type[Consensus], seed: int, *, nodes: int = 4) -> Plugin
         payloads=draw.choice((2, 2, 3)),
         payload_max=1,
         interval_ms=1,
-        delay_us=draw.choice((20_000, 60_000)) if slow else 200,
+        delay_us=in_time(protocol, parameters, draw.choice((20_000, 60_000)) if slow else 200),
         jitter_us=300,
         sync_us=50,
         duplicate=draw.choice((0, 0, 200)),

@@ -202,7 +202,10 @@ class Mysticeti(State):
                 self.note("skipped", round=decided.slot[0], leader=self.leader(decided.slot))
             else:
                 self._commit(decided, decided.leader)
-        return self.order.next != before
+        is_further = self.order.next != before
+        if is_further:
+            self.forget_looks(self.order.next)
+        return is_further
 
     def _commit(self, decided: Decided, leader: Block) -> None:
         proof = self.proof()

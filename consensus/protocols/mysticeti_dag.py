@@ -23,7 +23,8 @@ class Dag:
         self._rounds: dict[int, dict[int, list[Block]]] = {}
         """round -> author -> blocks, more than one of an equivocator."""
         self._votes: dict[bytes, tuple[bytes, ...]] = {}
-        """Block -> for each leader of the round before, the block of it that this one refers to."""
+        """Block -> for each leader of the round before, the block of it that this one refers to;
+        of those that were asked about, until `forget_votes`."""
         self._tips: dict[bytes, None] = {}
         """Blocks that no other one refers to."""
         self._laden: dict[bytes, Block] = {}
@@ -43,8 +44,6 @@ class Dag:
         self._signed[digest] = signed
         self._places[digest] = (block.author, block.round)
         self._rounds.setdefault(block.round, {}).setdefault(block.author, []).append(block)
-        before, leaders = block.parents.strong, self._leaders(block.round - 1)
-        self._votes[digest] = tuple(before.get(leader, b"") for leader in leaders)
         for parent in block.parents.named:
             self._tips.pop(parent, None)
         self._tips[digest] = None
@@ -110,7 +109,23 @@ class Dag:
         A vote is a reference from the round after the leader's: the only way from there to the
         leader's round, and one block refers to at most one block of each validator.
         """
-        return self._votes[block][index]
+        votes = self._votes.get(block)
+        if votes is None:
+            voter = self.get(block)
+            assert voter is not None, "votes are counted of accepted blocks"
+            before, leaders = voter.parents.strong, self._leaders(voter.round - 1)
+            votes = self._votes[block] = tuple(before.get(leader, b"") for leader in leaders)
+        return votes[index]
+
+    def forget_votes(self, below: int) -> None:
+        """Keep in mind the votes of blocks from this round on alone."""
+        self._votes = {
+            block: votes for block, votes in self._votes.items() if self.round_of(block) >= below
+        }
+
+    def round_of(self, digest: bytes) -> int:
+        """The round of an accepted block; 0 of any other."""
+        return self._places.get(digest, (0, 0))[1]
 
     def history(self, tip: Block, passed: Sequence[int], *, floor: int = 0) -> list[Block]:
         """A block and its ancestors in rounds from floor on, but for those that are passed."""

@@ -103,11 +103,18 @@ class Rules(Consensus):
             known = self._certificates[key] = self.is_certificate(block, slot, leader)
         return known
 
-    def forget_certificates(self) -> None:
-        """Forget what is known of blocks that are forgotten."""
+    def forget_looks(self, slot: Slot) -> None:
+        """Forget what was looked at for slots before this one, which are decided.
+
+        Their blocks stay until a later value is certified, since others may need them.
+        """
+        decides = slot[0] + WAVE - 1
         self._certificates = {
-            key: known for key, known in self._certificates.items() if key[0] in self.dag
+            key: known
+            for key, known in self._certificates.items()
+            if self.dag.round_of(key[0]) >= decides
         }
+        self.dag.forget_votes(slot[0] + 1)
 
     def decide_directly(self, slot: Slot) -> Decided | None:
         """What the two rounds after a slot say about it."""

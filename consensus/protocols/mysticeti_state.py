@@ -125,7 +125,7 @@ class State(Inbox):
             return
         passed = parse_place(value).passed
         self.dag.prune(passed)
-        self.forget_certificates()
+        self.forget_looks(self.order.next)
         for digest, each in list(self.waiting.items()):
             if each.block.round <= passed[each.block.author]:
                 del self.waiting[digest]

@@ -68,6 +68,12 @@ class Streamlet(Player):
     VIEWS_A_DECISION = 2
     lock_step = True
 
+    @classmethod
+    def delay_max_ms(cls, parameters: Mapping[str, int]) -> int | None:
+        # In the first half of an epoch its proposal arrives, in the second one its votes: each half
+        # has to hold a message, the clocks' difference, and a write.
+        return parameters["epoch_ms"] // 4
+
     # --- the rules --------------------------------------------------------------------------------
 
     def may_propose(self, parent: bytes) -> bool:

@@ -19,9 +19,9 @@ Commit rule: one certificate of phase "precommit" for the value, of any round of
 Durable: locked and valid value with their rounds, and the round; every statement, by the replica.
     Lock and precommit are one batch: no restart forgets a lock that anyone may rely on.
 Liveness: while an instance runs, a timer sends the own messages of the round again, the precommits
-    that ended the round before, and the polka for the own precommit.  While a peer still speaks of
-    an earlier round, the own votes of the rounds from that one on go out again, too: validators
-    that lost each other's votes would stay split over rounds otherwise.
+    that ended the round before, and the polka for the own precommit.  While a peer that speaks is
+    still in an earlier round, the own votes of the rounds from that one on go out again, too:
+    validators that lost each other's votes would stay split over rounds otherwise.
 Deviations:
   * Texts followed: the paper; its transcriptions in tendermint/spec (spec/abci++/v0.md) and in
     circlefin/malachite (specs/consensus/pseudo-code.md); cometbft/cometbft (spec/consensus).  The
@@ -215,7 +215,7 @@ class Tendermint(State):
             self.accuse(earlier, signed)
         if slot[0] == self.instance:
             if signed.sender != self.me:
-                self._hear_round(slot[1])
+                self._hear_round(signed.sender, slot[1])
             self._activate()
             self._advance()
 

@@ -74,8 +74,10 @@ class State(Consensus):
         """Whether there is work in this instance: timers run only then."""
         self._verdicts: dict[bytes, bool | None] = {}
         self._fetched: dict[bytes, None] = {}
-        self._behind: int | None = None
-        """The lowest earlier round that a peer has spoken of since the last retry."""
+        self._rounds: dict[int, int] = {}
+        """The highest round that each peer has spoken of."""
+        self._spoke: dict[int, None] = {}
+        """Who has spoken since the last retry."""
         self._done: dict[tuple[str, Slot], None] = {}
         """Rules that fire once a slot, and have."""
         self._timers: list[tuple[str, Slot]] = []
@@ -260,17 +262,19 @@ class State(Consensus):
                 phase, (instance, round_), value = message.statement()
                 self.note("voted", phase=phase, instance=instance, round=round_, value=value)
 
-    def _hear_round(self, round_: int) -> None:
-        """Remember the lowest earlier round that a peer still speaks of."""
-        if round_ < self.round:
-            behind = self._behind if self._behind is not None else round_
-            self._behind = min(behind, round_)
+    def _hear_round(self, sender: int, round_: int) -> None:
+        """Remember which round a peer is in.
+
+        What it only says again of a round that it has left calls for no answer: two validators
+        would repeat all their votes to each other for as long as the instance lasts.
+        """
+        self._rounds[sender] = max(round_, self._rounds.get(sender, 0))
+        self._spoke[sender] = None
 
     def _resend_earlier_votes(self) -> None:
         """The own votes of the rounds in which a peer may still be."""
-        behind, self._behind = self._behind, None
-        if behind is None:
-            return
+        behind = min((self._rounds[peer] for peer in self._spoke), default=self.round)
+        self._spoke = {}
         for round_ in range(behind, min(self.round, behind + EARLIER_ROUNDS_MAX)):
             for phase in (PREVOTE, PRECOMMIT):
                 said = self.said(phase, (self.instance, round_))

@@ -148,12 +148,15 @@ def liveness_checks(subject: Subject) -> list[Check]:
 
 def _stating(subject: Subject, delay_ms: int) -> tuple[tuple[str, int], ...]:
     """Parameters for links like these, where a protocol is told how long messages take."""
-    defaults = sorted(subject.protocol.PARAMETERS.items()) if subject.protocol.lock_step else ()
-    return tuple((name, max(default, LOCK_STEP_DELAYS * delay_ms)) for name, default in defaults)
+    protocol = subject.protocol
+    if not protocol.lock_step:
+        return ()
+    stated = dict(protocol.PARAMETERS)
+    while (longest_ms := protocol.delay_max_ms(stated)) is not None and longest_ms < delay_ms:
+        stated = {name: 2 * number for name, number in stated.items()}
+    return tuple(sorted(stated.items()))
 
 
-LOCK_STEP_DELAYS = 4
-"""A slot of a lock-step protocol lasts as long as so many messages."""
 CUT_OFF_MS = 60_000
 MESSAGES_MAX = 40
 """A second on each link, while nobody hears anybody."""

@@ -273,3 +273,10 @@ class NeverWaits(Mysticeti):
 
     def is_timely(self, round_: int) -> bool:
         return True
+
+
+class RemembersLooks(Mysticeti):
+    """Keeps what its rules looked at for slots that are decided, for as long as their blocks."""
+
+    def forget_looks(self, slot: Slot) -> None:
+        """Forget nothing."""

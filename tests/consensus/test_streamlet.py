@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from sim.conformance.vectors import compare_vectors
 from sim.counting import Counted
 from sim.liveness import excuse
 from sim.plugin_drawing import LOCK_STEP_MS_MIN
+from sim.plugin_plots import draw_plot
 from sim.plugins import Clock, PluginScenario, draw_duel, draw_scenario, draw_twins, hasty, run
 from sim.scenario import Incident, Scenario
 from sim.world import World
@@ -190,6 +192,14 @@ def test_the_wire_format_is_the_recorded_one() -> None:
 # --- what it takes for granted --------------------------------------------------------------------
 
 
+class Eager(Streamlet):
+    """Streamlet that states no bound."""
+
+    @classmethod
+    def delay_max_ms(cls, parameters: Mapping[str, int]) -> int | None:
+        return None
+
+
 class Patient(Streamlet):
     """Streamlet that takes nothing for granted, as its class says."""
 
@@ -224,6 +234,19 @@ def test_hasty_epochs_still_have_time_for_votes() -> None:
     assert dict(hasty(Streamlet, divisor=1_000)) == {"epoch_ms": LOCK_STEP_MS_MIN}
     assert dict(Subject(Streamlet).hasty) == {"epoch_ms": LOCK_STEP_MS_MIN}
     assert dict(hasty(Patient, divisor=1_000)) == {"epoch_ms": 1}
+
+
+def test_plots_are_no_slower_than_an_epoch_bears() -> None:
+    plots = [draw_plot(Streamlet, number) for number in range(60)]
+    bounds_ms = [Streamlet.delay_max_ms(dict(plot.parameters)) for plot in plots]
+    delays_us = [plot.delay_us for plot in plots]
+
+    assert all(
+        bound_ms is not None and delay_us <= bound_ms * 1_000
+        for delay_us, bound_ms in zip(delays_us, bounds_ms, strict=True)
+    )
+    assert max(delays_us) > min(delays_us)
+    assert max(draw_plot(Eager, number).delay_us for number in range(60)) == 60_000
 
 
 # --- messages and record --------------------------------------------------------------------------

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from consensus.interface import Timer, TimerFired
 from consensus.protocols.tendermint import Tendermint
+from consensus.protocols.tendermint_messages import NIL, Precommit, Prevote
 from sim.plugins import (
     Crash,
     Partition,
@@ -18,6 +20,7 @@ from sim.plugins import (
 )
 from tests.consensus import mutants_tendermint as mutants
 from tests.consensus.harness import HEALED_MS, PAYLOAD, Stage
+from tests.consensus.tendermint_bench import Bench, said_in
 
 Play = Callable[[type[Tendermint]], PluginReport]
 LOCKED_APART = {
@@ -232,3 +235,30 @@ def test_a_node_that_missed_the_proposal_fetches_the_value() -> None:
 
     assert missed.agenda.now_ms < HEALED_MS
     assert missed.seat("C").log == missed.seat("A").log
+
+
+def test_votes_of_an_earlier_round_are_sent_to_who_is_there_and_not_to_who_only_repeats_them() -> (
+    None
+):
+    """Otherwise two validators would answer each other's repetitions for ever."""
+
+    def resends(*heard: int) -> set[int]:
+        bench = Bench(Tendermint)
+        for round_ in (0, 1):
+            for sender in (1, 2):
+                bench.hear(sender, Prevote(1, round_, NIL))
+            bench.take(TimerFired(Timer("propose", (1, round_))))
+            for sender in (0, 1, 2):
+                bench.hear(sender, Precommit(1, round_, NIL))
+        assert bench.plugin.slot == (1, 2)
+        bench.take(TimerFired(Timer("retry", (1, 2))))
+        for round_ in heard:
+            bench.hear(3, Prevote(1, round_, NIL))
+        again = said_in(bench.take(TimerFired(Timer("retry", (1, 2)))), Prevote)
+        return {vote.round for vote in again}
+
+    assert resends() == set()
+    assert resends(0) == {0, 1}
+    assert resends(0, 1) == {1}
+    assert resends(2, 0, 1) == set()
+    assert resends(0, 1, 2, 0, 1) == set()

@@ -7,7 +7,10 @@ from dataclasses import replace
 from consensus.interface import Event, Now
 from consensus.protocols.jolteon import Jolteon
 from consensus.protocols.tendermint import Tendermint
+from ledger.value import Value
+from sim.plugin_node import RUN_AHEAD
 from sim.plugins import (
+    EPOCH,
     Clock,
     Partition,
     PluginScenario,
@@ -17,6 +20,7 @@ from sim.plugins import (
 )
 
 ALONE = ((3,), (0, 1, 2))
+PAYLOAD = b"p" * 32
 
 
 def heard(partition: Partition, *, for_ms: int = 200) -> list[tuple[int, int, int]]:
@@ -134,3 +138,17 @@ def test_scenarios_draw_every_kind_of_partition_and_clock() -> None:
     assert {clock.rate for one in drawn for clock in one.clocks} == {500, 900, 1_000, 1_100, 2_000}
     assert any(clock.step_ms < 0 for one in drawn for clock in one.clocks)
     assert not any(draw_scenario(Tendermint, seed, faults=()).clocks for seed in range(20))
+
+
+def test_a_seat_runs_ahead_of_its_certificates_by_blocks_alone() -> None:
+    """Nobody certifies values without payload, so a seat that counted them would stop for good."""
+    world = Script(PluginScenario(Tendermint, payloads=0))
+
+    def may_go_on(count: int, payload: tuple[bytes, ...]) -> bool:
+        seat = world.seats[0]
+        seat.log = [Value(EPOCH, b"", (each, 0), 0, 1_000, payload) for each in range(count)]
+        return seat._may_run_ahead()
+
+    assert may_go_on(RUN_AHEAD, (PAYLOAD,))
+    assert not may_go_on(RUN_AHEAD + 1, (PAYLOAD,))
+    assert may_go_on(4 * RUN_AHEAD, ())

@@ -18,6 +18,7 @@ from ledger import layout
 from ledger.genesis import Genesis
 from ledger.store import Reader, Write
 from sim.oracles import Findings
+from sim.signed import short
 from sim.stored import executed_height, operations_of
 from sim.watcher import Watcher
 
@@ -49,10 +50,10 @@ class DocumentsOracle(Watcher):
     """Replays the acts of each block once, and judges every node that stores it."""
 
     def __init__(self, genesis: Genesis, findings: Findings) -> None:
-        self._findings = findings
-        founders = [m.public_key for m in genesis.members if "administrator" in m.roles]
+        self._findings, self._scheme = findings, genesis.scheme
+        founders = [short(m.public_key) for m in genesis.members if "administrator" in m.roles]
         self.administrators: Callable[[int], Collection[bytes]] = lambda _: founders
-        """Whose keys administer in the block of a height."""
+        """Whose short keys administer in the block of a height."""
         self.after = [Papers()]
         """Documents after each height."""
         self.done = 0
@@ -77,13 +78,13 @@ class DocumentsOracle(Watcher):
     def _replay(self, node: int, height: int, raw: bytes, reader: Reader) -> None:
         _, leaves = _unpack(raw)
         header = _unpack(_unpack(leaves[0])[2])
-        operations = dict(operations_of(header[9], reader))
+        operations = dict(operations_of(header[9], reader, self._scheme))
         papers = self.after[-1].copy()
         for leaf in map(_unpack, leaves[1:-1]):
             acts = [each[3] for each in operations.get(leaf[6], ()) if each[1] == "documents"]
             trial, reason = papers.copy(), ""
             for body in acts:
-                sender = _unpack(leaf[6])[2]
+                sender = short(_unpack(leaf[6])[2])
                 reason = reason or self._act(trial, sender, _unpack(body), height, header[8])
             if acts and leaf[5] != reason:
                 self._complain(node, height, f"an act ended with {leaf[5] or 'success'!r}, not "

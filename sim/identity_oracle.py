@@ -19,6 +19,7 @@ from ledger import layout
 from ledger.genesis import Genesis
 from ledger.store import Reader, Write
 from sim.oracles import Findings
+from sim.signed import check_of, short
 from sim.stored import executed_height, operations_of
 from sim.watcher import Watcher
 
@@ -35,13 +36,14 @@ class Rows:
     members: dict[str, list[Any]] = field(default_factory=dict)
     """Name -> [key, roles, changes, height, timestamp]."""
     keys: dict[bytes, list[Any]] = field(default_factory=dict)
-    """Key -> [name, use, from, to]."""
+    """Short key -> [name, use, from, to]."""
     proposals: dict[bytes, list[Any]] = field(default_factory=dict)
-    """Id -> [body, [approving key], height]."""
+    """Id -> [body, [approving short key], height]."""
 
     def administrators(self) -> list[bytes]:
+        """Short keys, ascending."""
         rows = self.members.values()
-        return sorted(row[0] for row in rows if row[0] and "administrator" in row[1])
+        return sorted(short(row[0]) for row in rows if row[0] and "administrator" in row[1])
 
     def submitters(self) -> frozenset[bytes]:
         rows = self.members.values()
@@ -59,14 +61,15 @@ class IdentityOracle(Watcher):
     """Replays the changes of each block once, and judges every node that stores it."""
 
     def __init__(self, genesis: Genesis, findings: Findings) -> None:
-        self._findings = findings
+        self._findings, self._scheme = findings, genesis.scheme
         self._network, self._threshold = genesis.network, genesis.approvals
+        self._is_signed = check_of(genesis.scheme)
         self._validators = [v.consensus_key for v in genesis.epoch.validators.members]
         founders = Rows()
         for member in genesis.members:
             roles = [role for role in _ROLES if role in member.roles]
             founders.members[member.name] = [member.public_key, roles, 0, 0, 0]
-            founders.keys[member.public_key] = [member.name, 1, 0, 0]
+            founders.keys[short(member.public_key)] = [member.name, 1, 0, 0]
         self.after = [founders]
         """Members after each height."""
         self.made = 0
@@ -79,7 +82,7 @@ class IdentityOracle(Watcher):
         return self.after[min(height, len(self.after)) - 1].submitters()
 
     def administrators(self, height: int) -> list[bytes]:
-        """Whose keys administer in the block of this height, as the one before left it."""
+        """Whose short keys administer in the block of this height, as the one before left it."""
         return self.after[min(height, len(self.after)) - 1].administrators()
 
     def written(self, node: int, writes: list[Write], reader: Reader) -> None:
@@ -99,7 +102,7 @@ class IdentityOracle(Watcher):
     def _replay(self, node: int, height: int, raw: bytes, reader: Reader) -> None:
         _, leaves = _unpack(raw)
         header = _unpack(_unpack(leaves[0])[2])
-        operations = dict(operations_of(header[9], reader))
+        operations = dict(operations_of(header[9], reader, self._scheme))
         rows, submitters = deepcopy(self.after[-1]), self.submitters(height)
         for leaf in map(_unpack, leaves[1:-1]):
             sender, identity = _unpack(leaf[6])[2], hashlib.sha256(leaf[6]).digest()
@@ -128,6 +131,7 @@ class IdentityOracle(Watcher):
             return self._own(rows, sender, act, key, possession, (height, time))
         if not self._threshold:
             return "identity.fixed"
+        sender = short(sender)
         if sender not in rows.administrators():
             return "identity.authority"
         if act not in ("approve", "withdraw"):
@@ -164,13 +168,13 @@ class IdentityOracle(Watcher):
         act, name, key, roles, _, _ = _unpack(body)
         if act == "add":
             rows.members[name] = [key, roles, 0, height, time]
-            rows.keys[key] = [name, 1, height, 0]
+            rows.keys[short(key)] = [name, 1, height, 0]
             return ""
         if act in _USE:
             _take_key(rows, name, _USE[act], height)
             rows.members[name][0] = key
             if key:
-                rows.keys[key] = [name, 1, height, 0]
+                rows.keys[short(key)] = [name, 1, height, 0]
         if act in ("roles", "remove"):
             rows.members[name][1] = roles
         _touch(rows, name, height, time)
@@ -184,7 +188,7 @@ class IdentityOracle(Watcher):
                 return "identity.name-used"
         elif before is None or not before[1]:
             return "identity.unknown"
-        if key and (key in rows.keys or key in self._validators):
+        if key and (short(key) in rows.keys or key in self._validators):
             return "identity.key-used"
         was = before is not None and bool(before[0]) and "administrator" in before[1]
         stays = act == "replace" or (act == "roles" and "administrator" in roles)
@@ -195,24 +199,24 @@ class IdentityOracle(Watcher):
     def _own(
         self, rows: Rows, sender: bytes, act: str, key: bytes, possession: bytes, now: Any
     ) -> str:
-        name, use = rows.keys[sender][:2]
+        name, use = rows.keys[short(sender)][:2]
         if use != 1:
             return "identity.key-gone"
         is_last = len(rows.administrators()) - 1 < self._threshold
         if act == "revoke" and is_last and "administrator" in rows.members[name][1]:
             return "identity.too-few"
         if act == "rotate":
-            if key in rows.keys or key in self._validators:
+            if short(key) in rows.keys or key in self._validators:
                 return "identity.key-used"
             message = b"ledger key possession\x00" + self._network + sender + key
-            if hashlib.blake2b(message, key=key, digest_size=64).digest() != possession:
+            if not self._is_signed(key, message, possession):
                 return "identity.possession"
             self.rotated += 1
         height, time = now
         _take_key(rows, name, _ROTATED if act == "rotate" else _REVOKED, height)
         rows.members[name][0] = key
         if key:
-            rows.keys[key] = [name, 1, height, 0]
+            rows.keys[short(key)] = [name, 1, height, 0]
         _touch(rows, name, height, time)
         return ""
 
@@ -223,7 +227,8 @@ class IdentityOracle(Watcher):
 def _take_key(rows: Rows, name: str, use: int, height: int) -> None:
     key = rows.members[name][0]
     if key:
-        rows.keys[key][1], rows.keys[key][3] = use, height
+        row = rows.keys[short(key)]
+        row[1], row[3] = use, height
 
 
 def _touch(rows: Rows, name: str, height: int, time: int) -> None:

@@ -14,6 +14,7 @@ from ledger import layout
 from ledger.genesis import Genesis
 from ledger.store import Reader, Write
 from sim.oracles import Findings
+from sim.signed import short
 from sim.stored import executed_height, operations_of
 from sim.watcher import Watcher
 
@@ -27,8 +28,10 @@ class PaymentsOracle(Watcher):
     """Replays the payments of each block once, and judges every node that stores it."""
 
     def __init__(self, genesis: Genesis, findings: Findings) -> None:
-        self._findings = findings
-        self._authorities = [m.public_key for m in genesis.members if "administrator" in m.roles]
+        self._findings, self._scheme = findings, genesis.scheme
+        self._authorities = [
+            short(m.public_key) for m in genesis.members if "administrator" in m.roles
+        ]
         self.after: list[Balances] = [{}]
         """Balances after each height, zero ones left out."""
         self.issued = [0]
@@ -62,14 +65,14 @@ class PaymentsOracle(Watcher):
 
     def _replay(self, node: int, height: int, raw: bytes, reader: Reader) -> None:
         _, leaves = _unpack(raw)
-        operations = dict(operations_of(_unpack(_unpack(leaves[0])[2])[9], reader))
+        operations = dict(operations_of(_unpack(_unpack(leaves[0])[2])[9], reader, self._scheme))
         balances, total = dict(self.after[-1]), self.issued[-1]
         for leaf in map(_unpack, leaves[1:-1]):
             trial, amount = dict(balances), total
             reason = ""
             for _, name, _, body in operations.get(leaf[6], ()):
                 if name == "payments" and not reason:
-                    sender = _unpack(leaf[6])[2]
+                    sender = short(_unpack(leaf[6])[2])
                     reason, amount = self._act(trial, amount, sender, *_unpack(body))
             if leaf[5] != reason:
                 self._complain(node, height, f"a payment ended with {leaf[5] or 'success'!r}, not "

@@ -18,6 +18,7 @@ from ledger import layout
 from ledger.genesis import Genesis
 from ledger.store import Reader, Write
 from sim.oracles import Findings
+from sim.signed import check_of, note_key_id, note_signature
 from sim.stored import batch_of
 from sim.watcher import Watcher
 
@@ -69,7 +70,8 @@ class ChainOracle(Watcher):
         sound, and whether others may fail is judged by oracles of their own."""
         self._findings = findings
         self._network = genesis.network
-        self._origin = genesis.origin
+        self._origin, self._scheme = genesis.origin, genesis.scheme
+        self._is_signed = check_of(genesis.scheme)
         self._window = genesis.limits.replay_window
         senders = frozenset(m.public_key for m in genesis.members if "submitter" in m.roles)
         self.submitters: Callable[[int], frozenset[bytes]] = lambda _: senders
@@ -77,7 +79,7 @@ class ChainOracle(Watcher):
         knows them puts another function here."""
         self._epoch = genesis.epoch.id
         keys = [validator.consensus_key for validator in genesis.epoch.validators.members]
-        self._keys = {_note_key_id(genesis.origin, key): key for key in keys}
+        self._keys = {note_key_id(genesis.scheme, genesis.origin, key): key for key in keys}
         self._key_order = list(self._keys)
         is_byzantine = genesis.epoch.validators.rule == 1
         self._quorum = (QUORUMS if is_byzantine else MAJORITIES)[len(keys)]
@@ -185,7 +187,7 @@ class ChainOracle(Watcher):
                 yield "P6", "a transaction of no member of this network"
             if not height <= expiry <= height + self._window:
                 yield "P6", f"a transaction outside its life: it expires at {expiry}"
-            if not _is_signed(sender, b"ledger transaction\x00" + leaf[6], leaf[7]):
+            if not self._is_signed(sender, b"ledger transaction\x00" + leaf[6], leaf[7]):
                 yield "P6", "a transaction with a wrong signature"
             if (leaf[4], leaf[5]) != (0, "") and not leaf[5].startswith(self.may_fail):
                 yield "P6", f"a sound record failed: {leaf[5]}"
@@ -197,7 +199,7 @@ class ChainOracle(Watcher):
         seen: set[tuple[bytes, int]] = set()
         senders = self.submitters(height)
         for digest in payload:
-            batch = batch_of(digest, reader)
+            batch = batch_of(digest, reader, self._scheme)
             if _digest(batch) != digest:
                 yield b"a batch is missing or is not the one that was named"
                 continue
@@ -239,7 +241,8 @@ class ChainOracle(Watcher):
             return f"over another log or size: {lines[:2]}"
         if size not in self._roots:
             self._roots[size] = naive_root(self.leaf_hashes[:size])
-        if b64decode(lines[2], validate=True) != self._roots[size]:
+        root = self._roots[size]
+        if b64decode(lines[2], validate=True) != root:
             return "whose root is not that of the leaves"
         signers: list[int] = []
         for line in block.decode().splitlines():
@@ -248,7 +251,10 @@ class ChainOracle(Watcher):
             key = self._keys.get(signed[:4])
             if mark != "—" or name != self._origin or key is None:
                 return "with a signature of no validator"
-            if not _is_signed(key, text, signed[4:]):
+            message, signature = note_signature(
+                self._scheme, signed[4:], text, self._origin, size, root
+            )
+            if not self._is_signed(key, message, signature):
                 return "with a wrong signature"
             signers.append(self._key_order.index(signed[:4]))
         if sorted(set(signers)) != signers:
@@ -312,16 +318,6 @@ def naive_root(hashes: list[bytes]) -> bytes:
     while split * 2 < len(hashes):
         split *= 2
     return _digest(b"\x01" + naive_root(hashes[:split]) + naive_root(hashes[split:]))
-
-
-def _is_signed(key: bytes, message: bytes, signature: bytes) -> bool:
-    """The simulator's keyed hash, by its definition."""
-    return hashlib.blake2b(message, key=key, digest_size=64).digest() == signature
-
-
-def _note_key_id(name: str, key: bytes) -> bytes:
-    """C2SP signed-note: the first four bytes of SHA-256(name, newline, type, key)."""
-    return _digest(name.encode() + b"\n\x01" + key)[:4]
 
 
 def _digest(data: bytes) -> bytes:

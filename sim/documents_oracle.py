@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from ledger.genesis import Genesis
 from sim.oracles import Findings
+from sim.signed import short
 from sim.state_oracle import Executed, StateOracle, pack, unpack
 
 _OWNER, _COUNT, _COMMITMENT, _KEPT, _GONE = 0, 1, 2, 4, 5
@@ -46,10 +47,10 @@ class DocumentsOracle(StateOracle[Papers]):
     broken: ClassVar[str] = "P22"
 
     def __init__(self, genesis: Genesis, findings: Findings) -> None:
-        super().__init__(findings, Papers())
-        founders = [m.public_key for m in genesis.members if "administrator" in m.roles]
+        super().__init__(genesis, findings, Papers())
+        founders = [short(m.public_key) for m in genesis.members if "administrator" in m.roles]
         self.administrators: Callable[[int], Collection[bytes]] = lambda _: founders
-        """Whose keys administer in the block of a height."""
+        """Whose short keys administer in the block of a height."""
         self.done = 0
         """Acts that were applied."""
         self.refused: dict[str, int] = {}
@@ -62,9 +63,9 @@ class DocumentsOracle(StateOracle[Papers]):
     def replay(self, node: int, height: int, time: int, block: Iterator[Executed]) -> Papers:
         papers = self.after[-1].copy()
         for each in block:
-            trial, reason = papers.copy(), ""
+            trial, reason, sender = papers.copy(), "", short(each.sender)
             for _, body in each.bodies:
-                reason = reason or self._act(trial, each.sender, unpack(body), height, time)
+                reason = reason or self._act(trial, sender, unpack(body), height, time)
             if each.bodies:
                 self.check_end(node, height, "an act", each, reason)
             if reason:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from ledger.genesis import Genesis
 from sim.oracles import Findings
+from sim.signed import check_of, short
 from sim.state_oracle import Executed, StateOracle, pack, unpack
 
 _ROLES = ("submitter", "auditor", "administrator")
@@ -30,13 +31,14 @@ class Rows:
     members: dict[str, list[Any]] = field(default_factory=dict)
     """Name -> [key, roles, changes, height, timestamp]."""
     keys: dict[bytes, list[Any]] = field(default_factory=dict)
-    """Key -> [name, use, from, to]."""
+    """Short key -> [name, use, from, to]."""
     proposals: dict[bytes, list[Any]] = field(default_factory=dict)
-    """Id -> [body, [approving key], height]."""
+    """Id -> [body, [approving short key], height]."""
 
     def administrators(self) -> list[bytes]:
+        """Short keys, ascending."""
         rows = self.members.values()
-        return sorted(row[0] for row in rows if row[0] and "administrator" in row[1])
+        return sorted(short(row[0]) for row in rows if row[0] and "administrator" in row[1])
 
     def submitters(self) -> frozenset[bytes]:
         rows = self.members.values()
@@ -58,13 +60,14 @@ class IdentityOracle(StateOracle[Rows]):
 
     def __init__(self, genesis: Genesis, findings: Findings) -> None:
         self._network, self._threshold = genesis.network, genesis.approvals
+        self._is_signed = check_of(genesis.scheme)
         self._validators = [v.consensus_key for v in genesis.epoch.validators.members]
         founders = Rows()
         for member in genesis.members:
             roles = [role for role in _ROLES if role in member.roles]
             founders.members[member.name] = [member.public_key, roles, 0, 0, 0]
-            founders.keys[member.public_key] = [member.name, 1, 0, 0]
-        super().__init__(findings, founders)
+            founders.keys[short(member.public_key)] = [member.name, 1, 0, 0]
+        super().__init__(genesis, findings, founders)
         self.made = 0
         """Changes that had their approvals."""
         self.rotated = 0
@@ -75,7 +78,7 @@ class IdentityOracle(StateOracle[Rows]):
         return self.after[min(height, len(self.after)) - 1].submitters()
 
     def administrators(self, height: int) -> list[bytes]:
-        """Whose keys administer in the block of this height, as the one before left it."""
+        """Whose short keys administer in the block of this height, as the one before left it."""
         return self.after[min(height, len(self.after)) - 1].administrators()
 
     def compare(self, node: int, height: int, held: dict[bytes, bytes]) -> None:
@@ -107,6 +110,7 @@ class IdentityOracle(StateOracle[Rows]):
             return self._own(rows, sender, act, key, possession, (height, time))
         if not self._threshold:
             return "identity.fixed"
+        sender = short(sender)
         if sender not in rows.administrators():
             return "identity.authority"
         if act not in ("approve", "withdraw"):
@@ -143,13 +147,13 @@ class IdentityOracle(StateOracle[Rows]):
         act, name, key, roles, _, _ = unpack(body)
         if act == "add":
             rows.members[name] = [key, roles, 0, height, time]
-            rows.keys[key] = [name, 1, height, 0]
+            rows.keys[short(key)] = [name, 1, height, 0]
             return ""
         if act in _USE:
             _take_key(rows, name, _USE[act], height)
             rows.members[name][0] = key
             if key:
-                rows.keys[key] = [name, 1, height, 0]
+                rows.keys[short(key)] = [name, 1, height, 0]
         if act in ("roles", "remove"):
             rows.members[name][1] = roles
         _touch(rows, name, height, time)
@@ -163,7 +167,7 @@ class IdentityOracle(StateOracle[Rows]):
                 return "identity.name-used"
         elif before is None or not before[1]:
             return "identity.unknown"
-        if key and (key in rows.keys or key in self._validators):
+        if key and (short(key) in rows.keys or key in self._validators):
             return "identity.key-used"
         was = before is not None and bool(before[0]) and "administrator" in before[1]
         stays = act == "replace" or (act == "roles" and "administrator" in roles)
@@ -174,24 +178,24 @@ class IdentityOracle(StateOracle[Rows]):
     def _own(
         self, rows: Rows, sender: bytes, act: str, key: bytes, possession: bytes, now: Any
     ) -> str:
-        name, use = rows.keys[sender][:2]
+        name, use = rows.keys[short(sender)][:2]
         if use != 1:
             return "identity.key-gone"
         is_last = len(rows.administrators()) - 1 < self._threshold
         if act == "revoke" and is_last and "administrator" in rows.members[name][1]:
             return "identity.too-few"
         if act == "rotate":
-            if key in rows.keys or key in self._validators:
+            if short(key) in rows.keys or key in self._validators:
                 return "identity.key-used"
             message = b"ledger key possession\x00" + self._network + sender + key
-            if hashlib.blake2b(message, key=key, digest_size=64).digest() != possession:
+            if not self._is_signed(key, message, possession):
                 return "identity.possession"
             self.rotated += 1
         height, time = now
         _take_key(rows, name, _ROTATED if act == "rotate" else _REVOKED, height)
         rows.members[name][0] = key
         if key:
-            rows.keys[key] = [name, 1, height, 0]
+            rows.keys[short(key)] = [name, 1, height, 0]
         _touch(rows, name, height, time)
         return ""
 
@@ -199,7 +203,8 @@ class IdentityOracle(StateOracle[Rows]):
 def _take_key(rows: Rows, name: str, use: int, height: int) -> None:
     key = rows.members[name][0]
     if key:
-        rows.keys[key][1], rows.keys[key][3] = use, height
+        row = rows.keys[short(key)]
+        row[1], row[3] = use, height
 
 
 def _touch(rows: Rows, name: str, height: int, time: int) -> None:

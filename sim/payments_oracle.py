@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from ledger.genesis import Genesis
 from sim.oracles import Findings
+from sim.signed import short
 from sim.state_oracle import Executed, StateOracle, unpack
 
 _WORD_MAX = 2**63 - 1
@@ -25,8 +26,10 @@ class PaymentsOracle(StateOracle[Balances]):
     broken: ClassVar[str] = "P20"
 
     def __init__(self, genesis: Genesis, findings: Findings) -> None:
-        super().__init__(findings, {})
-        self._authorities = [m.public_key for m in genesis.members if "administrator" in m.roles]
+        super().__init__(genesis, findings, {})
+        self._authorities = [
+            short(m.public_key) for m in genesis.members if "administrator" in m.roles
+        ]
         self.issued = [0]
         """What is in circulation after each height."""
         self.paid = 0
@@ -47,11 +50,11 @@ class PaymentsOracle(StateOracle[Balances]):
         """Balances, zero ones left out."""
         balances, total = dict(self.after[-1]), self.issued[-1]
         for each in block:
-            trial, amount = dict(balances), total
+            trial, amount, sender = dict(balances), total, short(each.sender)
             reason = ""
             for _, body in each.bodies:
                 if not reason:
-                    reason, amount = self._act(trial, amount, each.sender, *unpack(body))
+                    reason, amount = self._act(trial, amount, sender, *unpack(body))
             self.check_end(node, height, "a payment", each, reason)
             if reason:
                 self.refused += 1

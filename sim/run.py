@@ -169,7 +169,6 @@ class Run:
         self._health = HealthOracle(self.findings, self.liars)
         self.evidence = EvidenceOracle(self.genesis, self.findings, self.liars)
         self.forks = ForkWatcher()
-        self._scheme = scheme
         lying = {validator_at(scenario, node) for node in self.liars}
         self.is_beyond = len(lying) > self.genesis.epoch.validators.faults
         """Whether more lie than are tolerated: then nothing that rests on quorums need hold."""
@@ -196,8 +195,8 @@ class Run:
             others = (self.votes, self._health, self.evidence, self.clients, *paid, *written)
             return (*governed, self.chain, *others)
         # Each has a past of its own, and keeps its promises in that.
-        own = [ChainOracle(self.genesis, self.findings)] if self._scheme == SCHEME else []
-        return (*own, self.votes, self.evidence, self.forks)
+        own = ChainOracle(self.genesis, self.findings)
+        return (own, self.votes, self.evidence, self.forks)
 
     def _open(self, index: int, reader: Reader) -> Machine:
         me = validator_at(self.scenario, index)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 import msgpack
 
 from ledger import layout
+from ledger.genesis import Genesis
 from ledger.store import Reader, Write
 from sim.oracles import Findings
 from sim.stored import executed_height, operations_of
@@ -43,8 +44,8 @@ class StateOracle(Watcher, Generic[State]):
     broken: ClassVar[str]
     """The property that is violated where it complains."""
 
-    def __init__(self, findings: Findings, first: State) -> None:
-        self._findings = findings
+    def __init__(self, genesis: Genesis, findings: Findings, first: State) -> None:
+        self._findings, self._scheme = findings, genesis.scheme
         self.after = [first]
         """The state that the rules lead to after each height."""
 
@@ -65,7 +66,7 @@ class StateOracle(Watcher, Generic[State]):
         if height == len(self.after):
             _, leaves = unpack(raw)
             header = unpack(unpack(leaves[0])[2])
-            operations = dict(operations_of(header[9], reader))
+            operations = dict(operations_of(header[9], reader, self._scheme))
             block = (self._executed(unpack(leaf), operations) for leaf in leaves[1:-1])
             self.after.append(self.replay(node, height, header[8], block))
         if height >= len(self.after) or executed_height(reader) != height:

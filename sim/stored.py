@@ -13,13 +13,14 @@ import msgpack
 
 from ledger import layout
 from ledger.store import Reader
+from sim.signed import SIGNATURE_BYTES
 
 
-def operations_of(payload: Any, reader: Reader) -> Iterator[tuple[bytes, Any]]:
+def operations_of(payload: Any, reader: Reader, scheme: str) -> Iterator[tuple[bytes, Any]]:
     """(header, operations) of every transaction of the batches; the first of a header counts."""
     seen = set()
     for digest in payload:
-        batch = batch_of(digest, reader)
+        batch = batch_of(digest, reader, scheme)
         if hashlib.sha256(batch).digest() != digest:
             continue
         for raw in _unpack(batch)[6]:
@@ -29,9 +30,12 @@ def operations_of(payload: Any, reader: Reader) -> Iterator[tuple[bytes, Any]]:
                 yield header, operations
 
 
-def batch_of(digest: bytes, reader: Reader) -> bytes:
-    """The bytes of a batch, put together where the store keeps it in parts; b"" without it."""
-    body = (reader.get(layout.BATCH + digest) or b"")[64:]
+def batch_of(digest: bytes, reader: Reader, scheme: str) -> bytes:
+    """The bytes of a batch, put together where the store keeps it in parts; b"" without it.
+
+    Its creator's signature stands before it.
+    """
+    body = (reader.get(layout.BATCH + digest) or b"")[SIGNATURE_BYTES[scheme] :]
     if body[:1] != b"\x92":
         return body
     parts = [part for _, part in reader.scan(b"\x16" + digest, b"\x16" + digest + b"\xff" * 5)]

@@ -22,7 +22,7 @@ from ledger import layout
 from ledger.applications.payments import Act, make_payment
 from ledger.applications.records import make_record
 from ledger.genesis import Genesis
-from ledger.keys import Signer, scheme_named
+from ledger.keys import Signer, scheme_named, short_key
 from ledger.limits import INTEGER_MAX, TRANSACTION_BYTES_MAX
 from ledger.store import Reader
 from ledger.transaction import Operation, make_transaction
@@ -91,7 +91,7 @@ class Clients(Watcher):
     def __post_init__(self) -> None:
         self._more = Random(self.genesis.network)
         self.guests = Guests(self.genesis, self._more)
-        self.writers = Writers([each.public_key for each in self.members], self._more)
+        self.writers = Writers([short_key(each.public_key) for each in self.members], self._more)
 
     def begin(self, nodes: list[Node]) -> None:
         """Plan every wish."""
@@ -196,7 +196,7 @@ class Clients(Watcher):
         """What this member does with documents, in a load with them; else None."""
         if not self.load.documents or self._more.randrange(1000) >= self.load.documents:
             return None
-        return self.writers.operation(signer.public_key, EPOCH_MS + self.agenda.now_ms)
+        return self.writers.operation(short_key(signer.public_key), EPOCH_MS + self.agenda.now_ms)
 
     def _payment(self, signer: Signer) -> Operation | None:
         """What this member pays, or tries to, in a load with payments; else None."""
@@ -204,7 +204,7 @@ class Clients(Watcher):
             return None
         act = self._more.choice((Act.ISSUE, Act.TRANSFER, Act.TRANSFER, Act.TRANSFER, Act.REDEEM))
         other = self._more.choice(self.members)
-        return make_payment(act, other.public_key, self._more.randrange(1, 100))
+        return make_payment(act, short_key(other.public_key), self._more.randrange(1, 100))
 
     def _unsound(self, signer: Signer, number: int) -> bytes:
         """Something that no node may take; its nonce is one that nobody wishes for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +13,7 @@ import msgpack
 import pytest
 
 from ledger import layout
+from ledger.keys import REAL_SCHEMES
 from sim.chain_oracle import MAJORITIES, QUORUMS, ChainOracle, naive_root
 from sim.oracles import Findings, Violation
 from sim.run import Run
@@ -30,8 +32,8 @@ class Stored:
 
 
 @cache
-def sound_store() -> Stored:
-    world = Run(FAIR, FixedLeader)
+def sound_store(scheme: str = "keyed-hash") -> Stored:
+    world = Run(FAIR, FixedLeader, scheme=scheme)
     assert world.lead().is_sound
     pairs = dict(world.world.nodes[1].engine.scan(b"\x00", b"\xff"))
     certificates = {
@@ -49,13 +51,13 @@ class Shelf(dict[bytes, bytes]):
         return iter(sorted(p for p in self.items() if start <= p[0] < stop))
 
 
-def judge(pairs: dict[bytes, bytes]) -> list[Violation]:
+def judge(pairs: dict[bytes, bytes], scheme: str = "keyed-hash") -> list[Violation]:
     """What a fresh oracle says of a store that one node writes in order of height."""
     findings = Findings(lambda: 0)
-    oracle = ChainOracle(sound_store().world.genesis, findings)
+    oracle = ChainOracle(sound_store(scheme).world.genesis, findings)
     shelf = Shelf(pairs)
     kinds = (layout.HEADER, layout.BLOCK, layout.CERT)
-    for height in range(1, sound_store().height + 1):
+    for height in range(1, sound_store(scheme).height + 1):
         for kind in kinds:
             key = layout.height_key(kind, height)
             if key in pairs:
@@ -104,9 +106,9 @@ BLOCK_FAULTS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 }
 
 
-def last_full_block() -> int:
+def last_full_block(scheme: str = "keyed-hash") -> int:
     """The highest block that holds a transaction."""
-    store = sound_store()
+    store = sound_store(scheme)
     return max(
         height
         for height in range(2, store.height + 1)
@@ -114,8 +116,9 @@ def last_full_block() -> int:
     )
 
 
-def test_a_sound_store_passes() -> None:
-    assert judge(sound_store().pairs) == []
+@pytest.mark.parametrize("scheme", ["keyed-hash", *REAL_SCHEMES])
+def test_a_sound_store_passes(scheme: str) -> None:
+    assert judge(sound_store(scheme).pairs, scheme) == []
 
 
 @pytest.mark.parametrize("fault", BLOCK_FAULTS)
@@ -148,6 +151,40 @@ def with_a_changed_signature(note: bytes) -> bytes:
     line = lines[4]
     other = b"A" if line[-9:-8] != b"A" else b"B"
     return b"\n".join([*lines[:4], line[:-9] + other + line[-8:], *lines[5:]])
+
+
+def with_another_timestamp(note: bytes) -> bytes:
+    """A line of ML-DSA-44 has four bytes of key id, eight of time, and the signature."""
+    lines = note.split(b"\n")
+    mark, name, encoded = lines[4].split(b" ")
+    line = bytearray(b64decode(encoded))
+    line[11] ^= 1
+    return b"\n".join([*lines[:4], b" ".join((mark, name, b64encode(line))), *lines[5:]])
+
+
+@pytest.mark.parametrize(
+    ("scheme", "corrupt"),
+    [
+        ("ed25519", with_a_changed_signature),
+        ("ml-dsa-44", with_a_changed_signature),
+        ("ml-dsa-44", with_another_timestamp),
+    ],
+)
+def test_a_wrong_signature_of_a_real_scheme_is_found(
+    scheme: str, corrupt: Callable[[bytes], bytes]
+) -> None:
+    store = sound_store(scheme)
+    note = layout.height_key(layout.CERT, max(store.certificates))
+    changed = {**store.pairs, note: corrupt(store.pairs[note])}
+    found = judge(changed, scheme)
+    assert [violation.property for violation in found] == ["P4"]
+    assert found[0].sentence.endswith("with a wrong signature")
+
+    block = layout.height_key(layout.BLOCK, last_full_block(scheme))
+    signature = unpack(unpack(store.pairs[block])[1][1])[7]
+    other = bytes([signature[0] ^ 1]) + signature[1:]
+    changed = {**store.pairs, block: with_leaf(store.pairs[block], 1, set_field(7, other))}
+    assert any(v.sentence.endswith("a wrong signature") for v in judge(changed, scheme))
 
 
 def of_another_height(_: bytes) -> bytes:

@@ -88,9 +88,12 @@ class _Turn:
         return effort.seconds if effort else 0.0
 
     def due(self, name: str) -> float:
-        """What a strategy has spent, by what it deserves."""
+        """What a strategy will have spent with one more slice, by what it deserves.
+
+        With the slice, so that whoever deserves much need not wait until all others had a first.
+        """
         share = BY_NAME[name].weight * self.learned.deserves(name, self.strategies)
-        return self.spent(name) / share
+        return (self.spent(name) + FIRST_SLICE_S) / share
 
     def choose(self) -> tuple[str, float]:
         """The strategy whose turn it is, and for how long."""

@@ -58,6 +58,8 @@ class Held:
     """Monotonic time of its arrival."""
     since_height: int
     """Certified height at its arrival."""
+    is_given_back: bool = False
+    """Whether its own transactions wait for another batch again."""
 
 
 @dataclass(slots=True)
@@ -296,12 +298,23 @@ class Dissemination:
         """Batches here that no decided value names, oldest first."""
         return [held for digest, held in self.held.items() if digest not in self.ordered]
 
-    def oldest_unordered(self) -> Held | None:
-        """The first of `unordered`."""
-        return next((held for key, held in self.held.items() if key not in self.ordered), None)
+    def is_in_time(self, batch: Batch, height: int) -> bool:
+        """Whether a value above this height may yet name a batch: its lag ends in the window."""
+        return self.in_window(batch, max(height, batch.height) + 1 + self.lag)
 
-    def has_unordered(self) -> bool:
-        return self.oldest_unordered() is not None
+    def oldest_unordered(self, height: int) -> Held | None:
+        """The first of `unordered` that a value above this height may yet name."""
+        return next(
+            (
+                held
+                for digest, held in self.held.items()
+                if digest not in self.ordered and self.is_in_time(held.batch, height)
+            ),
+            None,
+        )
+
+    def has_unordered(self, height: int) -> bool:
+        return self.oldest_unordered(height) is not None
 
     def executed(self, batches: Iterable[Batch], height: int) -> None:
         """A block is executed: its batches and their transactions wait no more."""
@@ -321,25 +334,33 @@ class Dissemination:
             self.facts.pop(digest, None)
 
     def drop_stale(self, height: int) -> list[Batch]:
-        """Drop what can be ordered no more above this height; own transactions wait again."""
-        stale = [
-            held.batch
-            for held in self.unordered()
-            if not self.in_window(held.batch, max(height + 1, held.batch.height + 1))
-        ]
-        for batch in stale:
-            del self.held[batch.digest]
-            self.holders.pop(batch.digest, None)
-            for transaction in batch.transactions:
-                mine = self.pending.get(transaction.id)
-                if batch.creator != self.me or mine is None:
-                    continue
-                if transaction.expiry <= height:
-                    del self.pending[transaction.id]
-                else:
-                    self.waiting.append(mine)
-                    self.waiting_bytes += len(mine.raw)
+        """Drop what can be ordered no more above this height; own transactions wait again.
+
+        They do so already once no value may name the batch any more: one that does may still order
+        it, but perhaps there is none, and then an idle ledger would keep it for ever.
+        """
+        stale = []
+        for held in self.unordered():
+            batch = held.batch
+            if not self.is_in_time(batch, height) and not held.is_given_back:
+                held.is_given_back = True
+                self._give_back(batch, height)
+            if not self.in_window(batch, max(height, batch.height) + 1):
+                del self.held[batch.digest]
+                self.holders.pop(batch.digest, None)
+                stale.append(batch)
         return stale
+
+    def _give_back(self, batch: Batch, height: int) -> None:
+        for transaction in batch.transactions:
+            mine = self.pending.get(transaction.id)
+            if batch.creator != self.me or mine is None:
+                continue
+            if transaction.expiry <= height:
+                del self.pending[transaction.id]
+            else:
+                self.waiting.append(mine)
+                self.waiting_bytes += len(mine.raw)
 
     def give_up(self, now_ms: int, after_ms: int, needed: frozenset[bytes]) -> None:
         """Stop asking for batches that nobody sent and no value needs."""

@@ -150,7 +150,7 @@ class Ordering:
         self.plugin = self._setup.protocol(context, recovery)
         self._started = True
         self._events.appendleft(Start())
-        if self.pool.has_unordered():
+        if self._spreading.has_unordered():
             self._events.append(Pending(self._spreading.oldest_age()))
 
     @property
@@ -235,7 +235,7 @@ class Ordering:
     def pending(self) -> None:
         """A batch came, or time passed: the plugin may have something to order."""
         self._answer_payload()
-        if self.pool.has_unordered():
+        if self._spreading.has_unordered():
             self._queue(Pending(self._spreading.oldest_age()))
 
     def _learn(self, values: tuple[Value, ...]) -> None:

@@ -316,7 +316,7 @@ class Replica:
         return (
             self._greeting.open
             or confirmation.decided.height > confirmation.certifier.certified
-            or self._spreading.pool.has_unordered()
+            or self._spreading.has_unordered()
             or bool(self._spreading.pool.waiting)
             or bool(self._spreading.pool.wanted)
             or self._ordering.is_waiting()

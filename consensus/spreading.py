@@ -359,7 +359,11 @@ class Spreading:
             )
             self._outbox.report("dropped batch", creator=batch.creator)
 
+    def has_unordered(self) -> bool:
+        """Whether a batch is here that a next value may name."""
+        return self.pool.has_unordered(self.decided_height)
+
     def oldest_age(self) -> int:
         """Certified heights that the oldest unordered batch has waited."""
-        oldest = self.pool.oldest_unordered()
+        oldest = self.pool.oldest_unordered(self.decided_height)
         return self.certified_height - oldest.since_height if oldest else 0

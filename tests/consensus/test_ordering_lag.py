@@ -6,8 +6,11 @@ import pytest
 
 from consensus.dissemination import Dissemination
 from consensus.values import Judgement, Position, Values
+from ledger.applications.records import make_record
 from ledger.batch import Batch, make_batch
+from ledger.keys import scheme_named
 from ledger.limits import Limits
+from ledger.transaction import make_transaction
 from ledger.value import Value
 
 EPOCH = b"e" * 32
@@ -76,3 +79,33 @@ def test_an_executed_batch_is_judged_by_what_is_known_of_it_and_not_kept_again()
     assert batch.digest in pool.held
     pool.release(value.payload, 9)
     assert batch.digest not in pool.held
+
+
+def test_a_batch_that_no_value_may_name_any_more_wakes_nobody_and_gives_back_what_was_in_it() -> (
+    None
+):
+    """A value that names it already may still order it, so it stays; on an idle ledger for good."""
+    mine = make_transaction(
+        scheme_named("keyed-hash").signer(bytes(32)),
+        bytes(32),
+        [make_record("r", content=b"c")],
+        nonce=1,
+        expiry=100,
+    )
+    pool = Dissemination(LIMITS, 3, 0, LAG)
+    pool.take(mine)
+    batch = make_batch(
+        network=bytes(32), epoch=EPOCH, creator=0, sequence=1, height=3,
+        transactions=pool.next_batch(),
+    )  # fmt: skip
+    pool.hold(batch, bytes(64), 0, 0)
+    last = 3 + LIMITS.batch_window - LAG - 1
+
+    assert (pool.drop_stale(last), pool.has_unordered(last), list(pool.waiting)) == ([], True, [])
+    for height in (last + 1, last + LAG):
+        assert pool.drop_stale(height) == []
+        assert not pool.has_unordered(height)
+        assert list(pool.waiting) == [mine]
+        assert batch.digest in pool.held
+    assert pool.drop_stale(last + LAG + 1) == [batch]
+    assert list(pool.waiting) == [mine]

@@ -245,11 +245,12 @@ def attempt_hypothesis(mutant: Mutant, number: int) -> tuple[Verdict, int]:
     @given(st.data())
     def look(data: st.DataObject) -> None:
         nonlocal tried
-        if found:
-            return
+        # Drawn also once all is found: what is drawn must follow from the choices alone.
         plan = rounds.draw_plan(
             lambda options: data.draw(st.sampled_from(options)), mutant.protocol, number
         )
+        if found:
+            return
         tried += 1
         verdict = judge(mutant, _playing(mutant, plan), f"hypothesis {number}: {plan}")
         if verdict.broken:

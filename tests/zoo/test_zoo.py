@@ -44,7 +44,7 @@ from tests.zoo import (
     saved,
     strategies,
 )
-from tests.zoo.model import KINDS, PROPERTIES, Mutant
+from tests.zoo.model import KINDS, PROPERTIES, Mutant, Verdict
 from tests.zoo.registry import MUTANTS, ROWS, missing_rows, row_of
 from tests.zoo.rows import NOT_HERE
 
@@ -90,6 +90,15 @@ def test_an_easy_mutant_is_found_by_chance(mutant: Mutant) -> None:
     verdicts = (hunter.attempt(mutant, number)[0] for number in range(ATTEMPTS))
 
     assert any(verdict.is_kill for verdict in verdicts)
+
+
+def test_hypothesis_draws_alike_before_and_after_a_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It plays choices again, and takes it for flaky where they then ask for less."""
+    monkeypatch.setattr(strategies, "judge", lambda *_: Verdict(("P1",)))
+
+    for number in range(4):
+        verdict, tried = strategies.attempt_hypothesis(BY_ID["Z1-jolteon"], number)
+        assert (verdict.broken, tried) == (("P1",), 1)
 
 
 def test_nothing_is_found_where_nothing_is_missing() -> None:

@@ -87,8 +87,8 @@ def _ordering(kind: type[Ordering]) -> Ordering:
                   checkpoint=None)  # fmt: skip
     recovered = SimpleNamespace(decided=Root(b"", (0,), 0), decided_ordinal=0, positions=(),
                                 decisions=(), sent=(), record=None)  # fmt: skip
-    pool = SimpleNamespace(lag=0, has_unordered=lambda: False)
-    spreading: Any = SimpleNamespace(pool=pool)
+    pool = SimpleNamespace(lag=0)
+    spreading: Any = SimpleNamespace(pool=pool, has_unordered=lambda: False)
     nothing: Any = None
     return kind(setup, cast("Any", recovered), Outbox(0, 0), guard, spreading,
                 lambda effect: None, nothing, lambda: True)  # fmt: skip

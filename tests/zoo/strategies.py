@@ -304,7 +304,7 @@ STRATEGIES = (
         "whoever decides first is cut off at once, and an adversary tries its hand at the others",
         exile.fits,
         exile.attempt,
-        weight=16.0,
+        weight=32.0,
     ),
     scenario_strategy(
         "random", "all faults of the simulator at drawn rates", draw_random, _is_plugin

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from ledger.errors import UnreachableError, UserError
 P = ParamSpec("P")
 T = TypeVar("T")
 CONNECT_S = 3
+ENDING_S = 5
 Engine = tuple[Executor, int]
 """(who plays, how many chunks at a time)."""
 
@@ -37,7 +39,7 @@ def local_engine(workers: int) -> Iterator[Engine]:
     if workers == 1:
         yield Inline(), 1
         return
-    others = multiprocessing.active_children()
+    others, threads = multiprocessing.active_children(), threading.enumerate()
     pool = ProcessPoolExecutor(workers, initializer=begin_process)
     try:
         _start(pool)
@@ -48,6 +50,11 @@ def local_engine(workers: int) -> Iterator[Engine]:
         for child in multiprocessing.active_children():
             if child not in others:
                 child.terminate()
+        # Python 3.11 wakes the pool's own thread once more at its end, and prints a traceback where
+        # that closes its pipe at this moment.
+        for thread in threading.enumerate():
+            if thread not in threads and not thread.daemon:
+                thread.join(ENDING_S)
 
 
 def _start(pool: ProcessPoolExecutor) -> None:

@@ -25,6 +25,8 @@ from benchmarks.harness.throttle import remove_groups
 
 VARIABLE = "LEDGER_BENCHMARK_FOLDER"
 GONE_S = 10.0
+LOOK_S = 0.1
+EMPTY_LOOKS = 2
 
 
 @contextmanager
@@ -55,16 +57,20 @@ def clean(folder: Path) -> int:
     """Kill what belongs to a folder, and remove it; how many processes there were."""
     deadline = time.monotonic() + GONE_S
     found: set[psutil.Process] = set()
-    # Looked for again, since one that was about to begin shows its folder only then.
-    while more := {process for process in psutil.process_iter() if _belongs(process, folder)}:
+    # Looked for again, and once more a moment later: one that is about to begin has no environment
+    # for as long as its program is being loaded, and shows its folder only then.
+    empty_looks = 0
+    while empty_looks < EMPTY_LOOKS and time.monotonic() < deadline:
+        more = {process for process in psutil.process_iter() if _belongs(process, folder)}
+        empty_looks = 0 if more else empty_looks + 1
+        if not more:
+            time.sleep(LOOK_S)
         found |= more
         for process in more:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         while not all(map(_is_gone, more)) and time.monotonic() < deadline:
             time.sleep(0.01)
-        if time.monotonic() >= deadline:
-            break
     for disk in psutil.disk_partitions(all=True):
         if Path(disk.mountpoint).is_relative_to(folder):
             unmount(Path(disk.mountpoint))

@@ -7,7 +7,7 @@ step says leaves only then, in step order.  A crash loses the steps that are not
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from consensus.interface import (
@@ -189,12 +189,8 @@ class Life(Process):
         sync_us = 1 + int(self._world.scenario.sync_us * (0.4 + 1.8 * share * share))
         self.later(sync_us, self._written)
 
-    def _written(self) -> None:
-        doom = self._doom
-        if doom == "before":
-            self.crash()
-            return
-        steps, self._writing = self._writing, []
+    def _make_durable(self, steps: Sequence[Step]) -> None:
+        """What these steps decide and remember is durable now."""
         before = self.durable
         for step in steps:
             if step.record is not None:
@@ -205,6 +201,14 @@ class Life(Process):
                 self.durable = max(self.durable, ordinal + len(decision.values))
         if self.durable > before:
             self._world.has_decided(self.index, before)
+
+    def _written(self) -> None:
+        doom = self._doom
+        if doom == "before":
+            self.crash()
+            return
+        steps, self._writing = self._writing, []
+        self._make_durable(steps)
         outputs = [output for step in steps for output in step.outputs]
         if doom:
             leaving = 0 if doom == "after" else self._world.draw.randint(0, len(outputs))

@@ -11,7 +11,7 @@ from math import log
 from random import Random
 
 from consensus.byzantine import attacked
-from consensus.interface import AnyCertificate, Context, Message, Signed
+from consensus.interface import AnyCertificate, Consensus, Context, Message, Signed
 from ledger import encoding
 from ledger.errors import Fault
 from ledger.keys import KeyedHash, Signer
@@ -51,6 +51,18 @@ def everybody(nodes: int, rule: QuorumRule) -> tuple[tuple[Signer, ...], Validat
     return signers, ValidatorSet(members, rule)
 
 
+def is_right(
+    certificate: AnyCertificate, protocol: type[Consensus], validators: ValidatorSet
+) -> bool:
+    """Whether it holds exactly a quorum of right signatures."""
+    quorum = protocol.certificate_quorum(certificate.phase, validators)
+    try:
+        certificate.check(NETWORK, EPOCH, validators, SCHEME.verify, quorum=quorum)
+    except Fault:
+        return False
+    return True
+
+
 class PluginNetwork(ABC):
     """Who hears what of whom, and when."""
 
@@ -64,7 +76,6 @@ class PluginNetwork(ABC):
         """Where set, what may arrive at all."""
         self.dropped: list[tuple[int, int, Packet]] = []
         """What `allow` refused: (seat of the sender, seat of the receiver, packet)."""
-        self.scheme = SCHEME
         self.signers, validators = everybody(scenario.nodes, scenario.rule)
         self.context = Context(
             network=NETWORK,
@@ -78,7 +89,7 @@ class PluginNetwork(ABC):
             network=NETWORK,
             epoch=EPOCH,
             validators=self.context.validators,
-            scheme=self.scheme,
+            scheme=SCHEME,
             byzantine=scenario.byzantine,
             model=scenario.protocol.fault_model,
             now_ms=lambda: self.agenda.now_ms,
@@ -291,18 +302,7 @@ class PluginNetwork(ABC):
     def _is_right(self, certificate: AnyCertificate) -> bool:
         known = self._checked.get(certificate)
         if known is None:
-            validators = self.context.validators
-            try:
-                certificate.check(
-                    NETWORK,
-                    EPOCH,
-                    validators,
-                    self.scheme.verify,
-                    quorum=self.scenario.protocol.certificate_quorum(certificate.phase, validators),
-                )
-                known = True
-            except Fault:
-                known = False
+            known = is_right(certificate, self.scenario.protocol, self.context.validators)
             self._checked[certificate] = known
         return known
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
-from host.commands.options import Target, network_options
+from host.commands.options import Target, network_options, parse_public_key, shown_briefly
 from host.state_facts import state_facts
 from ledger.applications import payments
 from ledger.errors import UserError
 from ledger.keys import short_key
-from ledger.limits import PUBLIC_KEY_SIZES
 
 
 @click.command(
@@ -52,11 +51,9 @@ def command(
 
 def account_of(text: str) -> bytes:
     """The account that a person names, by a key or its short form.  Raises UserError."""
-    try:
-        public_key = bytes.fromhex(text)
-    except ValueError:
-        public_key = b""
-    if len(public_key) not in PUBLIC_KEY_SIZES:
-        shown = text if len(text) < 80 else f"{text[:16]}..."
-        raise UserError(f"{shown} is no account: that is a public key, as `keys show` prints it")
+    public_key = parse_public_key(text)
+    if public_key is None:
+        raise UserError(
+            f"{shown_briefly(text)} is no account: that is a public key, as `keys show` prints it"
+        )
     return short_key(public_key)

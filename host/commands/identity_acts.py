@@ -13,7 +13,7 @@ import click
 import trio
 
 from api.client import LedgerClient, Outcome
-from host.commands.options import Target, network_options, parse_id
+from host.commands.options import Target, network_options, parse_id, parse_public_key, shown_briefly
 from host.commands.submit import say
 from host.home import read_private, write_private
 from host.state_facts import state_facts
@@ -24,7 +24,6 @@ from ledger.errors import Fault, UnreachableError, UserError
 from ledger.genesis import ROLES
 from ledger.keys import SEED_BYTES, scheme_named
 from ledger.light import VerifiedState
-from ledger.limits import PUBLIC_KEY_SIZES
 
 F = TypeVar("F", bound=Callable[..., Any])
 CATCH_UP_S = 10.0
@@ -206,13 +205,11 @@ def _ordered(given: tuple[str, ...]) -> tuple[str, ...]:
 
 def _public_key(text: str) -> bytes:
     """The key that a person names.  Raises UserError."""
-    try:
-        public_key = bytes.fromhex(text)
-    except ValueError:
-        public_key = b""
-    if len(public_key) not in PUBLIC_KEY_SIZES:
-        shown = text if len(text) < 80 else f"{text[:16]}..."
-        raise UserError(f"{shown} is no public key: that is what `keys new` and `keys show` print")
+    public_key = parse_public_key(text)
+    if public_key is None:
+        raise UserError(
+            f"{shown_briefly(text)} is no public key: that is what `keys new` and `keys show` print"
+        )
     return public_key
 
 

@@ -10,13 +10,12 @@ import click
 import trio
 
 from api.members import resolution
-from host.commands.options import Target, network_options
+from host.commands.options import Target, network_options, parse_public_key
 from host.state_facts import shown, state_facts
 from ledger.applications import identity_body
 from ledger.applications.identity_state import key_key, member_key, parse_member
 from ledger.did import METHOD, parse_did
 from ledger.errors import UserError
-from ledger.limits import PUBLIC_KEY_SIZES
 
 
 @click.command("show", epilog="Example: python node.py identity show bob --network mynet")
@@ -79,12 +78,8 @@ def resolve(did: str, output: Path | None, target: Target) -> int:
 
 def _key_of(who: str) -> bytes:
     """Where the state keeps a member, or a key in full or by its short form."""
-    try:
-        public_key = bytes.fromhex(who)
-    except ValueError:
-        return member_key(who)
-    known = len(public_key) in PUBLIC_KEY_SIZES
-    return key_key(public_key) if known else member_key(who)
+    public_key = parse_public_key(who)
+    return member_key(who) if public_key is None else key_key(public_key)
 
 
 def _listed(target: Target) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from ledger.errors import Fault, UnreachableError, UserError
 from ledger.genesis import Genesis
 from ledger.keys import Signer, scheme_named
 from ledger.light import VerifiedState
+from ledger.limits import PUBLIC_KEY_SIZES
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -119,6 +120,20 @@ class Target:
 def microseconds() -> int:
     """The wall clock: nonces that grow, also across restarts."""
     return time.time_ns() // 1_000
+
+
+def parse_public_key(text: str) -> bytes | None:
+    """A public key of any signature scheme in hexadecimal, or None."""
+    try:
+        value = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return value if len(value) in PUBLIC_KEY_SIZES else None
+
+
+def shown_briefly(text: str) -> str:
+    """What a person gave, for an error of one line: a key may have thousands of digits."""
+    return text if len(text) < 80 else f"{text[:16]}..."
 
 
 def parse_id(text: str) -> bytes | None:

@@ -20,7 +20,7 @@ from tests.ledger.builders import Chain, make_signed, signer_of
 from tests.ledger.counter import ADD, FAIL, GENESIS, count_of, new_chain
 from tests.schedules import test_once as once
 from tests.schedules.mutants import become
-from tests.zoo.model import SURVIVED, Mutant, Verdict
+from tests.zoo.drawn import Part
 
 EXECUTORS: dict[str, type[Executor]] = {
     "O1": once.ForgetsNonces,
@@ -45,19 +45,6 @@ REFUSED = OPERATIONS[4:]
 """What lets the transaction fail that it is part of."""
 BREAKDOWNS = (AssertionError, LookupError, LedgerError, TypeError, ValueError)
 """What an executor ends with that met something it was not made for."""
-
-
-def fits(mutant: Mutant) -> bool:
-    """Whether it is the executor that lacks the rule."""
-    return mutant.id in EXECUTORS
-
-
-def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
-    """One ledger of a few blocks."""
-    found = tuple(name for name in broken(EXECUTORS[mutant.id], number) if name in mutant.expected)
-    if not found:
-        return SURVIVED, 1
-    return Verdict(found, broken(Executor, number), f"blocks {number}"), 1
 
 
 def broken(kind: type[Executor], number: int) -> tuple[str, ...]:
@@ -132,3 +119,6 @@ class _Model:
             self.broken["P6"] = None
         if is_applied:
             self.count += sum(Operation(*row[1:]) == ADD for row in transaction.operations)
+
+
+PART = Part("blocks", Executor, EXECUTORS, broken)

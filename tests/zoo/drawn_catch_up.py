@@ -11,26 +11,13 @@ from random import Random
 
 from consensus.sync import PATIENCE_MS, CatchUp
 from tests.schedules import test_catch_up as catch_up
-from tests.zoo.model import SURVIVED, Mutant, Verdict
+from tests.zoo.drawn import Part
 
 KINDS: dict[str, type[CatchUp]] = {"D25": catch_up.NeverDoubts, "D26": catch_up.ForgetsLies}
 STEPS = 80
 TICK_MS = PATIENCE_MS // 2
 LIE = 1_000
 """How far beyond the ledger a liar may claim to be."""
-
-
-def fits(mutant: Mutant) -> bool:
-    """Whether it is catching up that lacks the rule."""
-    return mutant.protocol == "replica" and mutant.id in KINDS
-
-
-def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
-    """One life of a node among these peers."""
-    found = tuple(name for name in broken(KINDS[mutant.id], number) if name in mutant.expected)
-    if not found:
-        return SURVIVED, 1
-    return Verdict(found, broken(CatchUp, number), f"catch-up {number}"), 1
 
 
 def broken(kind: type[CatchUp], number: int) -> tuple[str, ...]:
@@ -65,3 +52,6 @@ def broken(kind: type[CatchUp], number: int) -> tuple[str, ...]:
         if draw.random() >= silent:
             sync.refused(asked)
     return ()
+
+
+PART = Part("catch-up", CatchUp, KINDS, broken)

@@ -28,7 +28,7 @@ from tests.ledger.builders import make_genesis, signer_of
 from tests.schedules import test_confirmation as confirming
 from tests.schedules import test_judgement as judging
 from tests.schedules import test_restart as restart
-from tests.zoo.model import SURVIVED, Mutant, Verdict
+from tests.zoo.drawn import Part
 
 KINDS: dict[str, type[Confirmation]] = {
     "D11": confirming.SignsOnce,
@@ -40,19 +40,6 @@ GENESIS = make_genesis(scheme="keyed-hash")
 VALIDATORS = 4
 TICKS = 6
 """After which a signature has been said twice and answered, once nothing is lost any more."""
-
-
-def fits(mutant: Mutant) -> bool:
-    """Whether it is the confirmation that lacks the rule."""
-    return mutant.protocol == "replica" and mutant.id in KINDS
-
-
-def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
-    """One life."""
-    found = tuple(name for name in broken(KINDS[mutant.id], number) if name in mutant.expected)
-    if not found:
-        return SURVIVED, 1
-    return Verdict(found, broken(Confirmation, number), f"checkpoints {number}"), 1
 
 
 class Node:
@@ -162,3 +149,6 @@ def _deliver(nodes: list[Node], draw: Random, loss: float, deaf: int | None) -> 
                     is_meant = node is not sender and to in (None, node.me) and node.me != deaf
                     if is_meant and draw.random() >= loss:
                         node.hear(sender.me, packet)
+
+
+PART = Part("checkpoints", Confirmation, KINDS, broken)

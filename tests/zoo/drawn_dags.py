@@ -9,6 +9,7 @@ decided must convince whoever knows nothing (P10).
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
 from consensus.interface import Decide, DecisionProof, DecisionReceived, Signed
@@ -17,7 +18,7 @@ from consensus.protocols.mysticeti_messages import Block
 from ledger.value import Value
 from sim.plugin_process import BUGS
 from tests.consensus.mysticeti_bench import NODES, Drawing, Follower, agree
-from tests.zoo.model import SURVIVED, Mutant, Verdict
+from tests.zoo.model import Mutant, Verdict, judge
 
 QUORUM = 3
 
@@ -29,12 +30,7 @@ def fits(mutant: Mutant) -> bool:
 
 def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
     """One DAG, and three followers."""
-    assert mutant.plugin is not None
-    assert mutant.base is not None
-    found = tuple(name for name in broken(mutant.plugin, number) if name in mutant.expected)
-    if not found:
-        return SURVIVED, 1
-    return Verdict(found, broken(mutant.base, number), f"dags {number}"), 1
+    return judge(mutant, partial(broken, number=number), f"dags {number}"), 1
 
 
 def broken(protocol: type, number: int) -> tuple[str, ...]:

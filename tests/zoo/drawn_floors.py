@@ -20,7 +20,7 @@ from consensus.protocols.tendermint_messages import PREVOTE, Prevote
 from consensus.recovery import Setup
 from tests.ledger.builders import make_genesis, signer_of
 from tests.schedules import test_guard as guarding
-from tests.zoo.model import SURVIVED, Mutant, Verdict
+from tests.zoo.drawn import Part
 
 KINDS: dict[str, type[Ordering]] = {
     "D9": guarding.SettlesAtOnce,
@@ -39,19 +39,6 @@ class Puppet(Tendermint):
     def step(self, now: Now, event: Event) -> list[Effect]:
         said, self.says = self.says, ()
         return list(said)
-
-
-def fits(mutant: Mutant) -> bool:
-    """Whether it is the ordering that lacks the rule."""
-    return mutant.protocol == "replica" and mutant.id in KINDS
-
-
-def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
-    """One life."""
-    found = tuple(name for name in broken(KINDS[mutant.id], number) if name in mutant.expected)
-    if not found:
-        return SURVIVED, 1
-    return Verdict(found, broken(Ordering, number), f"floors {number}"), 1
 
 
 def broken(kind: type[Ordering], number: int) -> tuple[str, ...]:
@@ -101,3 +88,6 @@ def _say(ordering: Ordering, *effects: Effect) -> None:
     ordering.plugin.says = effects
     ordering._queue(Pending(0))
     ordering.run()
+
+
+PART = Part("floors", Ordering, KINDS, broken)

@@ -22,7 +22,7 @@ from ledger.keys import KeyedHash
 from ledger.statement import Slot, Statement
 from tests.ledger.builders import make_genesis, signer_of
 from tests.schedules import test_restart as restart
-from tests.zoo.model import SURVIVED, Mutant, Verdict
+from tests.zoo.drawn import Part
 
 KINDS: dict[str, type[Greeting]] = {
     "X1": restart.AsksNobody,
@@ -36,19 +36,6 @@ Words = list[tuple[tuple[str, Slot], tuple[bytes, bytes]]]
 """((phase, slot), (value, signature)) of what somebody said, oldest first."""
 GENESIS = make_genesis(scheme="keyed-hash")
 SIGNERS = tuple(signer_of(f"node{index} consensus", "keyed-hash") for index in range(VALIDATORS))
-
-
-def fits(mutant: Mutant) -> bool:
-    """Whether it is the greeting that lacks the rule."""
-    return mutant.protocol == "replica" and mutant.id in KINDS
-
-
-def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
-    """One restart."""
-    found = tuple(name for name in broken(KINDS[mutant.id], number) if name in mutant.expected)
-    if not found:
-        return SURVIVED, 1
-    return Verdict(found, broken(Greeting, number), f"greetings {number}"), 1
 
 
 class Node:
@@ -148,3 +135,6 @@ def _contradicts(node: Node, me: int, words: Words) -> bool:
             continue  # Its record keeps it from a second value here.
         return True
     return False
+
+
+PART = Part("greetings", Greeting, KINDS, broken)

@@ -18,7 +18,7 @@ from tests.ledger.builders import make_genesis, make_signed
 from tests.schedules import test_batches as batches
 from tests.schedules import test_making_batches as making
 from tests.schedules.mutants import become
-from tests.zoo.model import SURVIVED, Mutant, Verdict
+from tests.zoo.drawn import Part
 
 POOLS: dict[str, type[Dissemination]] = {
     "L12": batches.DropsForGood,
@@ -39,19 +39,6 @@ HEAVY_BYTES = 20_000
 PATIENCE_MS = 500
 GIVE_UP_MS = 2_000
 TRANSACTIONS = [make_signed(GENESIS, "alice", nonce, expiry=3 + 4 * nonce) for nonce in range(12)]
-
-
-def fits(mutant: Mutant) -> bool:
-    """Whether it is the pool that lacks the rule."""
-    return mutant.protocol == "replica" and mutant.id in POOLS
-
-
-def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
-    """One life of a pool."""
-    found = tuple(name for name in broken(POOLS[mutant.id], number) if name in mutant.expected)
-    if not found:
-        return SURVIVED, 1
-    return Verdict(found, broken(Dissemination, number), f"pools {number}"), 1
 
 
 def broken(kind: type[Dissemination], number: int) -> tuple[str, ...]:
@@ -174,3 +161,6 @@ class _Life:
         kept |= {transaction.id for transaction in pool.waiting}
         if not set(pool.pending) <= kept:
             self.broken = "P10"
+
+
+PART = Part("pools", Dissemination, POOLS, broken)

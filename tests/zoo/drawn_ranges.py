@@ -8,13 +8,14 @@ of a range that is not exactly what was certified (P4).
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from random import Random
 
 from consensus.packets import Blocks
 from ledger.encoding import encode
 from ledger.execution import parse_block_entry
 from tests.schedules.test_catch_up import flipped, history, offered, with_item
-from tests.zoo.model import SURVIVED, Mutant, Verdict
+from tests.zoo.model import Mutant, Verdict, judged
 from tests.zoo.replicas import patching
 
 MUTANTS = ("D27",)
@@ -29,10 +30,8 @@ def fits(mutant: Mutant) -> bool:
 def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
     """One range."""
     with patching(mutant):
-        found = tuple(name for name in broken(number) if name in mutant.expected)
-    if not found:
-        return SURVIVED, 1
-    return Verdict(found, broken(number), f"ranges {number}"), 1
+        found = broken(number)
+    return judged(mutant, found, partial(broken, number), f"ranges {number}"), 1
 
 
 def broken(number: int) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from tests.ledger.builders import make_genesis, make_signed
 from tests.schedules import test_batches as batches
 from tests.schedules import test_judgement as judgement
 from tests.schedules import test_values as times
-from tests.zoo.model import SURVIVED, Mutant, Verdict
+from tests.zoo.drawn import Part
 
 JUDGES: dict[str, type[Values]] = {
     "B2": batches.NeverForMissing,
@@ -36,19 +36,6 @@ NOW_MS = 1_700_000_000_000
 DRIFT_MS = LIMITS.clock_drift_ms
 LONG_AGO_MS = 30 * 86_400_000
 TRANSACTIONS = tuple(make_signed(GENESIS, "alice", nonce, expiry=99) for nonce in range(3))
-
-
-def fits(mutant: Mutant) -> bool:
-    """Whether it is the judge of values that lacks the rule."""
-    return mutant.protocol == "replica" and mutant.id in JUDGES
-
-
-def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
-    """One sequence of values."""
-    found = tuple(name for name in broken(JUDGES[mutant.id], number) if name in mutant.expected)
-    if not found:
-        return SURVIVED, 1
-    return Verdict(found, broken(Values, number), f"values {number}"), 1
 
 
 def broken(kind: type[Values], number: int) -> tuple[str, ...]:
@@ -101,3 +88,6 @@ def _make(draw: Random, number: int, height: int) -> Batch:
     count = draw.randrange(1, len(TRANSACTIONS) + 1)
     return Batch(raw, hashlib.sha256(raw).digest(), GENESIS.network, EPOCH, 1, number, at,
                  TRANSACTIONS[:count])  # fmt: skip
+
+
+PART = Part("values", Values, JUDGES, broken)

@@ -7,12 +7,13 @@ of some dozens: it holds two values at most of one signer, phase and slot (P16).
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from random import Random
 
 from consensus.interface import Signed
 from consensus.protocols.tendermint_messages import PRECOMMIT, PREVOTE, Precommit, Prevote
 from consensus.tally import Tally
-from tests.zoo.model import SURVIVED, Mutant, Verdict
+from tests.zoo.model import Mutant, Verdict, judged
 from tests.zoo.replicas import patching
 
 MUTANTS = ("N5m",)
@@ -29,10 +30,8 @@ def fits(mutant: Mutant) -> bool:
 def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
     """Some dozens of words."""
     with patching(mutant):
-        found = tuple(name for name in broken(number) if name in mutant.expected)
-    if not found:
-        return SURVIVED, 1
-    return Verdict(found, broken(number), f"votes {number}"), 1
+        found = broken(number)
+    return judged(mutant, found, partial(broken, number), f"votes {number}"), 1
 
 
 def broken(number: int) -> tuple[str, ...]:

@@ -39,8 +39,7 @@ from ledger.keys import KeyedHash
 from ledger.value import Value
 from tests.ledger.builders import make_genesis, signer_of
 from tests.schedules import test_words as words
-from tests.zoo import model
-from tests.zoo.model import SURVIVED, Mutant
+from tests.zoo.drawn import Part
 
 KINDS: dict[str, type[Inspector]] = {
     "N1m": words.ForgetsNetwork,
@@ -57,19 +56,6 @@ QUORUM = 3
 SIGNERS = tuple(signer_of(f"node{index} consensus", "keyed-hash") for index in range(VALIDATORS))
 NOW = Now(1_000, 1_700_000_000_000)
 SLOT = (1, 0)
-
-
-def fits(mutant: Mutant) -> bool:
-    """Whether it is the inspector that lacks the rule."""
-    return mutant.protocol == "replica" and mutant.id in KINDS
-
-
-def attempt(mutant: Mutant, number: int) -> tuple[model.Verdict, int]:
-    """One sequence of words."""
-    found = tuple(name for name in broken(KINDS[mutant.id], number) if name in mutant.expected)
-    if not found:
-        return SURVIVED, 1
-    return model.Verdict(found, broken(Inspector, number), f"words {number}"), 1
 
 
 def broken(kind: type[Inspector], number: int) -> tuple[str, ...]:
@@ -164,3 +150,6 @@ def _padded(kind: type[Inspector], value: Value, draw: Random) -> tuple[str, ...
     except Fault:
         return ()
     return () if is_right else ("P4",)
+
+
+PART = Part("words", Inspector, KINDS, broken)

@@ -13,6 +13,7 @@ one comes back, and it begins anew.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from random import Random
 from typing import cast
 
@@ -24,7 +25,7 @@ from sim.plugin_drawing import hasty
 from sim.plugin_network import EPOCH, NETWORK
 from sim.plugin_scenario import PluginScenario
 from sim.plugin_step import Packet
-from tests.zoo.model import PROPERTIES, SURVIVED, Mutant, Verdict, numbers
+from tests.zoo.model import PROPERTIES, Mutant, Verdict, judge, numbers
 from tests.zoo.silence import QuickSeat, Silence, rule_of
 
 EVENTS_MAX = 700
@@ -378,12 +379,7 @@ def fits(mutant: Mutant) -> bool:
 
 def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
     """One scenario with a mutant, and where it is found out, without the mutation."""
-    assert mutant.plugin is not None
-    assert mutant.base is not None
-    found = tuple(name for name in broken(mutant.plugin, number) if name in mutant.expected)
-    if not found:
-        return SURVIVED, 1
-    return Verdict(found, broken(mutant.base, number), f"exile {number}"), 1
+    return judge(mutant, partial(broken, number=number), f"exile {number}"), 1
 
 
 def broken(protocol: type[Consensus], number: int) -> tuple[str, ...]:

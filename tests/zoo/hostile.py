@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 from consensus.dissemination import CREATOR_BATCHES_MAX
@@ -45,7 +46,7 @@ from sim.scenario import Incident, Load, Pace, Scenario, Weather
 from sim.watcher import Machine
 from tests.sim.protocols import plugin
 from tests.zoo.liar import TRICKS, Liar
-from tests.zoo.model import SURVIVED, Mutant, Verdict
+from tests.zoo.model import Mutant, Verdict, judged
 from tests.zoo.onlooker import Onlooker, Strict
 from tests.zoo.replicas import HOMES, MutatedRun, patching
 
@@ -353,7 +354,5 @@ def attempt(
 
     with patching(mutant):
         found = broken(mutant.replica or Replica, mutant.plugin or protocol)
-    found = tuple(name for name in found if name in mutant.expected)
-    if not found:
-        return SURVIVED, 1
-    return Verdict(found, broken(Replica, mutant.base or protocol), f"{name} {number}"), 1
+    whole = partial(broken, Replica, mutant.base or protocol)
+    return judged(mutant, found, whole, f"{name} {number}"), 1

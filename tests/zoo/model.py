@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from consensus.interface import Consensus
@@ -12,7 +13,7 @@ from sim.plugin_scenario import PluginViolation
 
 KINDS = ("safety", "liveness", "storage", "evidence", "time", "plumbing", "design")
 Play = Callable[[type[Consensus]], tuple[str, ...]]
-"""A hand-written schedule for a bare plugin: the properties that it broke, by their numbers."""
+"""A schedule for a bare plugin: the properties that it broke, by their numbers."""
 PROPERTIES = {
     "agreement": "P1",
     "prefix": "P2",
@@ -114,6 +115,21 @@ class Verdict:
 
 
 SURVIVED = Verdict(())
+
+
+def judged(
+    mutant: Mutant, found: tuple[str, ...], whole: Callable[[], tuple[str, ...]], replay: str
+) -> Verdict:
+    """What a mutant broke in a scenario, and, where that is a find, what the original breaks."""
+    expected = tuple(name for name in found if name in mutant.expected)
+    return Verdict(expected, whole(), replay) if expected else SURVIVED
+
+
+def judge(mutant: Mutant, broken: Play, replay: str) -> Verdict:
+    """Play one scenario with a mutated plugin, and where it is found out, with the plugin."""
+    assert mutant.plugin is not None
+    assert mutant.base is not None
+    return judged(mutant, broken(mutant.plugin), partial(broken, mutant.base), replay)
 
 
 @dataclass(slots=True)

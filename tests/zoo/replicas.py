@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from random import Random
 from unittest.mock import patch
 
@@ -18,7 +19,7 @@ from sim.run import Run
 from sim.scenario import Load, Scenario
 from sim.watcher import Machine, Watcher
 from tests.sim.protocols import plugin
-from tests.zoo.model import SURVIVED, Mutant, Verdict
+from tests.zoo.model import Mutant, Verdict, judged
 
 HOMES = ("tendermint", "solo", "jolteon", "tendermint")
 """The plugins that a mutated replica runs, in turn."""
@@ -74,10 +75,8 @@ def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
 
     with patching(mutant):
         found = broken(mutant.replica or Replica, mutant.plugin or protocol)
-    found = tuple(name for name in found if name in mutant.expected)
-    if not found:
-        return SURVIVED, 1
-    return Verdict(found, broken(Replica, mutant.base or protocol), f"replicas {number}"), 1
+    whole = partial(broken, Replica, mutant.base or protocol)
+    return judged(mutant, found, whole, f"replicas {number}"), 1
 
 
 def drawn(mutant: Mutant, home: str, number: int) -> Scenario:

@@ -15,28 +15,18 @@ from typing import Any
 
 import pytest
 
-from tests.zoo.model import SURVIVED, Mutant, Verdict
+from tests.zoo.model import SURVIVED, Mutant, Verdict, judge
 
 
 def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
     """Play the saved schedule, the only one there is."""
     del number
     if mutant.play is not None:
-        return _play(mutant), 1
+        return judge(mutant, mutant.play, "the saved schedule"), 1
     assert mutant.test is not None
     if not passes(mutant) or (mutant.test.disarm and passes(mutant, disarmed=True)):
         return SURVIVED, 1
     return Verdict(mutant.expected[:1], (), f"python -m pytest {mutant.test}"), 1
-
-
-def _play(mutant: Mutant) -> Verdict:
-    assert mutant.play is not None
-    assert mutant.plugin is not None
-    assert mutant.base is not None
-    found = tuple(name for name in mutant.play(mutant.plugin) if name in mutant.expected)
-    if not found:
-        return SURVIVED
-    return Verdict(found, mutant.play(mutant.base), "the saved schedule")
 
 
 def passes(mutant: Mutant, *, disarmed: bool = False) -> bool:

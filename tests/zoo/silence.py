@@ -8,6 +8,7 @@ other, and costs a fraction.  Who drives it is `tests/zoo/exile.py`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from random import Random
@@ -25,16 +26,15 @@ from consensus.interface import (
     Timer,
     TimerFired,
 )
-from ledger.errors import Fault
 from ledger.keys import Signer
 from ledger.statement import Slot, Statement
 from ledger.validators import QuorumRule, ValidatorSet
-from sim.plugin_network import EPOCH, NETWORK, SCHEME, SLOT_WINDOW, everybody
+from sim.plugin_network import EPOCH, NETWORK, SCHEME, SLOT_WINDOW, everybody, is_right
 from sim.plugin_node import Seat
 from sim.plugin_oracles import PluginOracles
 from sim.plugin_process import BUGS, EPOCH_MS
 from sim.plugin_scenario import PluginScenario
-from sim.plugin_step import Packet, Step
+from sim.plugin_step import Packet
 
 Waiting = tuple["QuickSeat", int, Callable[..., None], tuple[Any, ...]]
 """(seat, its life, what it will do, with what)."""
@@ -56,20 +56,9 @@ class QuickSeat(Seat):
         except BUGS as error:
             self._fail(error)
             return
-        self._make_durable(step)
+        self._make_durable((step,))
         if self.plugin is plugin:
             self._release(step.outputs)
-
-    def _make_durable(self, step: Step) -> None:
-        before = self.durable
-        if step.record is not None:
-            self._record = step.record
-        for ordinal, decision in step.decided:
-            self.decisions.append((ordinal, decision))
-            self._world.oracles.proven(self.validator, decision.values, decision.proof)
-            self.durable = max(self.durable, ordinal + len(decision.values))
-        if self.durable > before:
-            self._world.has_decided(self.index, before)
 
     def later(self, delay_us: int, action: Callable[..., None], *arguments: Any) -> None:
         cast("Silence", self._world).queue.append((self, self._life, action, arguments))
@@ -112,7 +101,7 @@ class QuickSeat(Seat):
         self.restart()
 
 
-class Silence:
+class Silence(ABC):
     """The seats, what is under way between them, and the judges; a subclass says who hears what."""
 
     def __init__(self, protocol: type[Consensus], seed: str, scenario: PluginScenario) -> None:
@@ -146,9 +135,9 @@ class Silence:
 
     # --- what a seat asks of its world ------------------------------------------------------------
 
+    @abstractmethod
     def transmit(self, index: int, to: int | None, packet: Packet) -> None:
         """A packet leaves a seat."""
-        raise NotImplementedError
 
     def has_decided(self, index: int, first: int) -> None:
         """A seat decided the values from ordinal `first` on."""
@@ -187,13 +176,7 @@ class Silence:
     def _is_right(self, certificate: AnyCertificate) -> bool:
         known = self._right.get(certificate)
         if known is None:
-            validators, phase = self.context.validators, certificate.phase
-            quorum = self.scenario.protocol.certificate_quorum(phase, validators)
-            try:
-                certificate.check(NETWORK, EPOCH, validators, SCHEME.verify, quorum=quorum)
-                known = True
-            except Fault:
-                known = False
+            known = is_right(certificate, self.scenario.protocol, self.context.validators)
             self._right[certificate] = known
         return known
 

@@ -45,10 +45,8 @@ from tests.zoo import (
     small_scope,
     storage_mutants,
 )
-from tests.zoo.model import PROPERTIES, SURVIVED, Mutant, Verdict, numbers
+from tests.zoo.model import PROPERTIES, SURVIVED, Mutant, Play, Verdict, judge, numbers
 
-Broken = Callable[[type[Consensus]], tuple[str, ...]]
-"""One scenario, for any protocol: the properties that it broke."""
 DUEL_MS = 500
 BRIEF_MS = 1_000
 FORK_MS = 300
@@ -73,16 +71,6 @@ class Strategy:
     """After which there is nothing more to try."""
     weight: float = 1.0
     """Its share of the time, by what it found when all had the same."""
-
-
-def judge(mutant: Mutant, broken: Broken, replay: str) -> Verdict:
-    """Play one scenario with a mutant, and where it is found out, without the mutation."""
-    assert mutant.plugin is not None
-    assert mutant.base is not None
-    found = tuple(name for name in broken(mutant.plugin) if name in mutant.expected)
-    if not found:
-        return SURVIVED
-    return Verdict(found, broken(mutant.base), replay)
 
 
 # --- bare plugins ---------------------------------------------------------------------------------
@@ -184,7 +172,7 @@ def _shortened(mutant: Mutant, plot: PluginScenario) -> PluginScenario:
     return brief(plot, bound_ms=FORK_MS)
 
 
-def _plotting(mutant: Mutant, plot: PluginScenario) -> Broken:
+def _plotting(mutant: Mutant, plot: PluginScenario) -> Play:
     def broken(protocol: type[Consensus]) -> tuple[str, ...]:
         whole = replace(plot, protocol=protocol, bound_ms=BOUND_MS, quiet_ms=QUIET_MS)
         played = _shortened(mutant, whole) if protocol is mutant.plugin else whole
@@ -211,7 +199,7 @@ def attempt_swarm(mutant: Mutant, number: int) -> tuple[Verdict, int]:
     return judge(mutant, _playing(mutant, plan), f"swarm {number}"), 1
 
 
-def _playing(mutant: Mutant, plan: rounds.Plan) -> Broken:
+def _playing(mutant: Mutant, plan: rounds.Plan) -> Play:
     is_about_liveness = PROPERTIES["liveness"] in mutant.expected
     return lambda protocol: rounds.play(protocol, plan, is_about_liveness=is_about_liveness)
 
@@ -338,8 +326,8 @@ STRATEGIES = (
     Strategy(
         "blocks",
         "drawn transactions for the executor alone, against a model",
-        drawn_blocks.fits,
-        drawn_blocks.attempt,
+        drawn_blocks.PART.fits,
+        drawn_blocks.PART.attempt,
         weight=8.0,
     ),
     Strategy(
@@ -359,50 +347,50 @@ STRATEGIES = (
     Strategy(
         "pools",
         "drawn events for the pool of batches alone, against its promises",
-        drawn_pools.fits,
-        drawn_pools.attempt,
+        drawn_pools.PART.fits,
+        drawn_pools.PART.attempt,
         weight=8.0,
     ),
     Strategy(
         "values",
         "drawn values for their judge alone, against what may be decided",
-        drawn_values.fits,
-        drawn_values.attempt,
+        drawn_values.PART.fits,
+        drawn_values.PART.attempt,
         weight=8.0,
     ),
     Strategy(
         "catch-up",
         "drawn peers, some of which claim what they do not have, for catching up alone",
-        drawn_catch_up.fits,
-        drawn_catch_up.attempt,
+        drawn_catch_up.PART.fits,
+        drawn_catch_up.PART.attempt,
         weight=8.0,
     ),
     Strategy(
         "greetings",
         "drawn restarts, disks lost or old, and answers to what was said before",
-        drawn_greetings.fits,
-        drawn_greetings.attempt,
+        drawn_greetings.PART.fits,
+        drawn_greetings.PART.attempt,
         weight=8.0,
     ),
     Strategy(
         "floors",
         "drawn certificates for an ordering alone whose plugin settles too early",
-        drawn_floors.fits,
-        drawn_floors.attempt,
+        drawn_floors.PART.fits,
+        drawn_floors.PART.attempt,
         weight=8.0,
     ),
     Strategy(
         "checkpoints",
         "drawn losses of signatures and certificates for confirmations alone",
-        drawn_checkpoints.fits,
-        drawn_checkpoints.attempt,
+        drawn_checkpoints.PART.fits,
+        drawn_checkpoints.PART.attempt,
         weight=8.0,
     ),
     Strategy(
         "words",
         "drawn words of here and elsewhere, and padded proofs, for an inspector alone",
-        drawn_words.fits,
-        drawn_words.attempt,
+        drawn_words.PART.fits,
+        drawn_words.PART.attempt,
         weight=8.0,
     ),
     Strategy(

@@ -130,7 +130,7 @@ def test_a_pool_keeps_its_promises_in_every_drawn_life() -> None:
 
 @pytest.mark.parametrize("id_", [id_ for id_ in drawn_pools.POOLS if id_ != "B5"])
 def test_a_pool_that_lacks_a_rule_is_found_in_drawn_lives(id_: str) -> None:
-    assert any(drawn_pools.attempt(BY_ID[id_], life)[0].is_kill for life in range(30))
+    assert any(drawn_pools.PART.attempt(BY_ID[id_], life)[0].is_kill for life in range(30))
 
 
 def test_liars_cost_whoever_catches_up_one_wait_each() -> None:
@@ -140,7 +140,7 @@ def test_liars_cost_whoever_catches_up_one_wait_each() -> None:
 
 @pytest.mark.parametrize("id_", drawn_catch_up.KINDS)
 def test_catching_up_that_lacks_a_rule_is_found_among_drawn_liars(id_: str) -> None:
-    assert any(drawn_catch_up.attempt(BY_ID[id_], life)[0].is_kill for life in range(30))
+    assert any(drawn_catch_up.PART.attempt(BY_ID[id_], life)[0].is_kill for life in range(30))
 
 
 def test_what_is_judged_valid_may_be_decided_and_the_other_way_round() -> None:
@@ -149,7 +149,7 @@ def test_what_is_judged_valid_may_be_decided_and_the_other_way_round() -> None:
 
 @pytest.mark.parametrize("id_", drawn_values.JUDGES)
 def test_a_judge_of_values_that_lacks_a_rule_is_found_in_drawn_sequences(id_: str) -> None:
-    assert any(drawn_values.attempt(BY_ID[id_], number)[0].is_kill for number in range(20))
+    assert any(drawn_values.PART.attempt(BY_ID[id_], number)[0].is_kill for number in range(20))
 
 
 def test_no_restart_lets_a_validator_contradict_what_left_or_keeps_an_intact_one_silent() -> None:
@@ -158,7 +158,7 @@ def test_no_restart_lets_a_validator_contradict_what_left_or_keeps_an_intact_one
 
 @pytest.mark.parametrize("id_", drawn_greetings.KINDS)
 def test_a_greeting_that_lacks_a_rule_is_found_in_drawn_restarts(id_: str) -> None:
-    assert any(drawn_greetings.attempt(BY_ID[id_], number)[0].is_kill for number in range(60))
+    assert any(drawn_greetings.PART.attempt(BY_ID[id_], number)[0].is_kill for number in range(60))
 
 
 def test_no_word_is_refused_before_its_decision_is_certified() -> None:
@@ -167,7 +167,7 @@ def test_no_word_is_refused_before_its_decision_is_certified() -> None:
 
 @pytest.mark.parametrize("id_", drawn_floors.KINDS)
 def test_an_ordering_that_lets_floors_rise_too_early_is_found_in_drawn_lives(id_: str) -> None:
-    assert any(drawn_floors.attempt(BY_ID[id_], life)[0].is_kill for life in range(30))
+    assert any(drawn_floors.PART.attempt(BY_ID[id_], life)[0].is_kill for life in range(30))
 
 
 def test_what_all_executed_is_certified_everywhere_once_nothing_is_lost_any_more() -> None:
@@ -176,7 +176,7 @@ def test_what_all_executed_is_certified_everywhere_once_nothing_is_lost_any_more
 
 @pytest.mark.parametrize("id_", drawn_checkpoints.KINDS)
 def test_a_confirmation_that_lacks_a_rule_is_found_in_drawn_lives(id_: str) -> None:
-    assert any(drawn_checkpoints.attempt(BY_ID[id_], life)[0].is_kill for life in range(20))
+    assert any(drawn_checkpoints.PART.attempt(BY_ID[id_], life)[0].is_kill for life in range(20))
 
 
 def test_words_of_elsewhere_and_padded_proofs_pass_no_inspector() -> None:
@@ -185,7 +185,7 @@ def test_words_of_elsewhere_and_padded_proofs_pass_no_inspector() -> None:
 
 @pytest.mark.parametrize("id_", drawn_words.KINDS)
 def test_an_inspector_that_lacks_a_rule_is_found_by_drawn_words(id_: str) -> None:
-    assert any(drawn_words.attempt(BY_ID[id_], number)[0].is_kill for number in range(300))
+    assert any(drawn_words.PART.attempt(BY_ID[id_], number)[0].is_kill for number in range(300))
 
 
 def test_followers_of_a_drawn_dag_agree_and_believe_what_one_of_them_decided() -> None:

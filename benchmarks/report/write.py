@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,8 @@ def write_report(
     if baseline is not None:
         sections.insert(0, _beside(changes))
     findings = words.verdicts(checked, errors)
-    findings += _first([one for section in sections for one in section.findings])
+    findings += _first([_at_the_top(one, section, sections) for section in sections
+                        for one in section.findings])  # fmt: skip
     if baseline is not None:
         findings += words.change_findings(changes)
     for what in records[0]["configuration"].get("left_out", ()):
@@ -120,6 +122,13 @@ MATRIX = (
 )
 SHOWN = 12
 """Findings at the top of the page; all of them stand in their sections."""
+
+
+def _at_the_top(found: Finding, section: Section, sections: Sequence[Section]) -> Finding:
+    """A finding away from its section, which it names where there are others."""
+    if len(sections) == 1 or found.text.startswith(section.title):
+        return found
+    return replace(found, text=f"{section.title}: {found.text}")
 
 
 def _first(found: Sequence[Finding]) -> list[Finding]:

@@ -17,9 +17,9 @@ from benchmarks.harness.samples import Measurement, figures
 from benchmarks.harness.suite import Experiment, Suite
 from benchmarks.harness.verdict import Verdict
 from benchmarks.report import plots, words
-from benchmarks.report.page import SPACE, Cell, Report, Table, render
+from benchmarks.report.page import SPACE, Cell, Report, Section, Table, render
 from benchmarks.report.tables import compared, grouped
-from benchmarks.report.write import SHOWN, _first, write_report
+from benchmarks.report.write import SHOWN, _at_the_top, _first, write_report
 from ledger.errors import UserError
 from tests.benchmarks.made import LABELS, measured, outage
 from tests.sim.browser import CHROMIUM, Texts, document
@@ -110,6 +110,16 @@ def test_the_top_of_the_page_has_bad_news_first_and_says_what_it_leaves_out() ->
     assert len(shown) == SHOWN + 1
     assert shown[-1].text == "4 more below, each in its section."
     assert _first(found[:SHOWN]) == found[:SHOWN]
+
+
+def test_a_finding_at_the_top_says_of_which_experiment_it_is() -> None:
+    one, other = Section("signed"), Section("unsigned")
+    found = words.Finding("tendermint kept up")
+
+    assert _at_the_top(found, one, [one]) == found
+    assert _at_the_top(found, other, [one, other]).text == "unsigned: tendermint kept up"
+    named = words.Finding("signed: as it says itself")
+    assert _at_the_top(named, one, [one, other]) == named
 
 
 def test_a_run_without_figures_has_no_report(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from itertools import groupby
 import pytest
 from hypothesis import settings
 
+from host import network
+
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.register_profile("deep", derandomize=False, deadline=None, max_examples=5_000)
 settings.load_profile("ci")
@@ -22,6 +24,18 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 WAITING = ("tests/host/", "tests/benchmarks/")
 """Where tests start real clusters, and wait for timers and disks much of their time."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ports_of_its_own() -> None:
+    """`init` draws ports that are free now, and its nodes listen a moment later: each worker draws
+    from a part of them that no other worker draws from meanwhile."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    width = (network.PORTS_TO - network.PORTS_FROM) // int(
+        os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+    )
+    network.PORTS_FROM += worker * width
+    network.PORTS_TO = network.PORTS_FROM + width
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -23,6 +23,7 @@ const tell = (name, text) => {
   told.id = `told-${name}`;
   told.textContent = text;
 };
+const drawn = new Promise((done) => window.requestAnimationFrame(done));
 window.requestAnimationFrame = (draw) => setTimeout(draw, 1);  // Without a screen frames are few.
 const frame = () => new Promise((done) => setTimeout(done, 20));
 const now = () => document.getElementById("now").textContent;
@@ -36,6 +37,7 @@ async function press(...keys) {
   }
 }
 (async () => {
+  await drawn;  // While the page waits for its first frame, it asks for no other one.
   const diagram = document.getElementById("diagram");
   diagram.focus();
   await press("Home"); tell("home", now());

@@ -51,7 +51,7 @@ class UntilHeight(Run):
 @click.option("--decisions", type=click.IntRange(1), default=100, show_default=True)
 def simulation(protocol: str, nodes: int, decisions: int) -> None:
     """Events a second of the simulator, and decisions of a large network around the world."""
-    click.echo(f"plain Python  {_plain_ms():.0f} ms for 200,000 dictionary entries")
+    click.echo(f"plain Python  {plain_python_ms():.0f} ms for 200,000 dictionary entries")
     plugin = protocol_named(protocol)
     events = seconds = 0.0
     for seed, kinds in SEEDS:
@@ -93,9 +93,10 @@ def _check(report: SimReport) -> None:
         raise click.ClickException(f"{report.violations[0].sentence}; {report.replay}")
 
 
-def _plain_ms() -> float:
-    start_s = time.process_time()
+def plain_python_ms() -> float:
+    """Processor time of this thread for a fixed piece of Python, 200,000 entries of a table."""
+    start_s = time.thread_time()
     table: dict[int, tuple[int, str]] = {}
     for number in range(200_000):
         table[number & 1023] = (number, str(number))
-    return (time.process_time() - start_s) * 1_000
+    return (time.thread_time() - start_s) * 1_000

@@ -121,6 +121,12 @@ class Walk:
         if self._pool.held:
             self._execute()
 
+    def block_of(self, raws: Sequence[bytes]) -> None:
+        """Take these from their request to their confirmation in one block of one batch."""
+        self._take(msgpack.packb(raws))
+        self._spread()
+        self._execute()
+
     def _take(self, body: bytes) -> None:
         raws = self.watch.time("read the request", lambda: requests.unpack_list(body))
         job = AdmitTransactions(
@@ -213,7 +219,7 @@ def measure(transactions: int, records: int) -> Table:
         create_network(network, plan)
         genesis = read_genesis(network / "node0" / "genesis.json")
         signer = scheme_named(genesis.scheme).signer(read_private(network / MEMBER_KEY_FILE))
-        raws = _signed(genesis, signer, transactions, records)
+        raws = signed_records(genesis, signer, range(1, transactions + 1), records)
         with home.open_store(network / "node0", network=genesis.network) as store, as_in_a_node():
             walk = Walk(genesis, store)
             before_s, own_before_s = time.process_time(), time.thread_time()
@@ -237,16 +243,19 @@ def as_in_a_node() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _signed(genesis: Genesis, signer: Signer, transactions: int, records: int) -> list[bytes]:
+def signed_records(
+    genesis: Genesis, signer: Signer, nonces: range, records: int = 1, *, height: int = 0
+) -> list[bytes]:
+    """A transaction of so many records for each nonce, made for a ledger of this height."""
     return [
         make_transaction(
             signer,
             genesis.network,
             [make_record("", b"", secrets.token_bytes(RECORD_BYTES)) for _ in range(records)],
             nonce=nonce,
-            expiry=genesis.limits.replay_window // 2,
+            expiry=height + genesis.limits.replay_window // 2,
         ).raw
-        for nonce in range(1, transactions + 1)
+        for nonce in nonces
     ]
 
 

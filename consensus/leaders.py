@@ -149,16 +149,17 @@ class Policy(ABC):
         return round_robin(self.validators.size, view // self.turn)
 
     def after_failure(self, view: int, agreed: Agreed, failed: int | None) -> int | None:
-        """Who leads by turns, but not the one that failed in the view before; None where unknown.
+        """Who leads by turns, but not the one that failed in the turn before; None where unknown.
 
-        Only where a turn is one view: a longer one must stay whole.
+        The next one has that whole turn instead, since a decision takes it whole.  Where that turn
+        brought none, everybody has a turn again: what failed may have been the links.
         """
         leader = self.by_turns(view)
-        if self.turn > 1 or agreed.late(view) > 1:
+        if agreed.late(view - view % self.turn) > self.turn:
             return leader
         if failed is None:
             return None
-        return self.by_turns(view + 1) if leader == failed else leader
+        return self.by_turns(view + self.turn) if leader == failed else leader
 
 
 class RoundRobin(Policy):
@@ -235,8 +236,13 @@ class Reputation(Policy):
         if head is None or head.view == 0:
             return self.by_turns(view)
         late = agreed.late(view)
-        drawn = self._drawn(view - late, head)
-        return self.after_failure(view, agreed, drawn) if late else drawn
+        if not late:
+            return self._drawn(view, head)
+        if self.turn > 1:
+            # The first decision after the failure brings older ones along: by those it would have
+            # been another draw that failed, and the lead would change in the middle of a turn.
+            return self.by_turns(view)
+        return self.after_failure(view, agreed, self._drawn(view - late, head))
 
     def _drawn(self, view: int, head: Decided) -> int | None:
         """Who is drawn for a view by what was decided last; None where that is unknown."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -64,3 +65,20 @@ def test_lineage_is_asked_of_a_ledger_and_the_index_has_a_price() -> None:
     assert found["answers"]["statements"] == 22 * 200
     assert found["answers"]["found"] == 200
     assert list(found["costs"]) == ["no index", "bare keys", "lineage"]
+
+
+def test_blocks_are_measured_at_growing_heights(tmp_path: Path) -> None:
+    file = tmp_path / "growth.json"
+    words = ["growth", "--heights", "60", "--window", "20", "--json", str(file)]
+    done = CliRunner().invoke(benchmarks, words, catch_exceptions=False)
+
+    assert done.exit_code == 0, done.output
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert list(found) == ["replica", "store"]
+    assert done.output.count("\n") == 1 + sum(map(len, found.values()))
+    for rows in found.values():
+        assert rows[0]["start"] == 1
+        assert rows[-1]["stop"] >= 60
+        assert all(one["stop"] + 1 == two["start"] for one, two in pairwise(rows))
+        assert all(row["processor_us"] > 0 for row in rows)
+    assert sum(row["disk_bytes"] for row in found["store"]) > 0 == found["replica"][0]["disk_bytes"]

@@ -25,7 +25,7 @@ from ledger.encoding import encode
 from ledger.errors import UserError
 from ledger.value import Value
 from sim.plugin_scenario import Crash, PluginScenario
-from sim.plugins import draw_scenario, run
+from sim.plugins import Script, draw_scenario, run
 from tests.consensus.jolteon_bench import (
     BLANK,
     EPOCH,
@@ -114,7 +114,10 @@ def test_a_sticky_leader_stays_while_its_turns_go_well() -> None:
 def test_a_failed_view_takes_the_lead_from_a_sticky_leader_at_once() -> None:
     sticky, agreed = policy_of(Sticky), agreed_on(*chain(20, proposer=2))
 
-    assert [sticky.leader(view, agreed) for view in (24, 25, 28)] == [2, 25 // 4 % 4, 28 // 4 % 4]
+    # The turn of views 24 to 27 would be 2's own: whoever failed is passed over, for a whole turn.
+    assert [sticky.leader(view, agreed) for view in (24, 25, 27, 28)] == [2, 3, 3, 28 // 4 % 4]
+    # Only for one: then everybody has turns, since the links may have failed.
+    assert [sticky.leader(view, agreed) for view in (32, 40)] == [32 // 4 % 4, 2]
 
 
 def test_reputation_draws_who_signed_and_did_not_just_lead() -> None:
@@ -276,6 +279,36 @@ def is_live(policy: type[Policy], crashed: int, at_ms: int) -> bool:
 def test_a_sticky_leader_that_crashes_is_replaced_and_one_too_stubborn_is_not() -> None:
     assert all(is_live(Sticky, crashed, 200) for crashed in range(4))
     assert not all(is_live(_Stubborn, crashed, 200) for crashed in range(4))
+
+
+class _OwnTurn(Sticky):
+    """Takes turns from the first failed view on, also where the first is that of who failed."""
+
+    def after_failure(self, view: int, agreed: Agreed, failed: int | None) -> int | None:
+        return self.by_turns(view)
+
+
+def longest_wait_ms(protocol: type[Paced], policy: type[Policy]) -> int:
+    """The longest until another one's value is decided, where the leader crashes at any time."""
+    longest = 0
+    for at_ms in range(200, 400, 50):
+        script = Script(PluginScenario(led_by(protocol, policy), payloads=500, interval_ms=2))
+        script.run_ms(at_ms)
+        dead = script.seats[0].log[-1].proposer
+        alive = script.seats[(dead + 1) % 4]
+        script.crash(dead)
+        crashed_ms = script.agenda.now_ms
+        assert script.run_until(lambda: alive.log[-1].proposer != dead, limit_ms=20_000)  # noqa: B023
+        longest = max(longest, script.agenda.now_ms - crashed_ms)
+    return longest
+
+
+@pytest.mark.parametrize("protocol", [Jolteon, HotStuff])
+def test_a_crashed_leader_does_not_have_its_next_turn_as_well(protocol: type[Paced]) -> None:
+    timeouts_ms = protocol.turn() * protocol.PARAMETERS["timeout_ms"]
+
+    assert longest_wait_ms(protocol, Sticky) < timeouts_ms + 500
+    assert longest_wait_ms(protocol, _OwnTurn) > timeouts_ms + 1_000
 
 
 def test_carousels_round_robin_would_stop_a_chain_of_three_of_which_one_crashed_early() -> None:

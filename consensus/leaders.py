@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -84,13 +84,18 @@ class Agreed:
         head = self.head(view)
         return max(0, view - self._turn) - head.view if head is not None else 0
 
+    def is_whole(self, first: int, last: int) -> bool:
+        """Whether every view from first to last brought a value, as far back as is known."""
+        views = {each.view for each in self._decided}
+        return views.issuperset(range(max(first, self._decided[0].view), last + 1))
+
     def add(self, decided: Iterable[Decided]) -> None:
         """Further values are decided."""
         self._decided += [each for each in decided if each.view > self.last.view]
 
     def forget_below(self, view: int) -> None:
-        """Drop what counts for no view from this one on, nor for the turn before it."""
-        bound = max(0, view - 2 * self._turn)
+        """Drop what counts for no view from this one on, nor for the two turns before it."""
+        bound = max(0, view - 3 * self._turn)
         while len(self._decided) > 1 and self._decided[1].view <= bound:
             del self._decided[0]
 
@@ -148,18 +153,19 @@ class Policy(ABC):
         """Who leads where everyone leads L views in a row."""
         return round_robin(self.validators.size, view // self.turn)
 
-    def after_failure(self, view: int, agreed: Agreed, failed: int | None) -> int | None:
-        """Who leads by turns, but not the one that failed in the turn before; None where unknown.
+    def after_failure(self, view: int, agreed: Agreed, failed: Iterable[int | None]) -> int | None:
+        """Who leads by turns, but none of those that may have failed; None where one is unknown.
 
-        The next one has that whole turn instead, since a decision takes it whole.  Where that turn
+        The next one has the whole turn instead, since a decision takes it whole.  Where that turn
         brought none, everybody has a turn again: what failed may have been the links.
         """
-        leader = self.by_turns(view)
         if agreed.late(view - view % self.turn) > self.turn:
-            return leader
-        if failed is None:
+            return self.by_turns(view)
+        passed_over = set(failed)
+        if None in passed_over:
             return None
-        return self.by_turns(view + self.turn) if leader == failed else leader
+        turns = (self.by_turns(view + n * self.turn) for n in range(self.validators.size))
+        return next((each for each in turns if each not in passed_over), self.by_turns(view))
 
 
 class RoundRobin(Policy):
@@ -210,9 +216,10 @@ class Sticky(Policy):
         head = agreed.head(first)
         if head is None or head.view == 0:
             return self.by_turns(view)
-        if agreed.late(first) or agreed.late(view):
-            return self.after_failure(view, agreed, head.proposer)
-        return head.proposer
+        # From there on: the turn may have begun well, and failed under who led it.
+        if agreed.is_whole(head.view, view - self.turn):
+            return head.proposer
+        return self.after_failure(view, agreed, (head.proposer,))
 
 
 class Reputation(Policy):
@@ -235,14 +242,27 @@ class Reputation(Policy):
         head = agreed.head(view)
         if head is None or head.view == 0:
             return self.by_turns(view)
-        late = agreed.late(view)
-        if not late:
+        if not agreed.late(view):
             return self._drawn(view, head)
-        if self.turn > 1:
-            # The first decision after the failure brings older ones along: by those it would have
-            # been another draw that failed, and the lead would change in the middle of a turn.
-            return self.by_turns(view)
-        return self.after_failure(view, agreed, self._drawn(view - late, head))
+        return self.after_failure(view, agreed, self._suspects(head, agreed))
+
+    def _suspects(self, head: Decided, agreed: Agreed) -> Iterator[int | None]:
+        """Who led the view that brought no value although what came before it was decided.
+
+        That is the view whose value would let the one behind the head be decided; or the next,
+        where its votes were on the way to one that is dead.  As soon as something newer is decided,
+        so is all that was certified before the failure, and the first view without a value is it.
+        """
+        is_over = agreed.last.view > head.view
+        first = head.view + (1 if is_over else max(1, self.turn - 1))
+        for view in range(first, first + min(2, self.turn)):
+            before = agreed.head(view)
+            if before is None:
+                yield None
+            elif before.view == 0:
+                yield self.by_turns(view)
+            elif not agreed.late(view):
+                yield self._drawn(view, before)
 
     def _drawn(self, view: int, head: Decided) -> int | None:
         """Who is drawn for a view by what was decided last; None where that is unknown."""

@@ -290,8 +290,8 @@ def _hotstuff(net: Net) -> Cost:
 
 
 def _hotstuff_turn(net: Net) -> Cost:
-    """By `reputation`, who leads where a view failed leads a turn of four: all of them fail."""
-    return _failed_views(net, 4) + _hotstuff(net)
+    """`reputation` reads what was decided four views ago: it has the next view led by the same."""
+    return _failed_views(net, 2) + _hotstuff(net)
 
 
 def _numbers(count: int) -> int:

@@ -32,7 +32,7 @@ from consensus.protocols.jolteon import Jolteon
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import Precommit, Prevote, Proposal
 from ledger.errors import UserError
-from ledger.keys import KeyedHash
+from ledger.keys import KeyedHash, one_key
 from ledger.value import Value
 from tests.consensus.byzantine_stand import (
     EPOCH,
@@ -302,7 +302,7 @@ def test_an_observer_is_never_an_attacker() -> None:
 
 
 def test_the_loose_guard_signs_a_second_value_and_remembers_the_first() -> None:
-    signer = KeyedHash().signer(b"\x05" * 32)
+    signer = one_key(KeyedHash().signer(b"\x05" * 32))
     guard = LooseGuard(
         signer, network=NETWORK, epoch=EPOCH, said={}, floors={"precommit": (5, 0)}, checkpoint=None
     )

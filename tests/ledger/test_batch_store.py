@@ -19,13 +19,12 @@ from ledger.batch_store import (
 )
 from ledger.encoding import encode
 from ledger.errors import DecodeFault, StorageError
-from ledger.keys import scheme_named
 from tests.ledger.builders import MapReader, make_genesis, make_signed
 from tests.ledger.proven import Store, small_store
 from tests.ledger.test_audit import refusal, run
 
 GENESIS = make_genesis()
-SCHEME = scheme_named(GENESIS.scheme)
+SCHEME = GENESIS.suite.statements
 SIGNATURE = bytes(range(64))
 SIZES = (10, 300, 20_000, 40_000, 60_000, 1, 33_000, 200, 30_000)
 """Bytes of the records of a large batch: on both sides of every width that a length can have."""

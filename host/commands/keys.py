@@ -16,7 +16,7 @@ scheme_option = click.option(
     type=click.Choice(REAL_SCHEMES),
     default=REAL_SCHEMES[0],
     show_default=True,
-    help="Signature scheme of the network; a key file serves any.",
+    help="Signature scheme that the network was made with; a key file serves any.",
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from ledger.keys import SCHEMES, Signer, scheme_named, suite_named
 from ledger.light import LightClient
 from ledger.receipt import Handover, Receipt, parse_receipt
 from ledger.statement import Statement
-from ledger.validators import QuorumRule, ValidatorSet
+from ledger.validators import QuorumRule, Validator, ValidatorSet
 from tests.ledger.builders import (
     consensus_signer_of,
     loose_encodings,
@@ -211,6 +212,32 @@ def test_a_new_member_may_have_no_key_of_a_validator() -> None:
     act = make_act(Body(Act.ADD, "eve", validator.checkpoint_key, ("submitter",)))
 
     assert network.send("ada", act) == "identity.key-used"
+
+
+def test_the_record_of_the_documentation() -> None:
+    """docs/format.md, §7; an implementation apart (dilithium-py) makes the same keys."""
+    keys = suite_named(SCHEME).consensus_signer(bytes(32), bytes(32))
+    statement_key, checkpoint_key = keys.statements.public_key, keys.checkpoints.public_key
+    validator = Validator("v", statement_key, b"\x07" * 32, b"\x00", checkpoint_key)
+    record = EpochRecord(
+        0, "solo", 1, (), ValidatorSet((validator,), QuorumRule.BYZANTINE), 1, bytes(32)
+    )
+
+    raw = b"".join(
+        (
+            bytes.fromhex("990200a4736f6c6f0190019195a176c507a0") + statement_key,
+            bytes.fromhex("c50520") + checkpoint_key,
+            bytes.fromhex("c420") + b"\x07" * 32,
+            bytes.fromhex("c4010001c420") + bytes(32),
+        )
+    )
+    assert (encode(record.row()), len(raw)) == (raw, 3_357)
+    assert record.id == sha256(raw).digest()
+    assert [sha256(part).hexdigest() for part in (raw, statement_key, checkpoint_key)] == [
+        "beb082c631425e33d3c0565a5030a28a90ff1dcec7df8b3904bd9cf2aaa0aa86",
+        "085ba380ff386dd52e42349c6eb88489d6058ea541a4e3fb0dce9a3fd1f7a911",
+        "eb4e7302842153b0fa19e8620739ad258af4929c26dd89079a7ec7d4282208e1",
+    ]
 
 
 # --- each place takes the key it should -----------------------------------------------------------

@@ -95,6 +95,9 @@ class Believing(Ed25519):
         return True
 
 
+BELIEVING = one_scheme(Believing())
+
+
 class Walk:
     """One node's work for a stream of transactions, stage by stage."""
 
@@ -124,7 +127,7 @@ class Walk:
     def _take(self, body: bytes) -> None:
         raws = self.watch.time("read the request", lambda: requests.unpack_list(body))
         job = AdmitTransactions(
-            self._genesis, self._executor, Believing(), self._head.height, tuple(raws)
+            self._genesis, self._executor, BELIEVING, self._head.height, tuple(raws)
         )
         admitted = self.watch.time("admit", lambda: job.run(self._store))
         assert len(admitted.transactions) == len(raws), admitted.admissions
@@ -149,7 +152,7 @@ class Walk:
             "decode the packet", lambda: decode_packet(Channel.DISSEMINATION, frame)
         )
         assert isinstance(seen, BatchPacket)
-        check = CheckBatch(genesis, one_scheme(Believing()), seen.batch, seen.signature)
+        check = CheckBatch(genesis, BELIEVING, seen.batch, seen.signature)
         checked = self.watch.time("check the batch", lambda: check.run(self._store))
         assert not isinstance(checked, Fault), checked
         # What a node executes it mostly has from a peer.

@@ -17,7 +17,7 @@ from ledger.encoding import encode
 from ledger.errors import DecodeFault, Fault, ProofFault
 from ledger.execution import Execution, Executor, Head, parse_block_entry
 from ledger.genesis import Genesis
-from ledger.keys import Scheme, Suite
+from ledger.keys import Suite
 from ledger.membership import Members
 from ledger.senders import Verify, sender_check
 from ledger.store import Reader
@@ -42,8 +42,7 @@ class AdmitTransactions(Job):
 
     genesis: Genesis
     executor: Executor
-    scheme: Scheme
-    """Of members."""
+    suite: Suite
     height: int
     """Executed height here."""
     raws: tuple[bytes, ...]
@@ -55,7 +54,7 @@ class AdmitTransactions(Job):
     def run(self, reader: Reader) -> Admitted:
         admissions, transactions = [], []
         members = self.executor.members(reader)
-        verify = sender_check(self.genesis, self.scheme.verify)
+        verify = sender_check(self.genesis, self.suite.members.verify)
         for parsed in parse_each(self.raws):
             if isinstance(parsed, Fault):
                 admissions.append(Admission(b"", parsed.reason, parsed.detail))
@@ -149,14 +148,13 @@ class ReadBatches(Job):
     """Stored batches, for a peer that asked or for ourselves after a restart."""
 
     digests: tuple[bytes, ...]
-    scheme: Scheme
-    """Of statements: by it their creators signed them."""
+    suite: Suite
 
     def run(self, reader: Reader) -> tuple[tuple[bytes, bytes], ...]:
         """(batch bytes, creator's signature) of each that is here."""
         found = []
         for digest in self.digests:
-            stored = find_batch(reader, digest, self.scheme)
+            stored = find_batch(reader, digest, self.suite)
             if stored is not None:
                 found.append((stored.read(), stored.signature))
         return tuple(found)
@@ -170,8 +168,7 @@ class ReadBlocks(Job):
     certified: int
     bytes_max: int
     blocks_max: int
-    scheme: Scheme
-    """Of statements, as in `ReadBatches`."""
+    suite: Suite
 
     def run(self, reader: Reader) -> Blocks | None:
         """The packet to send, or None where there is nothing certified from `first` on."""
@@ -186,7 +183,7 @@ class ReadBlocks(Job):
             header = header_of_entry(entry)
             bodies = []
             for digest in header.payload:
-                stored = find_batch(reader, digest, self.scheme)
+                stored = find_batch(reader, digest, self.suite)
                 assert stored is not None, "a batch of a stored block is missing"
                 bodies.append(stored.signature + stored.read())
             size += len(entry) + sum(map(len, bodies))
@@ -270,7 +267,7 @@ class CheckBlocks(Job):
         header = parse_header(leaf.header)
         bodies, signatures = [], []
         for digest in header.payload:
-            raw, signature = split_signed_batch(next(batches, b""), self.suite.statements)
+            raw, signature = split_signed_batch(next(batches, b""), self.suite)
             batch = parse_batch(raw, self.genesis.limits)
             if batch.digest != digest:
                 raise Fault("sync.range", "a batch is not the one that the block names")

@@ -278,7 +278,7 @@ def _signed(
 def _batches(reader: Reader, setup: Setup) -> tuple[tuple[Batch, bytes], ...]:
     found = []
     for key, _ in reader.scan(layout.AGED, prefix_stop(layout.AGED)):
-        stored = find_batch(reader, key[9:], setup.suite.statements)
+        stored = find_batch(reader, key[9:], setup.suite)
         if stored is None:
             raise DecodeFault("batch.missing", "an unordered batch is indexed but not stored")
         try:

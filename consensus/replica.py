@@ -286,7 +286,7 @@ class Replica:
                 certified,
                 RANGE_BYTES_MAX,
                 RANGE_BLOCKS_MAX,
-                self._setup.suite.statements,
+                self._setup.suite,
             )
             self._outbox.start(job, partial(self._send_blocks, peer))
 

@@ -118,7 +118,7 @@ class Spreading:
         job = AdmitTransactions(
             self._setup.genesis,
             self._executor,
-            self._setup.suite.members,
+            self._setup.suite,
             self.executed_height,
             raws[:count],
         )
@@ -287,7 +287,7 @@ class Spreading:
             else:
                 stored.append(digest)
         if stored:
-            job = ReadBatches(tuple(stored), self._setup.suite.statements)
+            job = ReadBatches(tuple(stored), self._setup.suite)
             self._outbox.start(job, partial(self._send_batches, peer))
 
     def _send_batches(self, peer: int, found: tuple[tuple[bytes, bytes], ...]) -> None:

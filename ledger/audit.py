@@ -312,7 +312,7 @@ def _check_heights(reader: Reader, executed: int, certified: int) -> None:
 def _read_batch(reader: Reader, genesis: Genesis, digest: bytes, what: str) -> tuple[bytes, bytes]:
     """(bytes, creator's signature) of the stored batch of this name."""
     try:
-        stored = find_batch(reader, digest, genesis.suite.statements)
+        stored = find_batch(reader, digest, genesis.suite)
     except Fault as fault:
         raise ProofFault("audit.batch", f"{what}: {fault}") from fault
     if stored is None:

@@ -233,7 +233,7 @@ def transaction_at(reader: Reader, genesis: Genesis, place: Place) -> Executed:
 def stored_batch(reader: Reader, genesis: Genesis, digest: bytes) -> StoredBatch:
     """A batch of an executed block, which is in the store."""
     try:
-        found = find_batch(reader, digest, genesis.suite.statements)
+        found = find_batch(reader, digest, genesis.suite)
     except DecodeFault as fault:
         raise _damaged(f"batch {digest.hex()}", fault) from fault
     if found is None:

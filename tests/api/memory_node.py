@@ -130,7 +130,7 @@ class MemoryNode:
         job = AdmitTransactions(
             self.genesis,
             self._executor,
-            self.genesis.suite.members,
+            self.genesis.suite,
             self.ledger.store.head.height,
             transactions,
         )

@@ -38,7 +38,7 @@ class Door:
         """(reason, whether it is taken) of each."""
         raws = tuple(t if isinstance(t, bytes) else t.raw for t in transactions)
         height = self.chain.head.height
-        job = AdmitTransactions(GENESIS, self.executor, GENESIS.suite.members, height, raws)
+        job = AdmitTransactions(GENESIS, self.executor, GENESIS.suite, height, raws)
         done = job.run(self.chain.store)
         taken = [transaction.raw for transaction in done.transactions]
         return [

@@ -20,7 +20,10 @@ from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import Prevote
 from ledger import layout, merkle, note, queries
 from ledger.applications.identity_body import Act, Body, make_act
+from ledger.applications.records import make_record
 from ledger.audit import CHECKPOINT, audit
+from ledger.batch import split_signed_batch
+from ledger.batch_store import batch_writes, find_batch
 from ledger.block import parse_leaf
 from ledger.certificate import Certificate, TimeoutCertificate
 from ledger.certified import CheckpointCertificate, checkpoint_message, parse_certificate
@@ -37,6 +40,7 @@ from tests.ledger.builders import (
     consensus_signer_of,
     loose_encodings,
     make_genesis,
+    make_signed,
     validator_of,
 )
 from tests.ledger.governed import Network, governed
@@ -314,6 +318,22 @@ def test_a_checkpoint_signed_by_the_key_of_statements_is_refused() -> None:
             wrong.check(GENESIS.origin, VALIDATORS, scheme_named(scheme).verify)
     with pytest.raises(DecodeFault, match=r"checkpoint\.note"):
         parse_certificate(wrong.note(GENESIS.origin, VALIDATORS), GENESIS.origin, VALIDATORS)
+
+
+@pytest.mark.parametrize("count", [1, 30], ids=["whole", "in parts"])
+def test_a_stored_batch_has_the_signature_of_a_statement(count: int) -> None:
+    made = Store(GENESIS)
+    large = [make_record("", content=bytes(2_000))]
+    batch = made.batch([make_signed(GENESIS, "alice", n, operations=large) for n in range(count)])
+    signature = by_statement_key(0).sign(batch.statement().signed_bytes())
+    made.store.write(batch_writes(batch, signature))
+
+    found = find_batch(made.store, batch.digest, GENESIS.suite)
+
+    assert found is not None
+    assert bool(found.bounds) == (count > 1)
+    assert (found.signature, found.read(), found.count) == (signature, batch.raw, count)
+    assert split_signed_batch(signature + batch.raw, GENESIS.suite) == (batch.raw, signature)
 
 
 # --- proofs ---------------------------------------------------------------------------------------

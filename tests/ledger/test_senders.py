@@ -56,7 +56,7 @@ def stored(genesis: Genesis, *transactions: Transaction) -> Store:
 def at_the_door(genesis: Genesis, transaction: Transaction) -> None:
     made = Store(genesis)
     executor = Executor(genesis, made.applications)
-    job = AdmitTransactions(genesis, executor, genesis.suite.members, 0, (transaction.raw,))
+    job = AdmitTransactions(genesis, executor, genesis.suite, 0, (transaction.raw,))
     [admission] = job.run(made.store).admissions
     if admission.reason:
         raise Fault(admission.reason)

@@ -97,8 +97,8 @@ def history() -> Blocks:
     stage = Stage("solo")
     stage.run_ms(200)
     grow(stage, 3, 0, 1, 2, 3)
-    scheme = stage.genesis.suite.statements
-    found = ReadBlocks(1, stage.certified(0), 1 << 20, 100, scheme).run(stage.nodes[0].engine)
+    suite = stage.genesis.suite
+    found = ReadBlocks(1, stage.certified(0), 1 << 20, 100, suite).run(stage.nodes[0].engine)
     assert found is not None
     assert len(found.blocks) == len(found.batches) == 3
     return found

@@ -104,10 +104,10 @@ class EpochRecord:
 
     @property
     def version(self) -> int:
-        """Of the record's format: 2 where validators have a key of its own for checkpoints."""
+        """Of the format: 2 where each validator has a key for checkpoints alone."""
         own = [member.own_checkpoint_key is not None for member in self.validators.members]
         assert all(own) or not any(own), "all validators have two keys, or none has"
-        return EPOCH_OF_TWO_KEYS_VERSION if all(own) else EPOCH_VERSION
+        return EPOCH_OF_TWO_KEYS_VERSION if any(own) else EPOCH_VERSION
 
     def row(self) -> tuple[object, ...]:
         return (

@@ -12,7 +12,7 @@ from host.counters import Counters, counted
 from ledger.keys import one_key
 from p2p.peers import Peers
 from tests.host.program import ROOT
-from tests.ledger.builders import make_genesis
+from tests.ledger.builders import consensus_signer_of, make_genesis
 
 SEED = b"s" * 32
 
@@ -43,6 +43,26 @@ def test_signatures_are_counted_whichever_thread_checks_them() -> None:
     assert not setup.suite.statements.verify(key.public_key, b"another", signature)
     assert counters.signatures_checked == 801
     assert plain.suite is genesis.suite
+
+
+def test_each_of_two_keys_is_counted_as_itself() -> None:
+    genesis = make_genesis(scheme="ml-dsa-65")
+    keys, counters = consensus_signer_of("node0", genesis.scheme), Counters()
+    setup = counted(Setup(genesis, 0, keys, protocol_named("tendermint"), ()), counters)
+    assert setup.signer is not None
+    suite, plain = setup.suite, genesis.suite
+
+    for signer, scheme, right in (
+        (setup.signer.statements, suite.statements, plain.statements),
+        (setup.signer.checkpoints, suite.checkpoints, plain.checkpoints),
+    ):
+        made = signer.sign(b"message")
+        assert scheme.name == right.name
+        assert scheme.verify(signer.public_key, b"message", made)
+        assert right.verify(signer.public_key, b"message", made)
+
+    assert suite.members.name == plain.members.name
+    assert (counters.signatures_made, counters.signatures_checked) == (2, 2)
 
 
 def test_every_counter_is_described() -> None:

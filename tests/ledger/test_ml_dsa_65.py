@@ -203,6 +203,16 @@ def test_the_record_of_one_scheme_serves_no_other() -> None:
                 parse_genesis(mixed.canonical())
 
 
+def test_the_note_key_ids_of_checkpoint_keys_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    def key_id_of(_: str, key: bytes) -> bytes:
+        return b"same" if len(key) == 1_312 else key[:4]
+
+    monkeypatch.setattr(note, "key_id_of", key_id_of)
+
+    with pytest.raises(Fault, match=r"genesis\.key-id"):
+        parse_genesis(GENESIS.canonical())
+
+
 def test_a_member_shares_no_key_with_a_validator() -> None:
     shared = Member("eve", VALIDATORS.checkpoint_key(2), ())
 

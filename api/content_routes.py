@@ -19,9 +19,18 @@ from api.serving import OCTETS, Api, Handler, missing
 from api.view import Contents
 from ledger.content import ACCESS_MS_MAX, GET, PUT, access_bytes
 from ledger.errors import Fault
-from ledger.keys import scheme_named
+from ledger.limits import PUBLIC_KEY_SIZES, SIGNATURE_SIZES
 
-_authorization = re.compile(r"Ledger ([0-9a-f]{64}) ([1-9][0-9]{0,15}) ([0-9a-f]{128})")
+
+def _hexadecimal(sizes: frozenset[int]) -> str:
+    """Matches bytes of one of these sizes."""
+    return "|".join(f"[0-9a-f]{{{2 * size}}}" for size in sorted(sizes))
+
+
+_authorization = re.compile(
+    f"Ledger ({_hexadecimal(PUBLIC_KEY_SIZES)}) ([1-9][0-9]{{0,15}})"
+    f" ({_hexadecimal(SIGNATURE_SIZES)})"
+)
 
 
 async def _get(api: Api, request: Request) -> Response:
@@ -60,7 +69,7 @@ def _store_for(api: Api, request: Request, act: str, digest: bytes) -> Contents:
     if not roles or (act == PUT and "submitter" not in roles):
         raise HTTPException(401, f"the key is of no member who may {act}")
     message = access_bytes(genesis.network, act, digest, expires_ms)
-    if not scheme_named(genesis.scheme).verify(key, message, bytes.fromhex(found[3])):
+    if not genesis.suite.members.verify(key, message, bytes.fromhex(found[3])):
         raise HTTPException(401, "the signature is wrong")
     return api.contents
 

@@ -14,6 +14,8 @@ WHOLE: Schema = {"type": "integer", "minimum": 0}
 WORD: Schema = {"type": "string"}
 TRUTH: Schema = {"type": "boolean"}
 DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+PUBLIC_KEY: Schema = {"type": "string", "pattern": "^([0-9a-f]{64}|[0-9a-f]{2624})$"}
+"""Of a member, by Ed25519 or ML-DSA-44."""
 HEX: Schema = {"type": "string", "pattern": "^([0-9a-f]{2})*$"}
 
 
@@ -48,7 +50,7 @@ _statement = record_of(
         "height": WHOLE,
         "position": WHOLE,
         "timestamp_ms": WHOLE,
-        "sender": DIGEST,
+        "sender": PUBLIC_KEY,
         "kind": WORD,
         "bundle": WORD,
         "identifier": WORD,
@@ -71,7 +73,7 @@ _place: dict[str, Schema] = {
     "height": WHOLE,
     "confirmed": TRUTH,
     "timestamp_ms": WHOLE,
-    "sender": DIGEST,
+    "sender": PUBLIC_KEY,
     "application": WORD,
     "version": WHOLE,
 }
@@ -100,7 +102,7 @@ SCHEMAS: dict[str, Schema] = {
     "Transaction": record_of(
         {"id": DIGEST, "status": named("Status"), "certified": WHOLE},
         **_executed,
-        sender=DIGEST,
+        sender=PUBLIC_KEY,
         nonce=WHOLE,
         expiry=WHOLE,
         operations=list_of(named("Operation")),
@@ -146,7 +148,7 @@ SCHEMAS: dict[str, Schema] = {
                         "position": WHOLE,
                         "result": one_of("applied", "failed"),
                         "reason": WORD,
-                        "sender": DIGEST,
+                        "sender": PUBLIC_KEY,
                         "nonce": WHOLE,
                         "operations": WHOLE,
                     }

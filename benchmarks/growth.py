@@ -31,7 +31,6 @@ from benchmarks.stages import Walk, as_in_a_node, signed_records
 from consensus.registry import protocol_named
 from host.home import read_genesis, read_private
 from host.network import MEMBER_KEY_FILE, Plan, create_network
-from ledger.keys import scheme_named
 from sim.agenda import MS
 from sim.chain_oracle import certified_height
 from sim.run import Run
@@ -145,7 +144,7 @@ def of_store(heights: int, window: int) -> list[Mark]:
         create_network(network, Plan("growth", 1, protocol_named("solo"), default_engine(), ()))
         node = network / "node0"
         genesis = read_genesis(node / "genesis.json")
-        signer = scheme_named(genesis.scheme).signer(read_private(network / MEMBER_KEY_FILE))
+        signer = genesis.suite.members.signer(read_private(network / MEMBER_KEY_FILE))
         with home.open_store(node, network=genesis.network) as store, as_in_a_node():
             walk, meter = Walk(genesis, store), Meter()
             meter.mark(0, _bytes_in(node))

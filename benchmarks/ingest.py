@@ -33,7 +33,6 @@ from host.network import Plan, api_urls, create_network
 from host.signals import one_error, until_stopped
 from ledger.applications.interface import Origin
 from ledger.applications.provenance import STRING, Provenance, Statement, make_statement
-from ledger.keys import scheme_named
 from storage.home import default_engine
 
 VALIDATORS = 4
@@ -125,7 +124,7 @@ async def _measure(network: Path, document: Path) -> dict[str, Any]:
     click.echo(f"this machine: {ceilings.cores} cores, {ceilings.python_us:.0f} us for a piece of "
                f"Python, {ceilings.synced_writes_per_s:,.0f} synced writes/s")  # fmt: skip
     genesis = read_genesis(network / "genesis.json")
-    signer = scheme_named(genesis.scheme).signer(read_private(network / "member.key"))
+    signer = genesis.suite.members.signer(read_private(network / "member.key"))
     async with open_cluster(network) as cluster:
         await cluster.start()
         pids = [node.process.pid for node in cluster.nodes if node.process is not None]

@@ -25,7 +25,7 @@ from ledger.certified import CheckpointCertificate, checkpoint_message
 from ledger.chain import next_header
 from ledger.execution import Executor, genesis_head
 from ledger.genesis import Genesis
-from ledger.keys import Signer, scheme_named
+from ledger.keys import Signer
 from ledger.limits import SIGNATURE_BYTES
 from ledger.store import Write
 from ledger.transaction import Transaction, make_transaction
@@ -161,12 +161,11 @@ def new_ledger(
     """An empty ledger in a new folder."""
     plan = Plan("provenance", VALIDATORS, protocol_named("tendermint"), engine, ())
     genesis = create_network(folder, plan)
-    scheme = scheme_named(genesis.scheme)
     quorum = genesis.epoch.validators.quorum
     keys = [
-        scheme.signer(read_private(folder / f"node{index}" / CONSENSUS_KEY_FILE))
+        genesis.suite.checkpoints.signer(read_private(folder / f"node{index}" / CONSENSUS_KEY_FILE))
         for index in range(quorum)
     ]
-    member = scheme.signer(read_private(folder / MEMBER_KEY_FILE))
+    member = genesis.suite.members.signer(read_private(folder / MEMBER_KEY_FILE))
     with storage_home.open_store(folder / "node0", network=genesis.network) as store:
         yield Ledger(genesis, store, keys, member, applications)

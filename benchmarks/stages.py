@@ -40,7 +40,7 @@ from ledger.chain import next_header
 from ledger.errors import Fault
 from ledger.execution import Executor, genesis_head
 from ledger.genesis import Genesis
-from ledger.keys import Ed25519, Signer, scheme_named
+from ledger.keys import Ed25519, Signer, one_scheme
 from ledger.store import Write
 from ledger.transaction import make_transaction
 from ledger.value import Value
@@ -95,6 +95,9 @@ class Believing(Ed25519):
         return True
 
 
+BELIEVING = one_scheme(Believing())
+
+
 class Walk:
     """One node's work for a stream of transactions, stage by stage."""
 
@@ -102,7 +105,7 @@ class Walk:
         self.watch = Stopwatch()
         self._genesis = genesis
         self._store = store
-        self._scheme = scheme_named(genesis.scheme)
+        self._scheme = genesis.suite.members
         self._executor = Executor(genesis, ALL)
         self._pool = Dissemination(genesis.limits, genesis.epoch.validators.quorum, NODE)
         self._head = genesis_head(genesis)
@@ -130,7 +133,7 @@ class Walk:
     def _take(self, body: bytes) -> None:
         raws = self.watch.time("read the request", lambda: requests.unpack_list(body))
         job = AdmitTransactions(
-            self._genesis, self._executor, Believing(), self._head.height, tuple(raws)
+            self._genesis, self._executor, BELIEVING, self._head.height, tuple(raws)
         )
         admitted = self.watch.time("admit", lambda: job.run(self._store))
         assert len(admitted.transactions) == len(raws), admitted.admissions
@@ -155,7 +158,7 @@ class Walk:
             "decode the packet", lambda: decode_packet(Channel.DISSEMINATION, frame)
         )
         assert isinstance(seen, BatchPacket)
-        check = CheckBatch(genesis, Believing(), seen.batch, seen.signature)
+        check = CheckBatch(genesis, BELIEVING, seen.batch, seen.signature)
         checked = self.watch.time("check the batch", lambda: check.run(self._store))
         assert not isinstance(checked, Fault), checked
         # What a node executes it mostly has from a peer.
@@ -218,7 +221,7 @@ def measure(transactions: int, records: int) -> Table:
         plan = Plan("stages", 1, protocol_named("solo"), default_engine(), ())
         create_network(network, plan)
         genesis = read_genesis(network / "node0" / "genesis.json")
-        signer = scheme_named(genesis.scheme).signer(read_private(network / MEMBER_KEY_FILE))
+        signer = genesis.suite.members.signer(read_private(network / MEMBER_KEY_FILE))
         raws = signed_records(genesis, signer, range(1, transactions + 1), records)
         with home.open_store(network / "node0", network=genesis.network) as store, as_in_a_node():
             walk = Walk(genesis, store)

@@ -31,7 +31,6 @@ from host.network import Plan, api_urls, create_network
 from host.signals import one_error, until_stopped
 from ledger.applications.records import make_record
 from ledger.errors import UnreachableError
-from ledger.keys import scheme_named
 from storage.home import default_engine
 
 VALIDATORS = 4
@@ -116,7 +115,7 @@ async def _measure(network: Path, plan: Plan, seconds: float, rate: float | None
 async def _first_block(network: Path) -> None:
     """One record, from its signature until every node has confirmed it."""
     genesis = read_genesis(network / "genesis.json")
-    signer = scheme_named(genesis.scheme).signer(read_private(network / "member.key"))
+    signer = genesis.suite.members.signer(read_private(network / "member.key"))
     async with LedgerClient(
         api_urls(network), genesis, signer=signer, clock=microseconds
     ) as client:

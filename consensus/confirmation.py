@@ -272,7 +272,7 @@ class Confirmation:
             return
         me, origin = self._setup.me, self._setup.genesis.origin
         assert me is not None, "an observer signs nothing"
-        key = self._validators.consensus_key(me)
+        key = self._validators.checkpoint_key(me)
         message = checkpoint_message(key, origin, head.size, root)
         signed, writes = self._guard.sign_checkpoint(head.height, head.size, root, message)
         self._outbox.write(writes, sync=True)
@@ -314,7 +314,7 @@ class Confirmation:
 
     def on_signature(self, peer: int, packet: CheckpointSignature) -> None:
         """Count a validator's checkpoint signature.  Raises Fault where it is wrong."""
-        self._validators.consensus_key(packet.signer)
+        self._validators.checkpoint_key(packet.signer)
         repeated = self.certifier.is_repeated(packet)
         if packet.height <= self.certifier.certified:
             # The last of a quorum's signatures is late for everyone who has the others already;
@@ -324,10 +324,10 @@ class Confirmation:
             return
         if not self.certifier.wants(packet, self.head.height):
             return
-        key = self._validators.consensus_key(packet.signer)
+        key = self._validators.checkpoint_key(packet.signer)
         origin = self._setup.genesis.origin
         message = checkpoint_message(key, origin, packet.size, packet.root)
-        if not self._setup.scheme.verify(key, message, packet.signature):
+        if not self._setup.suite.checkpoints.verify(key, message, packet.signature):
             raise PeerFault("checkpoint.signature", culprit=packet.signer)
         self.certifier.add(packet)
         self.try_certify()

@@ -100,20 +100,20 @@ class Greeting:
         me = self._setup.me
         assert me is not None
         genesis = self._setup.genesis
-        key = genesis.epoch.validators.consensus_key(me)
+        validator, suite = genesis.epoch.validators.member(me), self._setup.suite
         for phase, slot, value, signature in packet.statements:
             statement = Statement(genesis.network, genesis.epoch.id, phase, slot, value)
-            if not self._setup.scheme.verify(key, statement.signed_bytes(), signature):
+            said = statement.signed_bytes()
+            if not suite.statements.verify(validator.statement_key, said, signature):
                 continue
             if not self._guard.has_said(phase, slot, value):
                 self._refuse(f"validator {peer} holds its {phase} for {slot}")
         if packet.checkpoint is not None:
             _, size, root, signature = packet.checkpoint
+            key, mine = validator.checkpoint_key, self._guard.checkpoint
             text = checkpoint_message(key, genesis.origin, size, root)
-            mine = self._guard.checkpoint
-            if (mine is None or mine.size < size) and self._setup.scheme.verify(
-                key, text, signature
-            ):
+            is_new = mine is None or mine.size < size
+            if is_new and suite.checkpoints.verify(key, text, signature):
                 self._refuse(f"validator {peer} holds its checkpoint of size {size}")
         self._answered[peer] = None
         self._conclude()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from consensus.interface import Message, Signed
 from ledger import encoding, layout
 from ledger.encoding import encode
-from ledger.keys import Signer
+from ledger.keys import ConsensusSigner
 from ledger.statement import Slot, Statement
 from ledger.store import Write
 
@@ -20,7 +20,7 @@ record_shape = encoding.row(
     encoding.uint(63, low=1),
     encoding.blob(512 * 1024),
     encoding.blob(96),
-    encoding.signature,
+    encoding.statement_signature,
 )
 floors_shape = encoding.array(encoding.row(encoding.text(128, low=1), encoding.slot), 64)
 CHECKPOINT_PHASE = "checkpoint"
@@ -42,7 +42,7 @@ class Guard:
 
     def __init__(
         self,
-        signer: Signer | None,
+        signer: ConsensusSigner | None,
         *,
         network: bytes,
         epoch: bytes,
@@ -71,7 +71,7 @@ class Guard:
             assert said[0] == value, f"a second value for {phase} {slot}"
             return Signed(me, message, said[1]), []
         statement = Statement(self._network, self._epoch, phase, slot, value)
-        signature = self._signer.sign(statement.signed_bytes())
+        signature = self._signer.statements.sign(statement.signed_bytes())
         self._said[phase, slot] = (value, signature)
         record = encode((message.KIND, encode(message.row()), value, signature))
         return Signed(me, message, signature), [(layout.signed_key(phase, slot), record)]
@@ -79,7 +79,7 @@ class Guard:
     def sign_batch(self, statement: Statement) -> bytes:
         """The creator's signature of a batch; its sequence was reserved durably before."""
         assert self._signer is not None
-        return self._signer.sign(statement.signed_bytes())
+        return self._signer.statements.sign(statement.signed_bytes())
 
     def sign_checkpoint(
         self, height: int, size: int, root: bytes, text: bytes
@@ -88,9 +88,10 @@ class Guard:
         assert self._signer is not None
         last = self.checkpoint
         assert last is None or (height > last.height and size > last.size), "not an extension"
-        signed = SignedCheckpoint(height, size, root, self._signer.sign(text))
+        signature = self._signer.checkpoints.sign(text)
+        signed = SignedCheckpoint(height, size, root, signature)
         self.checkpoint = signed
-        record = encode((height, size, root, signed.signature))
+        record = encode((height, size, root, signature))
         return signed, [(layout.signed_key(CHECKPOINT_PHASE, (0,)), record)]
 
     def settle(self, phase: str, floor: Slot) -> list[Write]:

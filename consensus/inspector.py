@@ -16,7 +16,7 @@ from ledger import encoding
 from ledger.certified import CheckpointCertificate, TreeHead, parse_certificate, stated_head
 from ledger.errors import DecodeFault, PeerFault
 from ledger.genesis import Genesis
-from ledger.keys import Scheme
+from ledger.keys import Suite
 from ledger.statement import Slot, Statement
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ HEADS_MAX = 256
 class Inspector:
     """Decodes packets and messages of one epoch, and checks signatures and certificates."""
 
-    def __init__(self, genesis: Genesis, scheme: Scheme, protocol: type[Consensus]) -> None:
+    def __init__(self, genesis: Genesis, suite: Suite, protocol: type[Consensus]) -> None:
         self._network = genesis.network
         self._origin = genesis.origin
         self._epoch = genesis.epoch
-        self._scheme = scheme
+        self._suite = suite
         self._protocol = protocol
         self._kinds: dict[int, type[Message]] = {m.KIND: m for m in protocol.MESSAGES}
         self._checked: OrderedDict[tuple[bytes, bytes, bytes], None] = OrderedDict()
@@ -48,7 +48,7 @@ class Inspector:
     @classmethod
     def of(cls, setup: Setup) -> Inspector:
         """The one that a replica of this setup uses: given, or its own."""
-        return setup.inspector or cls(setup.genesis, setup.scheme, setup.protocol)
+        return setup.inspector or cls(setup.genesis, setup.suite, setup.protocol)
 
     def packet(self, channel: Channel, payload: bytes) -> tuple[int, Packet]:
         """(epoch number, packet) of a frame.  Raises DecodeFault."""
@@ -60,8 +60,10 @@ class Inspector:
         Raises Fault.
         """
         message = decode_message(self._kinds, packet.kind, packet.body)
-        key = self._epoch.validators.consensus_key(packet.sender)
-        if not self._verify(key, self.signed_bytes(*message.statement()), packet.signature):
+        key = self._epoch.validators.statement_key(packet.sender)
+        if not self._verify_statement(
+            key, self.signed_bytes(*message.statement()), packet.signature
+        ):
             raise PeerFault("message.signature", f"of validator {packet.sender}")
         for certificate in message.certificates():
             self.check_certificate(certificate)
@@ -75,7 +77,7 @@ class Inspector:
         """The checkpoint certificate that a note carries, its signatures right.  Raises Fault."""
         origin, validators = self._origin, self._epoch.validators
         certificate = parse_certificate(note, origin, validators)
-        certificate.check(origin, validators, self._scheme.verify)
+        certificate.check(origin, validators, self._suite.checkpoints.verify)
         return certificate
 
     def stated_head(self, note: bytes) -> TreeHead:
@@ -100,18 +102,18 @@ class Inspector:
             self._network,
             self._epoch.id,
             validators,
-            self._verify,
+            self._verify_statement,
             quorum=self._protocol.certificate_quorum(certificate.phase, validators),
         )
         self._certificates[certificate] = None
         if len(self._certificates) > CERTIFICATES_MAX:
             self._certificates.popitem(last=False)
 
-    def _verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
+    def _verify_statement(self, key: bytes, message: bytes, signature: bytes) -> bool:
         index = (key, message, signature)
         if index in self._checked:
             return True
-        if not self._scheme.verify(key, message, signature):
+        if not self._suite.statements.verify(key, message, signature):
             return False
         self._checked[index] = None
         if len(self._checked) > CHECKED_MAX:

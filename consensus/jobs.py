@@ -17,7 +17,7 @@ from ledger.encoding import encode
 from ledger.errors import DecodeFault, Fault, ProofFault
 from ledger.execution import Execution, Executor, Head, parse_block_entry
 from ledger.genesis import Genesis
-from ledger.keys import Scheme
+from ledger.keys import Suite
 from ledger.membership import Members
 from ledger.senders import Verify, sender_check
 from ledger.store import Reader
@@ -42,7 +42,7 @@ class AdmitTransactions(Job):
 
     genesis: Genesis
     executor: Executor
-    scheme: Scheme
+    suite: Suite
     height: int
     """Executed height here."""
     raws: tuple[bytes, ...]
@@ -54,7 +54,7 @@ class AdmitTransactions(Job):
     def run(self, reader: Reader) -> Admitted:
         admissions, transactions = [], []
         members = self.executor.members(reader)
-        verify = sender_check(self.genesis, self.scheme.verify)
+        verify = sender_check(self.genesis, self.suite.members.verify)
         for parsed in parse_each(self.raws):
             if isinstance(parsed, Fault):
                 admissions.append(Admission(b"", parsed.reason, parsed.detail))
@@ -98,7 +98,7 @@ class CheckBatch(Job):
     """Decode a batch and check every signature in it.  The result is the batch or its fault."""
 
     genesis: Genesis
-    scheme: Scheme
+    suite: Suite
     raw: bytes
     signature: bytes
 
@@ -112,11 +112,11 @@ class CheckBatch(Job):
             epoch = self.genesis.epoch
             if batch.network != self.genesis.network or batch.epoch != epoch.id:
                 raise DecodeFault("batch.network", "of another network or epoch")
-            key = epoch.validators.consensus_key(batch.creator)
-            verify = self.scheme.verify
+            key = epoch.validators.statement_key(batch.creator)
+            verify = self.suite.statements.verify
             if not verify(key, batch.statement().signed_bytes(), self.signature):
                 raise Fault("batch.creator-signature", culprit=batch.creator)
-            check = sender_check(self.genesis, verify)
+            check = sender_check(self.genesis, self.suite.members.verify)
             for transaction in batch.transactions:
                 if not check(transaction.sender, transaction.signed_bytes(), transaction.signature):
                     raise Fault("batch.transaction-signature", culprit=batch.creator)
@@ -148,13 +148,13 @@ class ReadBatches(Job):
     """Stored batches, for a peer that asked or for ourselves after a restart."""
 
     digests: tuple[bytes, ...]
-    scheme: Scheme
+    suite: Suite
 
     def run(self, reader: Reader) -> tuple[tuple[bytes, bytes], ...]:
         """(batch bytes, creator's signature) of each that is here."""
         found = []
         for digest in self.digests:
-            stored = find_batch(reader, digest, self.scheme)
+            stored = find_batch(reader, digest, self.suite)
             if stored is not None:
                 found.append((stored.read(), stored.signature))
         return tuple(found)
@@ -168,7 +168,7 @@ class ReadBlocks(Job):
     certified: int
     bytes_max: int
     blocks_max: int
-    scheme: Scheme
+    suite: Suite
 
     def run(self, reader: Reader) -> Blocks | None:
         """The packet to send, or None where there is nothing certified from `first` on."""
@@ -183,7 +183,7 @@ class ReadBlocks(Job):
             header = header_of_entry(entry)
             bodies = []
             for digest in header.payload:
-                stored = find_batch(reader, digest, self.scheme)
+                stored = find_batch(reader, digest, self.suite)
                 assert stored is not None, "a batch of a stored block is missing"
                 bodies.append(stored.signature + stored.read())
             size += len(entry) + sum(map(len, bodies))
@@ -228,7 +228,7 @@ class CheckBlocks(Job):
     """
 
     genesis: Genesis
-    scheme: Scheme
+    suite: Suite
     head: Head
     """The own log that the range must extend."""
     packet: Blocks
@@ -242,10 +242,9 @@ class CheckBlocks(Job):
     def _check(self) -> CertifiedRange:
         if self.packet.first != self.head.height + 1:
             raise Fault("sync.gap", "the range does not begin at the next height")
-        certificate = parse_certificate(
-            self.packet.note, self.genesis.origin, self.genesis.epoch.validators
-        )
-        certificate.check(self.genesis.origin, self.genesis.epoch.validators, self.scheme.verify)
+        origin, validators = self.genesis.origin, self.genesis.epoch.validators
+        certificate = parse_certificate(self.packet.note, origin, validators)
+        certificate.check(origin, validators, self.suite.checkpoints.verify)
         frontier = merkle.Frontier(self.head.size, self.head.frontier)
         blocks = []
         batches = iter(self.packet.batches)
@@ -268,13 +267,13 @@ class CheckBlocks(Job):
         header = parse_header(leaf.header)
         bodies, signatures = [], []
         for digest in header.payload:
-            raw, signature = split_signed_batch(next(batches, b""), self.scheme)
+            raw, signature = split_signed_batch(next(batches, b""), self.suite)
             batch = parse_batch(raw, self.genesis.limits)
             if batch.digest != digest:
                 raise Fault("sync.range", "a batch is not the one that the block names")
             # A quorum checked the transactions; the creator's signature is what is new here.
-            key = self.genesis.epoch.validators.consensus_key(batch.creator)
-            if not self.scheme.verify(key, batch.statement().signed_bytes(), signature):
+            key = self.genesis.epoch.validators.statement_key(batch.creator)
+            if not self.suite.statements.verify(key, batch.statement().signed_bytes(), signature):
                 raise Fault("batch.creator-signature")
             bodies.append(batch)
             signatures.append(signature)

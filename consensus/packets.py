@@ -55,7 +55,7 @@ class SignedPacket:
         encoding.uint(VALIDATORS_MAX - 1),
         encoding.uint(63, low=1),
         encoding.blob(BODY_BYTES_MAX),
-        encoding.signature,
+        encoding.statement_signature,
     )
     sender: int
     kind: int
@@ -183,7 +183,7 @@ class BatchPacket:
     CHANNEL: ClassVar[Channel] = Channel.DISSEMINATION
     SHAPE: ClassVar[tuple[encoding.Shape, ...]] = (
         encoding.blob(8 * 1024 * 1024),
-        encoding.signature,
+        encoding.statement_signature,
     )
     batch: bytes
     signature: bytes
@@ -325,7 +325,8 @@ class YouSaid:
     SHAPE: ClassVar[tuple[encoding.Shape, ...]] = (
         encoding.uint(),
         encoding.array(
-            encoding.row(phase_shape, encoding.slot, value_shape, encoding.signature), 16
+            encoding.row(phase_shape, encoding.slot, value_shape, encoding.statement_signature),
+            16,
         ),
         encoding.optional(
             encoding.row(

@@ -26,7 +26,7 @@ from ledger.encoding import encode
 from ledger.errors import DecodeFault, Fault, StorageError
 from ledger.execution import Head, genesis_head, parse_block_entry, parse_head
 from ledger.genesis import Genesis
-from ledger.keys import Scheme, Signer, scheme_named
+from ledger.keys import ConsensusSigner, Suite
 from ledger.statement import Slot
 from ledger.store import Reader, Write, prefix_stop
 from ledger.value import Value
@@ -39,8 +39,8 @@ class Setup:
     genesis: Genesis
     me: int | None
     """Own validator index; None for an observer."""
-    signer: Signer | None
-    """The consensus key of a validator."""
+    signer: ConsensusSigner | None
+    """The consensus keys of a validator."""
     protocol: type[Consensus]
     applications: tuple[Application, ...]
     guard: type[Guard] = Guard
@@ -48,12 +48,12 @@ class Setup:
     inspector: Inspector | None = None
     """What decodes and checks, where replicas share one; else each makes its own."""
 
-    counted: Scheme | None = None
-    """The scheme of the genesis, where a host counts what is done with it."""
+    counted: Suite | None = None
+    """The suite of the genesis, where a host counts what is done with it."""
 
     @property
-    def scheme(self) -> Scheme:
-        return self.counted or scheme_named(self.genesis.scheme)
+    def suite(self) -> Suite:
+        return self.counted or self.genesis.suite
 
     def parameters(self) -> Mapping[str, int]:
         """The protocol's parameters: its defaults, overridden by the epoch record."""
@@ -278,7 +278,7 @@ def _signed(
 def _batches(reader: Reader, setup: Setup) -> tuple[tuple[Batch, bytes], ...]:
     found = []
     for key, _ in reader.scan(layout.AGED, prefix_stop(layout.AGED)):
-        stored = find_batch(reader, key[9:], setup.scheme)
+        stored = find_batch(reader, key[9:], setup.suite)
         if stored is None:
             raise DecodeFault("batch.missing", "an unordered batch is indexed but not stored")
         try:

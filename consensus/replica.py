@@ -282,7 +282,11 @@ class Replica:
         certified = self._confirmation.certifier.certified
         if packet.first <= certified:
             job = ReadBlocks(
-                packet.first, certified, RANGE_BYTES_MAX, RANGE_BLOCKS_MAX, self._setup.scheme
+                packet.first,
+                certified,
+                RANGE_BYTES_MAX,
+                RANGE_BLOCKS_MAX,
+                self._setup.suite,
             )
             self._outbox.start(job, partial(self._send_blocks, peer))
 
@@ -295,7 +299,7 @@ class Replica:
         if self._sync.asked != peer or self._sync.checking or packet.first != head.height + 1:
             return
         self._sync.checking = True
-        job = CheckBlocks(self._setup.genesis, self._setup.scheme, head, packet)
+        job = CheckBlocks(self._setup.genesis, self._setup.suite, head, packet)
         self._outbox.start(job, partial(self._checked_blocks, peer))
 
     def _checked_blocks(self, peer: int, result: CertifiedRange | Fault) -> None:

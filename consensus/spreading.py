@@ -118,7 +118,7 @@ class Spreading:
         job = AdmitTransactions(
             self._setup.genesis,
             self._executor,
-            self._setup.scheme,
+            self._setup.suite,
             self.executed_height,
             raws[:count],
         )
@@ -221,7 +221,7 @@ class Spreading:
             return
         self._checking.add(digest)
         checks.append(size)
-        job = CheckBatch(self._setup.genesis, self._setup.scheme, packet.batch, packet.signature)
+        job = CheckBatch(self._setup.genesis, self._setup.suite, packet.batch, packet.signature)
         self._outbox.start(job, partial(self._checked, peer, packet, digest))
 
     def _checked(
@@ -287,7 +287,7 @@ class Spreading:
             else:
                 stored.append(digest)
         if stored:
-            job = ReadBatches(tuple(stored), self._setup.scheme)
+            job = ReadBatches(tuple(stored), self._setup.suite)
             self._outbox.start(job, partial(self._send_batches, peer))
 
     def _send_batches(self, peer: int, found: tuple[tuple[bytes, bytes], ...]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from consensus.io import Report
 from consensus.recovery import Setup
-from ledger.keys import Scheme, Signer
+from ledger.keys import ConsensusSigner, Scheme, Signer, Suite
 from p2p import frames
 from p2p.peers import Peers
 
@@ -107,6 +107,15 @@ class CountedScheme:
 
 
 def counted(setup: Setup, counters: Counters) -> Setup:
-    """The same setup, whose key and checks are counted."""
-    signer = None if setup.signer is None else CountedSigner(setup.signer, counters)
-    return replace(setup, signer=signer, counted=CountedScheme(setup.scheme, counters))
+    """The same setup, whose keys and checks are counted."""
+    keys, suite = setup.signer, setup.suite
+    signer = keys and ConsensusSigner(
+        CountedSigner(keys.statements, counters), CountedSigner(keys.checkpoints, counters)
+    )
+    counted_suite = Suite(
+        suite.name,
+        CountedScheme(suite.statements, counters),
+        CountedScheme(suite.checkpoints, counters),
+        CountedScheme(suite.members, counters),
+    )
+    return replace(setup, signer=signer, counted=counted_suite)

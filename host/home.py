@@ -4,6 +4,7 @@ HOME/genesis.json        what everyone agrees on, the same in every home
 HOME/config.toml         engine, listen address, API address: this node's own business
 HOME/peers.toml          where the other validators listen
 HOME/consensus.key       seed of the consensus key, hexadecimal, mode 0600
+HOME/checkpoint.key      seed of the key of checkpoints, where that is another one, likewise
 HOME/transport.key       seed of the transport key, hexadecimal, mode 0600
 HOME/db...               the database (storage/home.py)
 HOME/contents/           a content store, where the node has one (storage/content.py)
@@ -21,7 +22,7 @@ from typing import Any
 from ledger import genesis as genesis_format
 from ledger.errors import Fault, UserError
 from ledger.genesis import Genesis
-from ledger.keys import SEED_BYTES, Signer, scheme_named
+from ledger.keys import SEED_BYTES, ConsensusSigner, Scheme, Signer, one_key
 
 CONFIG_VERSION = 1
 GENESIS_FILE = "genesis.json"
@@ -29,6 +30,7 @@ CONFIG_FILE = "config.toml"
 PEERS_FILE = "peers.toml"
 CONTENTS = "contents"
 CONSENSUS_KEY_FILE = "consensus.key"
+CHECKPOINT_KEY_FILE = "checkpoint.key"
 TRANSPORT_KEY_FILE = "transport.key"
 
 
@@ -68,8 +70,8 @@ class Home:
     """Validator index."""
     peers: dict[int, tuple[Endpoint, ...]]
     """Where the other validators listen, by index."""
-    signer: Signer
-    """The consensus key."""
+    signer: ConsensusSigner
+    """The consensus keys."""
     transport_seed: bytes
 
 
@@ -165,12 +167,27 @@ def read_home(path: Path) -> Home:
     missing = [name for name in names if name != config.name and name not in addresses]
     if missing:
         raise UserError(f'{path / PEERS_FILE}: no address for validator "{missing[0]}"')
-    signer = scheme_named(genesis.scheme).signer(read_private(path / CONSENSUS_KEY_FILE))
-    if signer.public_key != validators.consensus_key(me):
-        raise UserError(f"{path / CONSENSUS_KEY_FILE} is not the key of validator {config.name}")
+    signer = _consensus_signer(path, genesis, me)
     peers = {index: addresses[name] for index, name in enumerate(names) if index != me}
     seed = read_private(path / TRANSPORT_KEY_FILE)
     return Home(path, genesis, config, me, peers, signer, seed)
+
+
+def _consensus_signer(path: Path, genesis: Genesis, me: int) -> ConsensusSigner:
+    """The private keys of validator `me`.  Raises UserError."""
+    suite, validator = genesis.suite, genesis.epoch.validators.member(me)
+
+    def read(name: str, scheme: Scheme, public_key: bytes) -> Signer:
+        signer = scheme.signer(read_private(path / name))
+        if signer.public_key != public_key:
+            raise UserError(f"{path / name} is not the key of validator {validator.name}")
+        return signer
+
+    statements = read(CONSENSUS_KEY_FILE, suite.statements, validator.statement_key)
+    if not suite.has_two_keys:
+        return one_key(statements)
+    checkpoints = read(CHECKPOINT_KEY_FILE, suite.checkpoints, validator.checkpoint_key)
+    return ConsensusSigner(statements, checkpoints)
 
 
 def config_text(config: NodeConfig) -> str:

@@ -14,10 +14,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from consensus.interface import Consensus
 from consensus.recovery import first_writes
 from host.home import (
+    CHECKPOINT_KEY_FILE,
     CONFIG_FILE,
     CONSENSUS_KEY_FILE,
     GENESIS_FILE,
@@ -35,7 +37,7 @@ from ledger import genesis as genesis_format
 from ledger.applications import ALL, DEFAULT, identity_body, payments
 from ledger.errors import Fault, UserError
 from ledger.genesis import EpochRecord, Genesis, Member, check_genesis
-from ledger.keys import REAL_SCHEMES, SEED_BYTES, scheme_named
+from ledger.keys import REAL_SCHEMES, SEED_BYTES, suite_named
 from ledger.limits import Limits
 from ledger.validators import QuorumRule, Validator, ValidatorSet
 from p2p.certificate import make_identity, public_key_of
@@ -45,6 +47,19 @@ from storage.tripwire import sync_directory
 MEMBER_KEY_FILE = "member.key"
 PORTS_FROM, PORTS_TO = 20_000, 32_000
 """Below the ephemeral range of Linux (32768), so that no outgoing connection takes one."""
+
+
+class Seeds(NamedTuple):
+    """Of a validator's private keys."""
+
+    consensus: bytes
+    checkpoint: bytes
+    """Of no use where statements and checkpoints are signed with one key."""
+    transport: bytes
+
+    @classmethod
+    def new(cls) -> Seeds:
+        return cls(*(secrets.token_bytes(SEED_BYTES) for _ in range(3)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +77,7 @@ class Plan:
     policy: str = "members"
     limits: Limits = field(default_factory=Limits)
     scheme: str = REAL_SCHEMES[0]
-    """Signature scheme of validators and members."""
+    """Signature suite of validators and members."""
     applications: tuple[str, ...] = ()
     """Applications beside the default ones; with payments or identity the members administer."""
     members: int = 1
@@ -79,7 +94,7 @@ def create_network(
     """
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty; choose a new directory")
-    seeds = [(secrets.token_bytes(32), secrets.token_bytes(32)) for _ in range(plan.validators)]
+    seeds = [Seeds.new() for _ in range(plan.validators)]
     member_seeds = [secrets.token_bytes(SEED_BYTES) for _ in range(plan.members)]
     genesis = _make_genesis(plan, seeds, member_seeds)
     endpoints = _endpoints(plan)
@@ -100,8 +115,10 @@ def create_network(
             other: (endpoints[number][0],) for number, other in enumerate(names) if number != index
         }
         write_durable(home / PEERS_FILE, peers_text(peers))
-        write_private(home / CONSENSUS_KEY_FILE, seeds[index][0])
-        write_private(home / TRANSPORT_KEY_FILE, seeds[index][1])
+        write_private(home / CONSENSUS_KEY_FILE, seeds[index].consensus)
+        if genesis.suite.has_two_keys:
+            write_private(home / CHECKPOINT_KEY_FILE, seeds[index].checkpoint)
+        write_private(home / TRANSPORT_KEY_FILE, seeds[index].transport)
         with storage_home.create(home, plan.engine, network=genesis.network) as store:
             store.write(first_writes(genesis), sync=True)
         sync_directory(home)
@@ -110,19 +127,19 @@ def create_network(
     return genesis
 
 
-def _make_genesis(
-    plan: Plan, seeds: Sequence[tuple[bytes, bytes]], member_seeds: Sequence[bytes]
-) -> Genesis:
-    scheme = scheme_named(plan.scheme)
+def _make_genesis(plan: Plan, seeds: Sequence[Seeds], member_seeds: Sequence[bytes]) -> Genesis:
+    suite = suite_named(plan.scheme)
     validators = []
-    for index, (consensus_seed, transport_seed) in enumerate(seeds):
-        certificate = make_identity(transport_seed).certificate
+    for index, seed in enumerate(seeds):
+        certificate = make_identity(seed.transport).certificate
+        keys = suite.consensus_signer(seed.consensus, seed.checkpoint)
         validators.append(
             Validator(
                 f"validator{index}",
-                scheme.signer(consensus_seed).public_key,
+                keys.statements.public_key,
                 public_key_of(certificate),
                 certificate,
+                keys.own_checkpoint_key,
             )
         )
     unknown = [name for name, _ in plan.parameters if name not in plan.protocol.PARAMETERS]
@@ -150,7 +167,7 @@ def _make_genesis(
         members=_members(plan, member_seeds),
         approvals=plan.approvals,
         policy=plan.policy,
-        scheme=scheme.name,
+        scheme=suite.name,
         test_network=plan.test_network,
     )
     try:
@@ -169,7 +186,7 @@ def _members(plan: Plan, seeds: Sequence[bytes]) -> tuple[Member, ...]:
         raise UserError(f"{plan.approvals} approvals of {len(seeds)} members: raise --members")
     administers = governs or payments.NAME in plan.applications
     roles = ("submitter", "administrator") if administers else ("submitter",)
-    scheme = scheme_named(plan.scheme)
+    scheme = suite_named(plan.scheme).members
     return tuple(
         Member(f"member{number or ''}", scheme.signer(seed).public_key, roles)
         for number, seed in enumerate(seeds)

@@ -29,16 +29,16 @@ from ledger.certified import checkpoint_message, parse_certificate
 from ledger.errors import DecodeFault, Fault, ProofFault, UserError
 from ledger.execution import Executor, genesis_head, parse_block_entry
 from ledger.genesis import Genesis, parse_genesis
-from ledger.keys import scheme_named
 from ledger.recomputed import Recomputed
 from ledger.senders import sender_check
 from ledger.statement import Slot, Statement, value_shape
 from ledger.store import Reader, Write, prefix_stop
+from ledger.validators import Validator
 
 CHECKPOINT = layout.signed_key("checkpoint", (0,))
 """Where a validator keeps the checkpoint that it signed last."""
 _statement_shape = encoding.row(
-    encoding.uint(), encoding.blob(2**20), value_shape, encoding.signature
+    encoding.uint(), encoding.blob(2**20), value_shape, encoding.statement_signature
 )
 """(kind of message, its row, value, signature)"""
 _checkpoint_shape = encoding.row(
@@ -118,8 +118,7 @@ class _Blocks:
     ) -> None:
         self._reader = reader
         self._genesis = genesis
-        self._verify = scheme_named(genesis.scheme).verify
-        self._check_sender = sender_check(genesis, self._verify)
+        self._check_sender = sender_check(genesis, genesis.suite.members.verify)
         self._executor = Executor(genesis, applications)
         self._view = Recomputed(reader)
         self.head = genesis_head(genesis)
@@ -170,12 +169,13 @@ class _Blocks:
         raw, signature = _read_batch(self._reader, self._genesis, digest, what)
         try:
             batch = parse_batch(raw, self._genesis.limits)
-            creator = self._genesis.epoch.validators.consensus_key(batch.creator)
+            creator = self._genesis.epoch.validators.statement_key(batch.creator)
         except Fault as fault:
             raise ProofFault("audit.batch", f"{what}: {fault}") from fault
         if batch.network != header.network or batch.epoch != header.epoch:
             raise ProofFault("audit.batch", f"{what} is of another network or epoch")
-        if not self._verify(creator, batch.statement().signed_bytes(), signature):
+        verify = self._genesis.suite.statements.verify
+        if not verify(creator, batch.statement().signed_bytes(), signature):
             raise ProofFault("audit.batch", f"{what} is not signed by its creator")
         for each in batch.transactions:
             if not self._check_sender(each.sender, each.signed_bytes(), each.signature):
@@ -274,7 +274,7 @@ def check_note(note: bytes, genesis: Genesis, height: int) -> tuple[int, bytes]:
     validators = genesis.epoch.validators
     try:
         certificate = parse_certificate(note, genesis.origin, validators)
-        certificate.check(genesis.origin, validators, scheme_named(genesis.scheme).verify)
+        certificate.check(genesis.origin, validators, genesis.suite.checkpoints.verify)
     except Fault as fault:
         raise ProofFault("audit.certificate", f"height {height}: {fault}") from fault
     return certificate.size, certificate.root
@@ -312,7 +312,7 @@ def _check_heights(reader: Reader, executed: int, certified: int) -> None:
 def _read_batch(reader: Reader, genesis: Genesis, digest: bytes, what: str) -> tuple[bytes, bytes]:
     """(bytes, creator's signature) of the stored batch of this name."""
     try:
-        stored = find_batch(reader, digest, scheme_named(genesis.scheme))
+        stored = find_batch(reader, digest, genesis.suite)
     except Fault as fault:
         raise ProofFault("audit.batch", f"{what}: {fault}") from fault
     if stored is None:
@@ -351,30 +351,30 @@ def _check_batches(reader: Reader, genesis: Genesis) -> None:
 
 def _check_signed(reader: Reader, genesis: Genesis) -> None:
     """Everything that the store says its node signed, one validator signed."""
-    verify = scheme_named(genesis.scheme).verify
-    signers = [member.consensus_key for member in genesis.epoch.validators.members]
+    signers = list(genesis.epoch.validators.members)
     for key, raw in reader.scan(layout.SIGNED, prefix_stop(layout.SIGNED)):
-        said = _own_message(key, raw, genesis)
-        signers = [signer for signer in signers if verify(signer, *said(signer))]
+        is_signed = _own_signature(key, raw, genesis)
+        signers = [signer for signer in signers if is_signed(signer)]
         if not signers:
             raise ProofFault("audit.signed", f"{_name(key)} is not signed by this validator")
 
 
-def _own_message(
-    key: bytes, raw: bytes, genesis: Genesis
-) -> Callable[[bytes], tuple[bytes, bytes]]:
-    """What gives, for a signer's key, (message, signature) of a stored own signature."""
+def _own_signature(key: bytes, raw: bytes, genesis: Genesis) -> Callable[[Validator], bool]:
+    """What says of a validator whether it made a stored own signature."""
+    suite, origin = genesis.suite, genesis.origin
     if key == CHECKPOINT:
         _, size, root, signature = _decode(raw, _checkpoint_shape, "own checkpoint")
-        return lambda signer: (
-            checkpoint_message(signer, genesis.origin, size, root),
-            signature,
-        )
+
+        def signed_checkpoint(signer: Validator) -> bool:
+            own = signer.checkpoint_key
+            message = checkpoint_message(own, origin, size, root)
+            return suite.checkpoints.verify(own, message, signature)
+
+        return signed_checkpoint
     phase, slot = _phase_and_slot(key)
     _, _, value, signature = _decode(raw, _statement_shape, "own statement")
-    statement = Statement(genesis.network, genesis.epoch.id, phase, slot, value)
-    message = statement.signed_bytes()
-    return lambda _: (message, signature)
+    said = Statement(genesis.network, genesis.epoch.id, phase, slot, value).signed_bytes()
+    return lambda signer: suite.statements.verify(signer.statement_key, said, signature)
 
 
 def _phase_and_slot(key: bytes) -> tuple[str, Slot]:

@@ -18,7 +18,7 @@ import msgpack
 
 from ledger.encoding import encode
 from ledger.errors import DecodeFault
-from ledger.keys import Scheme
+from ledger.keys import Suite
 from ledger.limits import INTEGER_MAX, VALIDATORS_MAX, Limits
 from ledger.statement import Statement
 from ledger.transaction import Transaction, parse_transactions
@@ -73,9 +73,9 @@ def parse_batch(raw: bytes, limits: Limits) -> Batch:
     return Batch(raw, digest, network, epoch, creator, sequence, height, transactions)
 
 
-def split_signed_batch(signed: bytes, scheme: Scheme) -> tuple[bytes, bytes]:
+def split_signed_batch(signed: bytes, suite: Suite) -> tuple[bytes, bytes]:
     """(batch bytes, creator's signature) of a batch behind its signature, as a range carries it."""
-    size = scheme.signature_bytes
+    size = suite.statements.signature_bytes
     return signed[size:], signed[:size]
 
 

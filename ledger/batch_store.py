@@ -23,7 +23,7 @@ from ledger import encoding, layout
 from ledger.batch import Batch
 from ledger.encoding import blob_size, encode
 from ledger.errors import DecodeFault, StorageError
-from ledger.keys import Scheme
+from ledger.keys import Suite
 from ledger.store import Reader, Write
 
 WHOLE_BYTES = 65_536
@@ -58,20 +58,20 @@ def batch_removal(batch: Batch) -> list[Write]:
     return [(key, None) for key, _ in batch_writes(batch, b"")]
 
 
-def find_batch(reader: Reader, digest: bytes, scheme: Scheme) -> StoredBatch | None:
+def find_batch(reader: Reader, digest: bytes, suite: Suite) -> StoredBatch | None:
     """The batch of this name, read no further than its first record; None if it is not here.
 
     Raises DecodeFault where that record is damaged.
     """
     stored = reader.get(layout.BATCH + digest)
-    return None if stored is None else StoredBatch(reader, digest, stored, scheme)
+    return None if stored is None else StoredBatch(reader, digest, stored, suite)
 
 
 class StoredBatch:
     """A batch in the store, read as far as it is needed; the part that was read last is kept."""
 
-    def __init__(self, reader: Reader, digest: bytes, stored: bytes, scheme: Scheme) -> None:
-        size = scheme.signature_bytes
+    def __init__(self, reader: Reader, digest: bytes, stored: bytes, suite: Suite) -> None:
+        size = suite.statements.signature_bytes
         self.digest = digest
         self.signature = stored[:size]
         self._reader = reader

@@ -25,14 +25,16 @@ certificate_shape = encoding.row(
     encoding.slot,
     value_shape,
     encoding.array(
-        encoding.row(encoding.uint(VALIDATORS_MAX - 1), encoding.signature), VALIDATORS_MAX, low=1
+        encoding.row(encoding.uint(VALIDATORS_MAX - 1), encoding.statement_signature),
+        VALIDATORS_MAX,
+        low=1,
     ),
 )
 timeout_certificate_shape = encoding.row(
     phase_shape,
     encoding.slot,
     encoding.array(
-        encoding.row(encoding.uint(VALIDATORS_MAX - 1), value_shape, encoding.signature),
+        encoding.row(encoding.uint(VALIDATORS_MAX - 1), value_shape, encoding.statement_signature),
         VALIDATORS_MAX,
         low=1,
     ),
@@ -69,7 +71,7 @@ class Certificate:
         message = Statement(network, epoch, self.phase, self.slot, self.value).signed_bytes()
         check_signers([index for index, _ in self.signatures], validators, quorum)
         for index, signature in self.signatures:
-            if not verify(validators.consensus_key(index), message, signature):
+            if not verify(validators.statement_key(index), message, signature):
                 raise ProofFault("certificate.signature", f"validator {index}", culprit=index)
 
 
@@ -104,7 +106,7 @@ class TimeoutCertificate:
         check_signers([index for index, _, _ in self.entries], validators, quorum)
         for index, value, signature in self.entries:
             message = Statement(network, epoch, self.phase, self.slot, value).signed_bytes()
-            if not verify(validators.consensus_key(index), message, signature):
+            if not verify(validators.statement_key(index), message, signature):
                 raise ProofFault("certificate.signature", f"validator {index}", culprit=index)
 
 

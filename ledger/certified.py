@@ -54,7 +54,7 @@ class CheckpointCertificate:
         assert self.size >= 1, "an empty log is never certified"
         check_signers([index for index, _ in self.signatures], validators, validators.quorum)
         lines = [
-            _line(origin, validators.consensus_key(index), signature)
+            _line(origin, validators.checkpoint_key(index), signature)
             for index, signature in self.signatures
         ]
         return note.make_note(body(origin, self.size, self.root), lines)
@@ -65,7 +65,7 @@ class CheckpointCertificate:
             raise ProofFault("checkpoint.size", "an empty log is never certified")
         check_signers([index for index, _ in self.signatures], validators, validators.quorum)
         for index, signature in self.signatures:
-            key = validators.consensus_key(index)
+            key = validators.checkpoint_key(index)
             message = checkpoint_message(key, origin, self.size, self.root)
             if not verify(key, message, signature):
                 raise ProofFault("checkpoint.signature", f"validator {index}", culprit=index)
@@ -86,7 +86,7 @@ def parse_certificate(raw: bytes, origin: str, validators: ValidatorSet) -> Chec
     """
     stated, lines = _open(raw, origin)
     by_id = {
-        note.key_id_of(origin, member.consensus_key): index
+        note.key_id_of(origin, member.checkpoint_key): index
         for index, member in enumerate(validators.members)
     }
     signatures = []
@@ -94,7 +94,7 @@ def parse_certificate(raw: bytes, origin: str, validators: ValidatorSet) -> Chec
         if name != origin or key_id not in by_id:
             raise ProofFault("certificate.signer", "a signature of no validator of this epoch")
         index = by_id[key_id]
-        kind = note.type_of(validators.consensus_key(index))
+        kind = note.type_of(validators.checkpoint_key(index))
         prefix = _PREFIX[kind]
         if len(signature) != len(prefix) + _SIGNATURE_BYTES[kind]:
             raise DecodeFault("checkpoint.note", f"a signature has {len(signature)} bytes")

@@ -22,6 +22,7 @@ from ledger.limits import (
     PUBLIC_KEY_SIZES,
     SENDER_SIGNATURE_SIZES,
     SIGNATURE_SIZES,
+    STATEMENT_SIGNATURE_SIZES,
 )
 
 
@@ -174,6 +175,21 @@ class _Row(Shape):
             part.check(item, f"{where}.{position}")
 
 
+class _Versions(Shape):
+    def __init__(self, known: dict[int, Shape]) -> None:
+        self._known = known
+        self.lists = max(shape.lists for shape in known.values())
+        self.width = max(shape.width for shape in known.values())
+
+    def check(self, value: Any, where: str) -> None:
+        number = value[0] if type(value) is tuple and value else None
+        shape = self._known.get(number) if type(number) is int else None
+        if shape is None:
+            known = " and ".join(map(str, self._known))
+            raise DecodeFault("encoding.version", f"{where}: only version {known} is known")
+        shape.check(value, where)
+
+
 class _Array(Shape):
     def __init__(self, item: Shape, low: int, high: int) -> None:
         self._item, self._low, self._high = item, low, high
@@ -218,6 +234,11 @@ def text(high: int, *, low: int = 0) -> Shape:
     return _Text(low, high)
 
 
+def versions(known: dict[int, Shape]) -> Shape:
+    """A row in one of several versions; its first part says which."""
+    return _Versions(known)
+
+
 def boolean() -> Shape:
     return _Boolean()
 
@@ -241,6 +262,8 @@ digest = fixed(32)
 """A SHA-256 hash value, a network id or an epoch id."""
 public_key = sized(PUBLIC_KEY_SIZES)
 signature = sized(SIGNATURE_SIZES)
+"""Of anything but a statement."""
+statement_signature = sized(STATEMENT_SIGNATURE_SIZES)
 sender_signature = sized(SENDER_SIGNATURE_SIZES)
 slot = array(uint(), 4, low=1)
 """A slot of a protocol: a short tuple of integers, compared in order."""

@@ -29,7 +29,6 @@ from ledger.certified import NOTE_BYTES_MAX, TreeHead, stated_head
 from ledger.encoding import encode
 from ledger.errors import DecodeFault, ProofFault
 from ledger.genesis import EpochRecord, Genesis
-from ledger.keys import scheme_named
 from ledger.light import LightClient
 from ledger.limits import RECEIPT_BYTES_MAX, VALIDATORS_MAX
 from ledger.receipt import HANDOVERS_MAX, Handover, handover_shape, handovers_of
@@ -59,9 +58,9 @@ _equivocation_shape = encoding.row(
     phase_shape,
     encoding.slot,
     value_shape,
-    encoding.signature,
+    encoding.statement_signature,
     value_shape,
-    encoding.signature,
+    encoding.statement_signature,
 )
 _fork_shape = encoding.row(
     *_begin,
@@ -242,8 +241,8 @@ class Judge:
     def __init__(self, genesis: Genesis) -> None:
         self._genesis = genesis
         self._client = LightClient(genesis)
-        self.verify = scheme_named(genesis.scheme).verify
-        """The signature scheme of the genesis; the simulator's keyed hash proves nothing."""
+        self.verify = genesis.suite.statements.verify
+        """By the genesis; the simulator's keyed hash proves nothing."""
 
     def check(self, raw: bytes) -> tuple[Conviction, ...]:
         """What this file proves, piece by piece.
@@ -293,7 +292,7 @@ class Judge:
 
     def is_signed(self, index: int, epoch: EpochRecord, message: bytes, signature: bytes) -> bool:
         """Whether the validator who is named signed the message."""
-        return self.verify(epoch.validators.consensus_key(index), message, signature)
+        return self.verify(epoch.validators.statement_key(index), message, signature)
 
     def message(self, piece: Equivocation, value: bytes) -> bytes:
         """What was signed."""

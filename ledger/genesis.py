@@ -15,11 +15,13 @@ from typing import Any
 from ledger import encoding, note
 from ledger.encoding import encode
 from ledger.errors import DecodeFault, Fault
-from ledger.keys import scheme_named
+from ledger.keys import Suite, suite_named
 from ledger.limits import (
     CERTIFICATE_BYTES_MAX,
     GENESIS_BYTES_MAX,
     MEMBERS_MAX,
+    ML_DSA_44_KEY_BYTES,
+    ML_DSA_65_KEY_BYTES,
     NAME_CHARS_MAX,
     PARAMETERS_MAX,
     VALIDATORS_MAX,
@@ -29,28 +31,45 @@ from ledger.validators import QuorumRule, Validator, ValidatorSet
 
 VERSION = 1
 EPOCH_VERSION = 1
+EPOCH_OF_TWO_KEYS_VERSION = 2
+"""Of an epoch record whose validators have another key for checkpoints than for statements."""
 ROLES = ("submitter", "auditor", "administrator")
 POLICIES = ("members", "open")
 """Who may submit: members with the role submitter, or (test networks only) anyone."""
 
 _name = encoding.text(NAME_CHARS_MAX, low=1)
-epoch_shape = encoding.row(
-    encoding.exactly(EPOCH_VERSION),
-    encoding.uint(),
-    _name,
-    encoding.uint(),
-    encoding.array(encoding.row(_name, encoding.uint()), PARAMETERS_MAX),
-    encoding.uint(2, low=1),
-    encoding.array(
-        encoding.row(
-            _name, encoding.public_key, encoding.digest, encoding.blob(CERTIFICATE_BYTES_MAX)
-        ),
-        VALIDATORS_MAX,
-        low=1,
+_KEYS = {
+    EPOCH_VERSION: (encoding.public_key,),
+    EPOCH_OF_TWO_KEYS_VERSION: (
+        encoding.fixed(ML_DSA_65_KEY_BYTES),
+        encoding.fixed(ML_DSA_44_KEY_BYTES),
     ),
-    encoding.uint(low=1),
-    encoding.digest,
-)
+}
+"""By version of the epoch record: the key of statements, and that of checkpoints where it is
+another one.  Their sizes differ, so no record has two forms."""
+
+
+def _epoch_shape(version: int) -> encoding.Shape:
+    return encoding.row(
+        encoding.exactly(version),
+        encoding.uint(),
+        _name,
+        encoding.uint(),
+        encoding.array(encoding.row(_name, encoding.uint()), PARAMETERS_MAX),
+        encoding.uint(2, low=1),
+        encoding.array(
+            encoding.row(
+                _name, *_KEYS[version], encoding.digest, encoding.blob(CERTIFICATE_BYTES_MAX)
+            ),
+            VALIDATORS_MAX,
+            low=1,
+        ),
+        encoding.uint(low=1),
+        encoding.digest,
+    )
+
+
+epoch_shape = encoding.versions({version: _epoch_shape(version) for version in _KEYS})
 shape = encoding.row(
     encoding.exactly(VERSION),
     _name,
@@ -83,21 +102,39 @@ class EpochRecord:
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", hashlib.sha256(encode(self.row())).digest())
 
+    @property
+    def version(self) -> int:
+        """Of the format: 2 where each validator has a key for checkpoints alone."""
+        own = [member.own_checkpoint_key is not None for member in self.validators.members]
+        assert all(own) or not any(own), "all validators have two keys, or none has"
+        return EPOCH_OF_TWO_KEYS_VERSION if any(own) else EPOCH_VERSION
+
     def row(self) -> tuple[object, ...]:
         return (
-            EPOCH_VERSION,
+            self.version,
             self.number,
             self.protocol,
             self.protocol_version,
             self.parameters,
             int(self.validators.rule),
             tuple(
-                (v.name, v.consensus_key, v.transport_key, v.transport_certificate)
+                (v.name, *_keys_of(v), v.transport_key, v.transport_certificate)
                 for v in self.validators.members
             ),
             self.first_height,
             self.previous_block,
         )
+
+
+def _keys_of(validator: Validator) -> tuple[bytes, ...]:
+    if validator.own_checkpoint_key is None:
+        return (validator.statement_key,)
+    return (validator.statement_key, validator.own_checkpoint_key)
+
+
+def _validator_of(row: Any) -> Validator:
+    name, statement_key, *checkpoint_key, transport_key, certificate = row
+    return Validator(name, statement_key, transport_key, certificate, *checkpoint_key)
 
 
 def epoch_from_row(row: Any) -> EpochRecord:
@@ -106,7 +143,7 @@ def epoch_from_row(row: Any) -> EpochRecord:
     names = [name for name, _ in parameters]
     if names != sorted(set(names)):
         raise Fault("genesis.parameters", "parameter names are not strictly ascending")
-    validators = ValidatorSet(tuple(Validator(*member) for member in members), QuorumRule(rule))
+    validators = ValidatorSet(tuple(map(_validator_of, members)), QuorumRule(rule))
     return EpochRecord(number, protocol, version, parameters, validators, first_height, previous)
 
 
@@ -134,7 +171,7 @@ class Genesis:
     policy: str
     """Who may submit: one of POLICIES."""
     scheme: str
-    """Signature scheme."""
+    """Name of the suite of signature schemes."""
     test_network: bool
     network: bytes = field(init=False, compare=False)
     """Network id: SHA-256 of the canonical form."""
@@ -146,6 +183,11 @@ class Genesis:
     def is_open(self) -> bool:
         """Whether anyone may submit, and what nobody signed is taken: test networks only."""
         return self.policy == "open"
+
+    @property
+    def suite(self) -> Suite:
+        """What is signed by which scheme.  Raises Fault("key.unknown-scheme")."""
+        return suite_named(self.scheme)
 
     @property
     def origin(self) -> str:
@@ -192,11 +234,16 @@ def parse_genesis(raw: bytes) -> Genesis:
 
 def check_genesis(genesis: Genesis) -> None:
     """Raise Fault unless keys are safe and distinct and every choice is a known one."""
-    scheme = scheme_named(genesis.scheme)
+    suite = genesis.suite
     validators = genesis.epoch.validators.members
-    keys = [v.consensus_key for v in validators] + [m.public_key for m in genesis.members]
-    for key in keys:
-        scheme.check_public_key(key)
+    keys: list[bytes] = []
+    for validator in validators:
+        suite.statements.check_public_key(validator.statement_key)
+        suite.checkpoints.check_public_key(validator.checkpoint_key)
+        keys += _keys_of(validator)
+    for member in genesis.members:
+        suite.members.check_public_key(member.public_key)
+        keys.append(member.public_key)
     is_distinct = len({v.name for v in validators}) == len(validators)
     is_distinct &= len({m.name for m in genesis.members}) == len(genesis.members)
     if len(set(keys)) != len(keys) or not is_distinct:
@@ -219,9 +266,16 @@ def check_genesis(genesis: Genesis) -> None:
     # The name is a part of the keys of the application's state, up to a zero byte.
     if not all(name.isascii() and name.isprintable() for name in applications):
         raise Fault("genesis.applications", "an application's name is printable ASCII")
-    ids = [note.key_id_of(genesis.origin, v.consensus_key) for v in validators]
+    ids = [note.key_id_of(genesis.origin, v.checkpoint_key) for v in validators]
     if len(set(ids)) != len(ids):
         raise Fault("genesis.key-id", "two validators share a note key id; make new keys")
+
+
+_KEY_NAMES = {
+    EPOCH_VERSION: ("consensus_key",),
+    EPOCH_OF_TWO_KEYS_VERSION: ("statement_key", "checkpoint_key"),
+}
+"""In the JSON file, by version of the epoch record."""
 
 
 def to_json(genesis: Genesis) -> str:
@@ -232,6 +286,7 @@ def to_json(genesis: Genesis) -> str:
         "name": genesis.name,
         "network": genesis.network.hex(),
         "epoch": {
+            **({} if epoch.version == EPOCH_VERSION else {"version": epoch.version}),
             "protocol": epoch.protocol,
             "protocol_version": epoch.protocol_version,
             "parameters": dict(epoch.parameters),
@@ -239,7 +294,10 @@ def to_json(genesis: Genesis) -> str:
             "validators": [
                 {
                     "name": v.name,
-                    "consensus_key": v.consensus_key.hex(),
+                    **{
+                        name: key.hex()
+                        for name, key in zip(_KEY_NAMES[epoch.version], _keys_of(v), strict=True)
+                    },
                     "transport_key": v.transport_key.hex(),
                     "transport_certificate": v.transport_certificate.hex(),
                 }
@@ -268,11 +326,16 @@ def from_json(text: str | bytes) -> Genesis:
             known = f"format {document['version']!r}; this program knows only {VERSION}"
             raise DecodeFault("genesis.version", known)
         epoch = document["epoch"]
+        # Files of the first version do not say so.
+        version = epoch.get("version", EPOCH_VERSION)
+        if version not in _KEYS:
+            known = f"an epoch record of format {version!r}; this program knows only 1 and 2"
+            raise DecodeFault("genesis.version", known)
         row = (
             document["version"],
             document["name"],
             (
-                EPOCH_VERSION,
+                version,
                 0,
                 epoch["protocol"],
                 epoch["protocol_version"],
@@ -281,7 +344,7 @@ def from_json(text: str | bytes) -> Genesis:
                 tuple(
                     (
                         v["name"],
-                        bytes.fromhex(v["consensus_key"]),
+                        *(bytes.fromhex(v[name]) for name in _KEY_NAMES[version]),
                         bytes.fromhex(v["transport_key"]),
                         bytes.fromhex(v["transport_certificate"]),
                     )

@@ -26,7 +26,6 @@ from ledger.certified import NOTE_BYTES_MAX
 from ledger.encoding import encode, encoder
 from ledger.errors import DecodeFault, ProofFault
 from ledger.genesis import Genesis
-from ledger.keys import scheme_named
 from ledger.light import CertifiedLog, LightClient
 from ledger.limits import (
     NAME_CHARS_MAX,
@@ -208,7 +207,7 @@ class JointJudge:
     def __init__(self, genesis: Genesis) -> None:
         self._network = genesis.network
         self._client = LightClient(genesis)
-        self._verify = sender_check(genesis, scheme_named(genesis.scheme).verify)
+        self._verify = sender_check(genesis, genesis.suite.members.verify)
 
     def check(self, receipt: JointReceipt) -> Checked:
         """What it proves.  Raises ProofFault or DecodeFault unless all of it is right."""

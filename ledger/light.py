@@ -25,7 +25,6 @@ from ledger.certified import CheckpointCertificate, TreeHead, parse_certificate,
 from ledger.encoding import encode
 from ledger.errors import ProofFault
 from ledger.genesis import EpochRecord, Genesis
-from ledger.keys import scheme_named
 from ledger.receipt import Handover, OperationProof, Receipt, parse_receipt
 from ledger.senders import sender_check
 from ledger.state_proof import parse_state_proof
@@ -125,14 +124,14 @@ class VerifiedState:
 class LightClient:
     """Judges receipts and certificates of one network; keeps nothing but its genesis.
 
-    Signatures are checked by the scheme of the genesis: the simulator's keyed hash proves nothing.
+    Signatures are checked as the genesis says: the simulator's keyed hash proves nothing.
     """
 
     def __init__(self, genesis: Genesis) -> None:
         self._genesis = genesis
         self._origin = genesis.origin
-        self._verify = scheme_named(genesis.scheme).verify
-        self._check_sender = sender_check(genesis, self._verify)
+        self._verify = genesis.suite.checkpoints.verify
+        self._check_sender = sender_check(genesis, genesis.suite.members.verify)
 
     def check_receipt(self, raw: bytes) -> Verified:
         """What this receipt proves.  Raises ProofFault or DecodeFault unless all of it is right."""

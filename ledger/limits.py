@@ -15,9 +15,13 @@ SIGNATURE_BYTES = 64
 """Of Ed25519, and of the simulator's keyed hash."""
 ML_DSA_44_KEY_BYTES = 1_312
 ML_DSA_44_SIGNATURE_BYTES = 2_420
+ML_DSA_65_KEY_BYTES = 1_952
+ML_DSA_65_SIGNATURE_BYTES = 3_309
 PUBLIC_KEY_SIZES = frozenset((PUBLIC_KEY_BYTES, ML_DSA_44_KEY_BYTES))
 SIGNATURE_SIZES = frozenset((SIGNATURE_BYTES, ML_DSA_44_SIGNATURE_BYTES))
-"""Of all signature schemes; a network has one, and what has another's size is wrong there."""
+"""Of members, and of validators under checkpoints, in all signature schemes; a network has one, and
+what has another's size is wrong there."""
+STATEMENT_SIGNATURE_SIZES = SIGNATURE_SIZES | {ML_DSA_65_SIGNATURE_BYTES}
 SENDER_SIGNATURE_SIZES = SIGNATURE_SIZES | {0}
 """Of a transaction: empty where nobody signed it (`ledger/senders.py`)."""
 TRANSACTION_BYTES_MAX = 65_535

@@ -27,7 +27,6 @@ from ledger.chain import Tip
 from ledger.errors import DecodeFault, Fault, StorageError
 from ledger.execution import Head, genesis_head, parse_block_entry, parse_head
 from ledger.genesis import Genesis
-from ledger.keys import scheme_named
 from ledger.receipt import make_receipt, prove_operation
 from ledger.store import Reader, prefix_stop
 from ledger.transaction import Transaction, parse_transaction
@@ -234,7 +233,7 @@ def transaction_at(reader: Reader, genesis: Genesis, place: Place) -> Executed:
 def stored_batch(reader: Reader, genesis: Genesis, digest: bytes) -> StoredBatch:
     """A batch of an executed block, which is in the store."""
     try:
-        found = find_batch(reader, digest, scheme_named(genesis.scheme))
+        found = find_batch(reader, digest, genesis.suite)
     except DecodeFault as fault:
         raise _damaged(f"batch {digest.hex()}", fault) from fault
     if found is None:

@@ -23,12 +23,21 @@ class Validator:
     """A node that validates, by its keys; where it listens is not agreed on."""
 
     name: str
-    consensus_key: bytes
-    """Signs statements and checkpoints, nothing else."""
+    statement_key: bytes
+    """Signs statements, and checkpoints where there is no other key for them; nothing else."""
     transport_key: bytes
     """The key of its TLS certificate."""
     transport_certificate: bytes
     """Self-signed, DER."""
+    own_checkpoint_key: bytes | None = None
+    """Signs checkpoints, where statements are signed by a scheme that C2SP has no type for."""
+
+    @property
+    def checkpoint_key(self) -> bytes:
+        """Signs checkpoints."""
+        if self.own_checkpoint_key is None:
+            return self.statement_key
+        return self.own_checkpoint_key
 
 
 def faults_tolerated(count: int, rule: QuorumRule) -> int:
@@ -57,18 +66,19 @@ class ValidatorSet:
         object.__setattr__(self, "quorum", quorum_size(len(self.members), self.rule))
         object.__setattr__(self, "faults", faults_tolerated(len(self.members), self.rule))
 
-    def consensus_key(self, index: int) -> bytes:
-        """The key of validator `index`.  Raises Fault: Python would count back from the end."""
+    def statement_key(self, index: int) -> bytes:
+        """By which validator `index` signs statements.  Raises Fault for no validator."""
+        return self.member(index).statement_key
+
+    def checkpoint_key(self, index: int) -> bytes:
+        """By which validator `index` signs checkpoints.  Raises Fault for no validator."""
+        return self.member(index).checkpoint_key
+
+    def member(self, index: int) -> Validator:
+        """Validator `index`.  Raises Fault: Python would count back from the end."""
         if not 0 <= index < self.size:
             raise Fault("validator.unknown-index", str(index))
-        return self.members[index].consensus_key
-
-    def index_of(self, consensus_key: bytes) -> int | None:
-        """The index of the validator with this key, or None."""
-        for index, member in enumerate(self.members):
-            if member.consensus_key == consensus_key:
-                return index
-        return None
+        return self.members[index]
 
     def others(self, me: int | None) -> Iterable[int]:
         """Every index but mine, ascending."""

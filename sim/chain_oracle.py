@@ -78,7 +78,7 @@ class ChainOracle(Watcher):
         """Who may have submitted what a block of a height holds; where members change, whoever
         knows them puts another function here."""
         self._epoch = genesis.epoch.id
-        keys = [validator.consensus_key for validator in genesis.epoch.validators.members]
+        keys = [validator.checkpoint_key for validator in genesis.epoch.validators.members]
         self._keys = {note_key_id(genesis.scheme, genesis.origin, key): key for key in keys}
         self._key_order = list(self._keys)
         is_byzantine = genesis.epoch.validators.rule == 1

@@ -8,7 +8,7 @@ from dataclasses import replace
 from consensus.interface import Consensus
 from ledger.applications import documents, identity_body, payments, records
 from ledger.genesis import EpochRecord, Genesis, Member
-from ledger.keys import Signer, scheme_named
+from ledger.keys import ConsensusSigner, Signer, suite_named
 from ledger.limits import Limits
 from ledger.validators import QuorumRule, Validator, ValidatorSet
 from sim.scenario import Scenario
@@ -18,19 +18,30 @@ SCHEME = "keyed-hash"
 
 def make_network(
     scenario: Scenario, protocol: type[Consensus], scheme_name: str = SCHEME
-) -> tuple[Genesis, list[Signer], list[Signer]]:
+) -> tuple[Genesis, list[ConsensusSigner], list[Signer]]:
     """(genesis, validators' signers by index, members' signers) of a scenario's test network."""
-    scheme = scheme_named(scheme_name)
+    suite = suite_named(scheme_name)
 
-    def signer(kind: str, number: int) -> Signer:
-        return scheme.signer(hashlib.sha256(f"{scenario.seed} {kind} {number}".encode()).digest())
+    def seed(kind: str, number: int) -> bytes:
+        return hashlib.sha256(f"{scenario.seed} {kind} {number}".encode()).digest()
 
-    validators = [signer("validator", index) for index in range(scenario.nodes)]
-    members = [signer("member", number) for number in range(scenario.load.members)]
+    validators = [
+        suite.consensus_signer(seed("validator", index), seed("checkpoints", index))
+        for index in range(scenario.nodes)
+    ]
+    members = [
+        suite.members.signer(seed("member", number)) for number in range(scenario.load.members)
+    ]
     rule = QuorumRule.CRASH if scenario.crash_only else QuorumRule.BYZANTINE
     founders = tuple(
-        Validator(f"v{index}", key.public_key, hashlib.sha256(key.public_key).digest(), b"none")
-        for index, key in enumerate(validators)
+        Validator(
+            f"v{index}",
+            keys.statements.public_key,
+            hashlib.sha256(keys.statements.public_key).digest(),
+            b"none",
+            keys.own_checkpoint_key,
+        )
+        for index, keys in enumerate(validators)
     )
     epoch = EpochRecord(
         number=0,

@@ -24,7 +24,7 @@ from ledger.applications.identity_body import (
 )
 from ledger.applications.records import make_record
 from ledger.genesis import Genesis
-from ledger.keys import Signer, scheme_named
+from ledger.keys import Signer
 from ledger.limits import INTEGER_MAX
 from ledger.transaction import Operation, Transaction, make_transaction
 
@@ -45,7 +45,7 @@ class Guests:
     def __init__(self, genesis: Genesis, draw: Random) -> None:
         self._genesis = genesis
         self._draw = draw
-        scheme = scheme_named(genesis.scheme)
+        scheme = genesis.suite.members
         self._signers = [
             scheme.signer(hashlib.sha256(genesis.network + b"guest %d" % number).digest())
             for number in range(KEYS)

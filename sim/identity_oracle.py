@@ -61,7 +61,8 @@ class IdentityOracle(StateOracle[Rows]):
     def __init__(self, genesis: Genesis, findings: Findings) -> None:
         self._network, self._threshold = genesis.network, genesis.approvals
         self._is_signed = check_of(genesis.scheme)
-        self._validators = [v.consensus_key for v in genesis.epoch.validators.members]
+        founding = genesis.epoch.validators.members
+        self._validators = [key for v in founding for key in (v.statement_key, v.checkpoint_key)]
         founders = Rows()
         for member in genesis.members:
             roles = [role for role in _ROLES if role in member.roles]

@@ -13,7 +13,7 @@ from consensus.io import Channel
 from consensus.packets import Packet, SignedPacket
 from ledger.certified import CheckpointCertificate
 from ledger.genesis import Genesis
-from ledger.keys import Scheme
+from ledger.keys import Suite
 
 _REMEMBERED_MAX = 8_192
 
@@ -21,8 +21,8 @@ _REMEMBERED_MAX = 8_192
 class SharedInspector(Inspector):
     """Remembers the latest packets, messages and checkpoint certificates."""
 
-    def __init__(self, genesis: Genesis, scheme: Scheme, protocol: type[Consensus]) -> None:
-        super().__init__(genesis, scheme, protocol)
+    def __init__(self, genesis: Genesis, suite: Suite, protocol: type[Consensus]) -> None:
+        super().__init__(genesis, suite, protocol)
         self._packets: dict[tuple[Channel, bytes], tuple[int, Packet]] = {}
         self._messages: dict[SignedPacket, Message] = {}
         self._checkpoints: dict[bytes, CheckpointCertificate] = {}

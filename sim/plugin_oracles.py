@@ -197,7 +197,7 @@ class PluginOracles:
             self.violated("accusation", f"{phase} {slot} of {culprit} proves nothing")
         for signed in (first, second):
             statement = Statement(self._network, self._epoch, *signed.message.statement())
-            key = self._validators.consensus_key(signed.sender)
+            key = self._validators.statement_key(signed.sender)
             if not self._scheme.verify(key, statement.signed_bytes(), signed.signature):
                 self.violated("accusation", f"a signature of {signed.sender} is wrong")
 

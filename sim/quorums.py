@@ -98,7 +98,7 @@ class CertificateOracle:
             if not 0 <= index < self._validators.size:
                 return 0
             message = messages[value]
-            if not self._verify(self._validators.members[index].consensus_key, message, signature):
+            if not self._verify(self._validators.members[index].statement_key, message, signature):
                 return 0
             signers[index] = None
         return len(signers)

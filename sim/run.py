@@ -19,7 +19,6 @@ from consensus.io import Channel
 from consensus.recovery import Recovered, Setup, first_writes, recover
 from consensus.replica import Replica
 from ledger import applications, encoding
-from ledger.keys import scheme_named
 from ledger.store import Reader
 from sim.adversary import Shameless, armed, byzantine_stations, validator_at
 from sim.agenda import MS
@@ -160,7 +159,7 @@ class Run:
         )
         self._protocol = protocol
         self.inspector: Inspector | None = SharedInspector(
-            self.genesis, scheme_named(scheme), protocol
+            self.genesis, self.genesis.suite, protocol
         )
         """What all replicas decode and check with; None lets each have its own."""
         self._wrap = wrap

@@ -12,15 +12,25 @@ from collections.abc import Callable
 
 from ledger.keys import scheme_named
 
-_KEYED_HASH, _ML_DSA = "keyed-hash", "ml-dsa-44"
-SIGNATURE_BYTES = {_KEYED_HASH: 64, "ed25519": 64, _ML_DSA: 2_420}
+_KEYED_HASH = "keyed-hash"
+_ML_DSA = ("ml-dsa-44", "ml-dsa-65")
+"""Schemes of networks in which members and checkpoints are signed by ML-DSA-44; the second one has
+ML-DSA-65 for statements."""
+STATEMENT_SIGNATURE_BYTES = {
+    _KEYED_HASH: 64,
+    "ed25519": 64,
+    "ml-dsa-44": 2_420,
+    "ml-dsa-65": 3_309,
+}
 IsSigned = Callable[[bytes, bytes, bytes], bool]
 """(key, message, signature) -> whether it is right."""
 
 
 def check_of(scheme: str) -> IsSigned:
-    """How the signatures of a network with this scheme are checked."""
-    return _is_keyed_hash if scheme == _KEYED_HASH else scheme_named(scheme).verify
+    """How all signatures but those of statements are checked in a network with this scheme."""
+    if scheme == _KEYED_HASH:
+        return _is_keyed_hash
+    return scheme_named("ml-dsa-44" if scheme in _ML_DSA else scheme).verify
 
 
 def _is_keyed_hash(key: bytes, message: bytes, signature: bytes) -> bool:
@@ -34,7 +44,7 @@ def short(key: bytes) -> bytes:
 
 def note_key_id(scheme: str, name: str, key: bytes) -> bytes:
     """C2SP signed-note: the first four bytes of SHA-256(name, newline, type, key)."""
-    kind = b"\x06" if scheme == _ML_DSA else b"\x01"
+    kind = b"\x06" if scheme in _ML_DSA else b"\x01"
     return hashlib.sha256(name.encode() + b"\n" + kind + key).digest()[:4]
 
 
@@ -46,7 +56,7 @@ def note_signature(
     By ML-DSA-44 the cosigned message of C2SP tlog-cosignature is signed, for the timestamp zero,
     which stands in the line before the signature; a line with another is of a wrong signature.
     """
-    if scheme != _ML_DSA:
+    if scheme not in _ML_DSA:
         return text, line
     name = bytes([len(origin.encode())]) + origin.encode()
     start = b"subtree/v1\n\x00" + name + bytes(8) + name

@@ -13,7 +13,7 @@ import msgpack
 
 from ledger import layout
 from ledger.store import Reader
-from sim.signed import SIGNATURE_BYTES
+from sim.signed import STATEMENT_SIGNATURE_BYTES
 
 
 def operations_of(payload: Any, reader: Reader, scheme: str) -> Iterator[tuple[bytes, Any]]:
@@ -35,7 +35,7 @@ def batch_of(digest: bytes, reader: Reader, scheme: str) -> bytes:
 
     Its creator's signature stands before it.
     """
-    body = (reader.get(layout.BATCH + digest) or b"")[SIGNATURE_BYTES[scheme] :]
+    body = (reader.get(layout.BATCH + digest) or b"")[STATEMENT_SIGNATURE_BYTES[scheme] :]
     if body[:1] != b"\x92":
         return body
     parts = [part for _, part in reader.scan(b"\x16" + digest, b"\x16" + digest + b"\xff" * 5)]

@@ -22,7 +22,7 @@ from ledger import layout
 from ledger.applications.payments import Act, make_payment
 from ledger.applications.records import make_record
 from ledger.genesis import Genesis
-from ledger.keys import Signer, scheme_named, short_key
+from ledger.keys import Signer, short_key
 from ledger.limits import INTEGER_MAX, TRANSACTION_BYTES_MAX
 from ledger.store import Reader
 from ledger.transaction import Operation, make_transaction
@@ -210,7 +210,7 @@ class Clients(Watcher):
         """Something that no node may take; its nonce is one that nobody wishes for."""
         nonce = 1_000_000 + number
         sound = self._signed(signer, nonce, b"unsound", expiry=self._expiry())
-        stranger = scheme_named(self.genesis.scheme).signer(self.draw.randbytes(32))
+        stranger = self.genesis.suite.members.signer(self.draw.randbytes(32))
         makers: list[Callable[[], bytes]] = [
             lambda: self._signed(signer, nonce, b"expired", expiry=0),
             lambda: self._signed(signer, nonce, b"immortal", expiry=INTEGER_MAX),

@@ -32,7 +32,7 @@ import msgpack
 
 from host.home import read_genesis, read_private
 from ledger.applications.records import make_record
-from ledger.keys import Signer, scheme_named
+from ledger.keys import Signer
 from ledger.senders import Nobody
 from ledger.transaction import Operation, make_transaction
 
@@ -113,7 +113,7 @@ class Client:
         genesis = read_genesis(Path(job["genesis"]))
         signer: Signer = Nobody(int(job["client"]))
         if job["signed"] or job["spoil"]:
-            signer = scheme_named(genesis.scheme).signer(read_private(Path(job["key"])))
+            signer = genesis.suite.members.signer(read_private(Path(job["key"])))
         if job["spoil"]:
             signer = Spoiler(signer)
         draw = Random(f"{job['seed']} client {job['client']}")

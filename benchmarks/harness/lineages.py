@@ -32,7 +32,6 @@ from host.importers.prov_document import to_json
 from host.ingest import Ingest
 from host.network import MEMBER_KEY_FILE, homes_of
 from ledger.applications.provenance import Statement, make_statement
-from ledger.keys import scheme_named
 
 Figures = dict[str, Any]
 NAMESPACES = {"bench": "https://benchmark.example/"}
@@ -96,7 +95,7 @@ def _derived(effect: str, cause: str) -> Statement:
 
 
 async def _ingest(arena: Arena, files: list[Path]) -> Figures:
-    signer = scheme_named(arena.genesis.scheme).signer(read_private(arena.folder / MEMBER_KEY_FILE))
+    signer = arena.genesis.suite.members.signer(read_private(arena.folder / MEMBER_KEY_FILE))
     client = LedgerClient(arena.cluster.urls, arena.genesis, signer=signer, clock=microseconds)
     began = time.monotonic()
     said = 0

@@ -164,7 +164,7 @@ class Experiment:
     signed: bool = True
     """false: nobody signs the transactions, which takes an open policy (`ledger/senders.py`)."""
     scheme: str = REAL_SCHEMES[0]
-    """Of all signatures: ed25519 or ml-dsa-44."""
+    """Of all signatures: ed25519, ml-dsa-44 or ml-dsa-65."""
     storage: str = ""
     """leveldb or sqlite; empty: the best installed."""
     parameters: tuple[tuple[str, int], ...] = ()

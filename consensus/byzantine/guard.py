@@ -25,7 +25,7 @@ class LooseGuard(Guard):
         if not is_settled and (said is None or said[0] == value):
             return super().sign(me, message)
         statement = Statement(self._network, self._epoch, phase, slot, value)
-        return Signed(me, message, self._signer.sign(statement.signed_bytes())), []
+        return Signed(me, message, self._signer.statements.sign(statement.signed_bytes())), []
 
     def has_said(self, phase: str, slot: Slot, value: bytes) -> bool:
         """Nothing that it is shown surprises it."""

@@ -21,7 +21,8 @@ _shape = encoding.row(
     encoding.blob(32),
     encoding.array(_value, ITEMS_MAX),
     encoding.array(
-        encoding.row(encoding.uint(VALIDATORS_MAX - 1), _value, encoding.signature), ITEMS_MAX
+        encoding.row(encoding.uint(VALIDATORS_MAX - 1), _value, encoding.statement_signature),
+        ITEMS_MAX,
     ),
 )
 

@@ -16,7 +16,7 @@ VALUES_A_SEQUENCE = 4
 _RECORD_BYTES_MAX = 64 * 1024 * 1024
 _shape = encoding.row(
     encoding.optional(
-        encoding.row(encoding.uint(VALIDATORS_MAX - 1), NewView.SHAPE, encoding.signature)
+        encoding.row(encoding.uint(VALIDATORS_MAX - 1), NewView.SHAPE, encoding.statement_signature)
     ),
     encoding.array(certificate_shape, WINDOW_MAX),
     encoding.array(encoding.blob(VALUE_BYTES_MAX), WINDOW_MAX * VALUES_A_SEQUENCE),

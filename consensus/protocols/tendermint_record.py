@@ -15,7 +15,8 @@ from ledger.certificate import Certificate, certificate_shape
 from ledger.limits import EXTRA_BYTES_MAX, VALIDATORS_MAX
 from ledger.value import VALUE_BYTES_MAX, Value, parse_value
 
-_RECORD_BYTES_MAX = 256 * 1024
+_RECORD_BYTES_MAX = 1024 * 1024
+"""A quorum of the largest network signs a polka with 566 kB by the largest scheme."""
 _value_shape = encoding.blob(VALUE_BYTES_MAX)
 _parts = (
     encoding.uint(low=1),

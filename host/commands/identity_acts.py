@@ -22,7 +22,7 @@ from ledger.applications.identity_body import Act, Body, make_act, make_rotation
 from ledger.applications.identity_state import proposal_key
 from ledger.errors import Fault, UnreachableError, UserError
 from ledger.genesis import ROLES
-from ledger.keys import SEED_BYTES, scheme_named
+from ledger.keys import SEED_BYTES
 from ledger.light import VerifiedState
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -168,7 +168,7 @@ def withdraw(proposal: str, key: Path | None, target: Target, as_json: bool) -> 
 @acting_options
 def rotate(new: Path, key: Path | None, target: Target, as_json: bool) -> int:
     """Put a new key in the place of one's own, which is never valid again."""
-    scheme = scheme_named(target.genesis().scheme)
+    scheme = target.genesis().suite.members
     if not new.exists():
         write_private(new, secrets.token_bytes(SEED_BYTES))
     signer = scheme.signer(read_private(new))
@@ -215,13 +215,13 @@ def _public_key(text: str) -> bytes:
 
 def _check_key(public_key: bytes, target: Target) -> None:
     """Raise UserError unless it may be a key of this network."""
-    scheme = scheme_named(target.genesis().scheme)
+    scheme = target.genesis().suite.members
     try:
         scheme.check_public_key(public_key)
     except Fault:
         raise UserError(
-            f"{public_key.hex()[:16]}... is no public key of {scheme.name}, which is the scheme of "
-            f"this network: `keys new -o FILE --scheme {scheme.name}` makes one"
+            f"{public_key.hex()[:16]}... is no public key of {scheme.name}, by which members of "
+            f"this network sign: `keys new -o FILE --scheme {scheme.name}` makes one"
         ) from None
 
 

@@ -30,7 +30,7 @@ from storage.home import default_engine
     type=click.Choice(REAL_SCHEMES),
     default=REAL_SCHEMES[0],
     show_default=True,
-    help="Signatures of validators and members; ml-dsa-44 withstands quantum computers.",
+    help="Signatures of validators and members; those of ml-dsa withstand quantum computers.",
 )
 @leaders_option
 @click.option("--name", default="ledger", show_default=True, help="Name of the network.")

@@ -9,14 +9,14 @@ from pathlib import Path
 import click
 
 from host.home import read_private, write_private
-from ledger.keys import REAL_SCHEMES, SEED_BYTES, scheme_named, short_key
+from ledger.keys import REAL_SCHEMES, SEED_BYTES, short_key, suite_named
 
 scheme_option = click.option(
     "--scheme",
     type=click.Choice(REAL_SCHEMES),
     default=REAL_SCHEMES[0],
     show_default=True,
-    help="Signature scheme of the network; a key file serves any.",
+    help="Signature scheme that the network was made with; a key file serves any.",
 )
 
 
@@ -46,7 +46,7 @@ def show(file: Path, scheme: str, as_json: bool) -> None:
 
 
 def _show(seed: bytes, scheme: str, *, as_json: bool) -> None:
-    public = scheme_named(scheme).signer(seed).public_key
+    public = suite_named(scheme).members.signer(seed).public_key
     if as_json:
         shown = {"scheme": scheme, "public_key": public.hex(), "account": short_key(public).hex()}
         click.echo(json.dumps(shown))

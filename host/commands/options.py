@@ -18,7 +18,7 @@ from host.network import MEMBER_KEY_FILE, api_urls
 from ledger import genesis as genesis_format
 from ledger.errors import Fault, UnreachableError, UserError
 from ledger.genesis import Genesis
-from ledger.keys import Signer, scheme_named
+from ledger.keys import Signer
 from ledger.light import VerifiedState
 from ledger.limits import PUBLIC_KEY_SIZES
 
@@ -91,7 +91,7 @@ class Target:
             if self.folder is None:
                 raise UserError("say with which key to sign: --key FILE")
             key = self.folder / MEMBER_KEY_FILE
-        return scheme_named(self.genesis().scheme).signer(read_private(key))
+        return self.genesis().suite.members.signer(read_private(key))
 
     def client(self, *, key: Path | None = None, sign: bool = False) -> LedgerClient:
         """A client of the network's nodes."""

@@ -18,7 +18,6 @@ from host.home import GENESIS_FILE, read_private
 from host.network import MEMBER_KEY_FILE, Plan, create_network
 from host.signals import one_error
 from ledger.errors import Fault
-from ledger.keys import scheme_named
 
 REFRESH_S = 0.25
 PLAIN_REFRESH_S = 5.0
@@ -66,7 +65,7 @@ async def run_demo(settings: Settings, screen: Screen, sum_up: Callable[[], None
         f"id {genesis.network.hex()[:16]}...",
         network=genesis.network.hex(),
     )
-    signer = scheme_named(genesis.scheme).signer(read_private(folder / MEMBER_KEY_FILE))
+    signer = genesis.suite.members.signer(read_private(folder / MEMBER_KEY_FILE))
     async with open_cluster(folder) as cluster:
         client = LedgerClient(cluster.urls, genesis, signer=signer, clock=microseconds)
         async with client, trio.open_nursery() as nursery:

@@ -52,7 +52,7 @@ from ledger.did import key_facts, member_facts
 from ledger.encoding import encode
 from ledger.errors import DecodeFault, Fault
 from ledger.genesis import ROLES, Genesis
-from ledger.keys import Scheme, scheme_named, short_key
+from ledger.keys import Scheme, short_key
 
 # --- rules ----------------------------------------------------------------------------------------
 
@@ -147,9 +147,9 @@ def require_key_in_use(register: Register, public_key: bytes) -> KeyRow:
 
 def require_new_key(register: Register, public_key: bytes, genesis: Genesis) -> None:
     """A key is safe, no validator's, and was never in use before."""
-    scheme_named(genesis.scheme).check_public_key(public_key)
-    is_validators = genesis.epoch.validators.members
-    if any(validator.consensus_key == public_key for validator in is_validators):
+    genesis.suite.members.check_public_key(public_key)
+    validators = genesis.epoch.validators.members
+    if any(public_key in (each.statement_key, each.checkpoint_key) for each in validators):
         raise Fault("identity.key-used", "it is a validator's")
     if register.key(public_key) is not None:
         raise Fault("identity.key-used", "it is or was a member's")
@@ -158,7 +158,7 @@ def require_new_key(register: Register, public_key: bytes, genesis: Genesis) -> 
 def require_possession(act: Body, sender: bytes, genesis: Genesis) -> None:
     """The new key agrees to take the place of the sender's: nobody locks themselves out."""
     message = possession_message(genesis.network, sender, act.key)
-    if not scheme_named(genesis.scheme).verify(act.key, message, act.possession):
+    if not genesis.suite.members.verify(act.key, message, act.possession):
         raise Fault("identity.possession", "the new key did not sign for the old one")
 
 
@@ -244,7 +244,7 @@ class Identity(Application):
 
     def _parse(self, body: bytes) -> Body:
         act = parse_act(body)
-        require_sizes(act, scheme_named(self._network.scheme))
+        require_sizes(act, self._network.suite.members)
         return act
 
     def _change_own_key(self, register: Changes, sender: bytes, act: Body) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -26,6 +27,12 @@ def node() -> MemoryNode:
 
 @pytest.fixture
 async def http(node: MemoryNode) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(node) as client:
+        yield client
+
+
+@asynccontextmanager
+async def client_of(node: MemoryNode) -> AsyncIterator[httpx.AsyncClient]:
     """A client that checks every answer against the description."""
 
     async def check(answer: httpx.Response) -> None:

@@ -18,7 +18,6 @@ from consensus.jobs import AdmitTransactions
 from ledger import applications, layout, queries
 from ledger.execution import Executor
 from ledger.genesis import Genesis
-from ledger.keys import scheme_named
 from ledger.store import Reader
 from ledger.transaction import Transaction
 from tests.ledger.builders import make_genesis, make_signed
@@ -131,7 +130,7 @@ class MemoryNode:
         job = AdmitTransactions(
             self.genesis,
             self._executor,
-            scheme_named(self.genesis.scheme),
+            self.genesis.suite,
             self.ledger.store.head.height,
             transactions,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def signed(
     ahead_ms: int = 60_000,
     genesis: Genesis = GENESIS,
 ) -> dict[str, str]:
-    signer = signer_of(name)
+    signer = signer_of(name, genesis.scheme)
     expires_ms = time.time_ns() // 1_000_000 + ahead_ms
     signature = signer.sign(access_bytes(genesis.network, act, digest, expires_ms))
     return {"authorization": f"Ledger {signer.public_key.hex()} {expires_ms} {signature.hex()}"}
@@ -41,6 +42,13 @@ def signed(
 
 @pytest.fixture
 async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(tmp_path, GENESIS) as client:
+        yield client
+
+
+@asynccontextmanager
+async def client_of(tmp_path: Path, genesis: Genesis) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a node that keeps contents."""
     store = ContentStore.create(tmp_path / "contents", OVERHEAD_BYTES + 100)
 
     async def check(answer: httpx.Response) -> None:
@@ -48,7 +56,7 @@ async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         check_documented(answer)
 
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(make_app(MemoryNode(MemoryLedger(GENESIS)), None, store)),
+        transport=httpx.ASGITransport(make_app(MemoryNode(MemoryLedger(genesis)), None, store)),
         base_url="http://node0",
         event_hooks={"response": [check]},
     ) as client:
@@ -63,6 +71,17 @@ async def test_a_member_keeps_a_content_and_another_gets_it(http: httpx.AsyncCli
 
     assert (kept.status_code, kept.json()) == (201, {"sha256": DIGEST.hex(), "bytes": 6})
     assert got.content == CONTENT
+
+
+@pytest.mark.parametrize("scheme", ["ml-dsa-44", "ml-dsa-65"])
+async def test_members_sign_with_larger_keys(tmp_path: Path, scheme: str) -> None:
+    genesis = make_genesis(scheme=scheme)
+    async with client_of(tmp_path, genesis) as client:
+        kept = await client.put(PATH, content=CONTENT, headers=signed(PUT, genesis=genesis))
+        got = await client.get(PATH, headers=signed(GET, name="bob", genesis=genesis))
+        stranger = await client.get(PATH, headers=signed(GET, name="eve", genesis=genesis))
+
+    assert (kept.status_code, got.content, stranger.status_code) == (201, CONTENT, 401)
 
 
 async def test_nobody_else_gets_in(http: httpx.AsyncClient) -> None:

@@ -7,7 +7,6 @@ import pytest
 from consensus.jobs import AdmitTransactions
 from ledger.applications.records import make_record
 from ledger.execution import Executor
-from ledger.keys import scheme_named
 from ledger.limits import Limits
 from ledger.transaction import Transaction
 from tests.ledger.builders import Chain, make_genesis, make_signed
@@ -39,7 +38,7 @@ class Door:
         """(reason, whether it is taken) of each."""
         raws = tuple(t if isinstance(t, bytes) else t.raw for t in transactions)
         height = self.chain.head.height
-        job = AdmitTransactions(GENESIS, self.executor, scheme_named(GENESIS.scheme), height, raws)
+        job = AdmitTransactions(GENESIS, self.executor, GENESIS.suite, height, raws)
         done = job.run(self.chain.store)
         taken = [transaction.raw for transaction in done.transactions]
         return [

@@ -32,7 +32,8 @@ from consensus.protocols.jolteon import Jolteon
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import Precommit, Prevote, Proposal
 from ledger.errors import UserError
-from ledger.keys import KeyedHash
+from ledger.keys import suite_named
+from ledger.statement import Statement
 from ledger.value import Value
 from tests.consensus.byzantine_stand import (
     EPOCH,
@@ -302,7 +303,8 @@ def test_an_observer_is_never_an_attacker() -> None:
 
 
 def test_the_loose_guard_signs_a_second_value_and_remembers_the_first() -> None:
-    signer = KeyedHash().signer(b"\x05" * 32)
+    suite = suite_named("ml-dsa-65")
+    signer = suite.consensus_signer(b"\x05" * 32, b"\x06" * 32)
     guard = LooseGuard(
         signer, network=NETWORK, epoch=EPOCH, said={}, floors={"precommit": (5, 0)}, checkpoint=None
     )
@@ -318,3 +320,7 @@ def test_the_loose_guard_signs_a_second_value_and_remembers_the_first() -> None:
     assert no_writes == []
     assert settled.sender == 3
     assert guard.has_said("prevote", (9, 9), b"never")
+    for signed in (first, second, settled):
+        said = Statement(NETWORK, EPOCH, *signed.message.statement()).signed_bytes()
+        key = signer.statements.public_key
+        assert suite.statements.verify(key, said, signed.signature), "by the key of statements"

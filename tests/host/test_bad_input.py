@@ -172,6 +172,7 @@ def test_a_missing_or_malformed_key_is_named(home: Path, name: str, content: byt
         ("config.toml", "version = 1", "version = 2", "format version 2"),
         ("peers.toml", "version = 1", "version = 2", "format version 2"),
         ("genesis.json", '"version": 1', '"version": 2', "genesis.version: format 2"),
+        ("genesis.json", '"epoch": {', '"epoch": {"version": 3,', "an epoch record of format 3"),
         ("config.toml", "version = 1", "", "format version None"),
         ("config.toml", "listen", "listn", '"listen" is missing'),
         ("config.toml", "127.0.0.1", "", "not an address"),

@@ -9,28 +9,28 @@ from typing import cast
 from consensus.recovery import Setup
 from consensus.registry import protocol_named
 from host.counters import Counters, counted
-from ledger.keys import scheme_named
+from ledger.keys import one_key
 from p2p.peers import Peers
 from tests.host.program import ROOT
-from tests.ledger.builders import make_genesis
+from tests.ledger.builders import consensus_signer_of, make_genesis
 
 SEED = b"s" * 32
 
 
 def test_signatures_are_counted_whichever_thread_checks_them() -> None:
-    scheme = scheme_named("ed25519")
     genesis = make_genesis()
-    plain = Setup(genesis, 0, scheme.signer(SEED), protocol_named("tendermint"), ())
+    key = genesis.suite.statements.signer(SEED)
+    plain = Setup(genesis, 0, one_key(key), protocol_named("tendermint"), ())
     counters = Counters()
     setup = counted(plain, counters)
     assert setup.signer is not None
     message = b"a statement"
-    signature = setup.signer.sign(message)
+    signature = setup.signer.statements.sign(message)
     right = []
 
     def check() -> None:
         for _ in range(200):
-            right.append(setup.scheme.verify(setup.signer.public_key, message, signature))
+            right.append(setup.suite.statements.verify(key.public_key, message, signature))
 
     threads = [threading.Thread(target=check) for _ in range(4)]
     for thread in threads:
@@ -40,9 +40,29 @@ def test_signatures_are_counted_whichever_thread_checks_them() -> None:
 
     assert right == [True] * 800
     assert (counters.signatures_made, counters.signatures_checked) == (1, 800)
-    assert not setup.scheme.verify(setup.signer.public_key, b"another", signature)
+    assert not setup.suite.statements.verify(key.public_key, b"another", signature)
     assert counters.signatures_checked == 801
-    assert plain.scheme is scheme
+    assert plain.suite is genesis.suite
+
+
+def test_each_of_two_keys_is_counted_as_itself() -> None:
+    genesis = make_genesis(scheme="ml-dsa-65")
+    keys, counters = consensus_signer_of("node0", genesis.scheme), Counters()
+    setup = counted(Setup(genesis, 0, keys, protocol_named("tendermint"), ()), counters)
+    assert setup.signer is not None
+    suite, plain = setup.suite, genesis.suite
+
+    for signer, scheme, right in (
+        (setup.signer.statements, suite.statements, plain.statements),
+        (setup.signer.checkpoints, suite.checkpoints, plain.checkpoints),
+    ):
+        made = signer.sign(b"message")
+        assert scheme.name == right.name
+        assert scheme.verify(signer.public_key, b"message", made)
+        assert right.verify(signer.public_key, b"message", made)
+
+    assert suite.members.name == plain.members.name
+    assert (counters.signatures_made, counters.signatures_checked) == (2, 2)
 
 
 def test_every_counter_is_described() -> None:

@@ -1,17 +1,20 @@
-"""A real network of ML-DSA-44 keys: confirm, prove offline, pay, restart, audit."""
+"""Real networks of ML-DSA keys: confirm, prove offline, pay, restart, audit."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.host.program import call, running_cluster
 
 
-def test_a_network_of_ml_dsa_keys_does_what_others_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["ml-dsa-44", "ml-dsa-65"])
+def test_a_network_of_ml_dsa_keys_does_what_others_do(tmp_path: Path, scheme: str) -> None:
     network, data, receipt = tmp_path / "net", tmp_path / "data.csv", tmp_path / "a.receipt"
     data.write_text("1,2,3\n")
-    words = ("--scheme", "ml-dsa-44", "--application", "payments")
-    assert call("init", network, *words, "--json").check().document["scheme"] == "ml-dsa-44"
+    words = ("--scheme", scheme, "--application", "payments")
+    assert call("init", network, *words, "--json").check().document["scheme"] == scheme
     at = ("--network", network)
     with running_cluster(network):
         identity = call("submit", *at, "--record", data, "--json").check().document["id"]
@@ -30,7 +33,7 @@ def test_a_network_of_ml_dsa_keys_does_what_others_do(tmp_path: Path) -> None:
     receipt.write_bytes(raw)
     assert call("verify", receipt, "--genesis", genesis).code == 1
     assert call("audit", network / "node0").check().out.startswith("valid\n")
-    shown = call("keys", "show", network / "member.key", "--scheme", "ml-dsa-44", "--json")
+    shown = call("keys", "show", network / "member.key", "--scheme", scheme, "--json")
     assert len(shown.check().document["public_key"]) == 2 * 1_312
     assert len(shown.document["account"]) == 64
 

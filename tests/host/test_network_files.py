@@ -1,14 +1,27 @@
-"""What `init` writes is on the disk when it returns."""
+"""What `init` writes is on the disk when it returns, and is a home that can be read."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from consensus.registry import protocol_named
+from host.home import Home, read_home
 from host.network import Plan, create_network
+from ledger.errors import UserError
+from tests.ledger.builders import seed_of
+
+VECTOR = Path(__file__).parents[1] / "vectors" / "genesis_1.json"
+"""A genesis as the program wrote it when there were epoch records of version 1 alone."""
+
+
+def network_of(folder: Path, scheme: str) -> Path:
+    """A new network of two validators."""
+    create_network(folder, Plan("t", 2, protocol_named("solo"), "sqlite", (), scheme=scheme))
+    return folder
 
 
 def test_every_file_and_folder_of_a_new_network_is_synced(
@@ -35,3 +48,53 @@ def test_every_file_and_folder_of_a_new_network_is_synced(
         assert path.stat().st_ino in synced, path
         if path.is_file():
             assert synced[path.stat().st_ino] == path.stat().st_size
+
+
+def test_a_home_of_the_first_version_is_read(tmp_path: Path) -> None:
+    shutil.copy(VECTOR, tmp_path / "genesis.json")
+    (tmp_path / "config.toml").write_text(
+        'version = 1\nname = "node1"\nengine = "sqlite"\n'
+        'listen = "127.0.0.1:7000"\napi = "127.0.0.1:7001"\n'
+    )
+    (tmp_path / "peers.toml").write_text('version = 1\n[peers]\n"node0" = ["127.0.0.1:7002"]\n')
+    (tmp_path / "consensus.key").write_text(seed_of("node1 consensus").hex() + "\n")
+    (tmp_path / "transport.key").write_text(seed_of("node1 transport").hex() + "\n")
+
+    home = read_home(tmp_path)
+
+    assert (home.me, home.genesis.epoch.version) == (1, 1)
+    assert home.signer.statements is home.signer.checkpoints
+    validator = home.genesis.epoch.validators.member(1)
+    assert home.signer.statements.public_key == validator.statement_key == validator.checkpoint_key
+
+
+def test_a_home_has_a_key_of_checkpoints_where_the_suite_has_two(tmp_path: Path) -> None:
+    for scheme in ("ed25519", "ml-dsa-44"):
+        assert not (network_of(tmp_path / scheme, scheme) / "node0" / "checkpoint.key").exists()
+    node = network_of(tmp_path / "two", "ml-dsa-65") / "node1"
+
+    home = read_home(node)
+
+    assert (node / "checkpoint.key").stat().st_mode & 0o777 == 0o600
+    assert (node / "checkpoint.key").read_text() != (node / "consensus.key").read_text()
+    assert _public_keys(home) == (1_952, 1_312)
+
+
+def _public_keys(home: Home) -> tuple[int, int]:
+    """How long the keys of statements and checkpoints are, which are those of the genesis."""
+    validator, keys = home.genesis.epoch.validators.member(home.me), home.signer
+    assert keys.statements.public_key == validator.statement_key
+    assert keys.checkpoints.public_key == validator.checkpoint_key
+    return len(validator.statement_key), len(validator.checkpoint_key)
+
+
+@pytest.mark.parametrize("name", ["consensus.key", "checkpoint.key"])
+def test_a_missing_key_or_that_of_another_is_named(tmp_path: Path, name: str) -> None:
+    network = network_of(tmp_path / "net", "ml-dsa-65")
+    shutil.copy(network / "node0" / name, network / "node1" / name)
+    with pytest.raises(UserError, match=f"{name} is not the key of validator validator1"):
+        read_home(network / "node1")
+
+    (network / "node1" / name).unlink()
+    with pytest.raises(UserError, match=f"cannot read the key file .*{name}"):
+        read_home(network / "node1")

@@ -10,7 +10,7 @@ from ledger import merkle
 from ledger.evidence import Equivocation, Fork, Piece, make_equivocation
 from ledger.genesis import EpochRecord, Genesis
 from ledger.statement import Slot, Statement
-from tests.ledger.builders import make_genesis, signer_of
+from tests.ledger.builders import consensus_signer_of, make_genesis
 from tests.ledger.proven import certify
 
 GENESIS = make_genesis()
@@ -31,7 +31,7 @@ def say(
     kind: type[Statement] = Statement,
 ) -> tuple[bytes, bytes]:
     """(value, signature) of a statement of validator `index`."""
-    signer = signer_of(f"node{index} consensus", genesis.scheme)
+    signer = consensus_signer_of(f"node{index}", genesis.scheme).statements
     statement = kind(genesis.network, epoch, phase, slot, value)
     return value, signer.sign(statement.signed_bytes())
 

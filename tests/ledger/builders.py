@@ -18,7 +18,7 @@ from ledger.encoding import encode
 from ledger.errors import DecodeFault
 from ledger.execution import Execution, Executor, genesis_head
 from ledger.genesis import EpochRecord, Genesis, Member
-from ledger.keys import Signer, scheme_named
+from ledger.keys import ConsensusSigner, Signer, suite_named
 from ledger.limits import Limits
 from ledger.store import Write
 from ledger.transaction import Operation, Transaction, make_transaction
@@ -33,17 +33,25 @@ def seed_of(name: str) -> bytes:
 
 
 def signer_of(name: str, scheme: str = "ed25519") -> Signer:
-    """The key pair that follows from a name."""
-    return scheme_named(scheme).signer(seed_of(name))
+    """The key pair of a member that follows from a name."""
+    return suite_named(scheme).members.signer(seed_of(name))
+
+
+def consensus_signer_of(name: str, scheme: str = "ed25519") -> ConsensusSigner:
+    """The key pairs of a validator that follow from its name."""
+    seeds = seed_of(f"{name} consensus"), seed_of(f"{name} checkpoints")
+    return suite_named(scheme).consensus_signer(*seeds)
 
 
 def validator_of(name: str, scheme: str = "ed25519") -> Validator:
     """A validator whose transport certificate is opaque bytes."""
+    keys = consensus_signer_of(name, scheme)
     return Validator(
         name,
-        signer_of(f"{name} consensus", scheme).public_key,
+        keys.statements.public_key,
         signer_of(f"{name} transport").public_key,
         f"certificate of {name}".encode(),
+        keys.own_checkpoint_key,
     )
 
 

@@ -22,7 +22,7 @@ class TakesAnyonesSignature(Judge):
     """E2: the signatures need not be those of the validator who is named."""
 
     def is_signed(self, index: int, epoch: EpochRecord, message: bytes, signature: bytes) -> bool:
-        keys = [validator.consensus_key for validator in epoch.validators.members]
+        keys = [validator.statement_key for validator in epoch.validators.members]
         return any(self.verify(key, message, signature) for key in keys)
 
 
@@ -34,7 +34,7 @@ class TakesNegativeIndex(Judge):
             raise ProofFault("evidence.validator")
 
     def is_signed(self, index: int, epoch: EpochRecord, message: bytes, signature: bytes) -> bool:
-        return self.verify(epoch.validators.members[index].consensus_key, message, signature)
+        return self.verify(epoch.validators.members[index].statement_key, message, signature)
 
 
 class AccusesTheRestarted(Judge):

@@ -17,7 +17,7 @@ from ledger.execution import Execution
 from ledger.genesis import EpochRecord, Genesis
 from ledger.light import LightClient
 from ledger.transaction import Transaction
-from tests.ledger.builders import Chain, make_genesis, make_signed, signer_of
+from tests.ledger.builders import Chain, consensus_signer_of, make_genesis, make_signed
 
 
 def certify(
@@ -27,7 +27,7 @@ def certify(
     validators = epoch.validators
     signatures = []
     for index in signers or range(validators.quorum):
-        signer = signer_of(f"{validators.members[index].name} consensus", genesis.scheme)
+        signer = consensus_signer_of(validators.members[index].name, genesis.scheme).checkpoints
         message = checkpoint_message(signer.public_key, genesis.origin, size, root)
         signatures.append((index, signer.sign(message)))
     return CheckpointCertificate(size, root, tuple(signatures))
@@ -44,7 +44,7 @@ class Store(Chain):
 
     def execute(self, *batches: Batch) -> Execution:
         """Execute one block; the batches are stored first, signed by their creator."""
-        creator = signer_of("node0 consensus", self.genesis.scheme)
+        creator = consensus_signer_of("node0", self.genesis.scheme).statements
         for batch in batches:
             signature = creator.sign(batch.statement().signed_bytes())
             self.store.write(batch_writes(batch, signature))

@@ -19,13 +19,12 @@ from ledger.batch_store import (
 )
 from ledger.encoding import encode
 from ledger.errors import DecodeFault, StorageError
-from ledger.keys import scheme_named
 from tests.ledger.builders import MapReader, make_genesis, make_signed
 from tests.ledger.proven import Store, small_store
 from tests.ledger.test_audit import refusal, run
 
 GENESIS = make_genesis()
-SCHEME = scheme_named(GENESIS.scheme)
+SUITE = GENESIS.suite
 SIGNATURE = bytes(range(64))
 SIZES = (10, 300, 20_000, 40_000, 60_000, 1, 33_000, 200, 30_000)
 """Bytes of the records of a large batch: on both sides of every width that a length can have."""
@@ -52,7 +51,7 @@ def stored(batch: Batch) -> MapReader:
 
 
 def found(reader: MapReader, batch: Batch) -> StoredBatch:
-    there = find_batch(reader, batch.digest, SCHEME)
+    there = find_batch(reader, batch.digest, SUITE)
     assert there is not None
     return there
 
@@ -105,7 +104,7 @@ def test_what_is_removed_leaves_nothing() -> None:
     reader = stored(batch)
     reader.write(batch_removal(batch))
     assert not reader.rows
-    assert find_batch(reader, batch.digest, SCHEME) is None
+    assert find_batch(reader, batch.digest, SUITE) is None
 
 
 def test_a_large_batch_that_an_earlier_version_kept_whole_is_still_read() -> None:
@@ -177,7 +176,7 @@ def test_the_audit_finds_bounds_that_the_batch_does_not_lead_to() -> None:
     # The bytes are the same: only who looks for one transaction would find another.
     made = audited(*(9_000,) * 20)
     key = layout.BATCH + batch_of(*(9_000,) * 20).digest
-    there = find_batch(made.store, key[1:], SCHEME)
+    there = find_batch(made.store, key[1:], SUITE)
     assert there is not None
     head = made.store.rows[key][64:]
     moved = (*there.bounds[:1], there.bounds[1] + 1, *there.bounds[2:])

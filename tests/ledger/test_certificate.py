@@ -75,14 +75,14 @@ def test_crash_quorums_share_a_validator(count: int, quorum: int) -> None:
 
 def test_a_validator_set_knows_its_numbers_and_its_keys() -> None:
     assert (VALIDATORS.size, VALIDATORS.quorum, VALIDATORS.faults) == (4, 3, 1)
-    assert VALIDATORS.consensus_key(3) == SIGNERS[3].public_key
-    assert VALIDATORS.index_of(SIGNERS[2].public_key) == 2
-    assert VALIDATORS.index_of(bytes(32)) is None
+    assert VALIDATORS.statement_key(3) == VALIDATORS.checkpoint_key(3) == SIGNERS[3].public_key
     assert list(VALIDATORS.others(1)) == [0, 2, 3]
     assert list(VALIDATORS.others(None)) == [0, 1, 2, 3]
     for index in (-1, 4):
         with pytest.raises(Fault, match=r"validator\.unknown-index"):
-            VALIDATORS.consensus_key(index)
+            VALIDATORS.statement_key(index)
+        with pytest.raises(Fault, match=r"validator\.unknown-index"):
+            VALIDATORS.checkpoint_key(index)
 
 
 @pytest.mark.parametrize("indexes", [(0, 1, 2), (0, 1, 3), (1, 2, 3)])

@@ -40,7 +40,7 @@ def lines_of(count: int) -> list[bytes]:
     return [
         note.signature_line(
             ORIGIN,
-            note.key_id(ORIGIN, note.ED25519, VALIDATORS.consensus_key(index)),
+            note.key_id(ORIGIN, note.ED25519, VALIDATORS.checkpoint_key(index)),
             signature,
         )
         for index, signature in made.signatures
@@ -68,7 +68,7 @@ def test_a_note_is_read_back_as_written(validators: int, rule: QuorumRule) -> No
 
 def test_any_c2sp_reader_finds_checkpoint_and_signers() -> None:
     keys = [
-        note.VerifierKey(ORIGIN, note.ED25519, member.consensus_key)
+        note.VerifierKey(ORIGIN, note.ED25519, member.checkpoint_key)
         for member in VALIDATORS.members
     ]
 
@@ -101,7 +101,7 @@ def test_a_line_that_a_c2sp_reader_would_ignore_is_refused() -> None:
 
 
 def test_a_signature_of_another_length_is_refused() -> None:
-    key_id = note.key_id(ORIGIN, note.ED25519, VALIDATORS.consensus_key(2))
+    key_id = note.key_id(ORIGIN, note.ED25519, VALIDATORS.checkpoint_key(2))
     longer = note.signature_line(ORIGIN, key_id, bytes(65))
     with pytest.raises(DecodeFault):
         parse_certificate(note_of([*lines_of(2), longer]), ORIGIN, VALIDATORS)

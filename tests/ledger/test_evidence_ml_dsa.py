@@ -1,7 +1,8 @@
-"""Evidence of ML-DSA-44 networks convinces, and names, by the genesis alone."""
+"""Evidence of ML-DSA networks convinces, and names, by the genesis alone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,20 +12,24 @@ from ledger.errors import DecodeFault, ProofFault
 from ledger.evidence import Equivocation, Fork, Judge, Piece, encode_evidence, make_equivocation
 from ledger.genesis import Genesis, to_json
 from ledger.limits import ML_DSA_44_SIGNATURE_BYTES, VALIDATORS_MAX
+from ledger.statement import Statement
 from sim.fork import fork_scenario, run_fork
 from tests.host.program import call
 from tests.ledger.accused import COMMON, Log, X, Y, say
-from tests.ledger.builders import make_genesis
+from tests.ledger.builders import consensus_signer_of, make_genesis
 
-GENESIS = make_genesis(scheme="ml-dsa-44")
+SCHEMES = ("ml-dsa-44", "ml-dsa-65")
+"""In the second one votes are signed by ML-DSA-65, checkpoints by ML-DSA-44 as in the first."""
+GENESES = {scheme: make_genesis(scheme=scheme) for scheme in SCHEMES}
+each_scheme = pytest.mark.parametrize("scheme", SCHEMES)
 STRIDE = 41
 """Prime, so that the flipped bytes lie everywhere: in every field, and anywhere in base64."""
 
 
-def equivocation(said_by: int = 2) -> Equivocation:
+def equivocation(genesis: Genesis, said_by: int = 2) -> Equivocation:
     """Two values under the name of validator 2."""
-    said = (say(said_by, value, genesis=GENESIS, epoch=GENESIS.epoch.id) for value in (X, Y))
-    return make_equivocation(GENESIS.epoch.id, 2, "prevote", (7, 1), *said)
+    said = (say(said_by, value, genesis=genesis, epoch=genesis.epoch.id) for value in (X, Y))
+    return make_equivocation(genesis.epoch.id, 2, "prevote", (7, 1), *said)
 
 
 def fork(genesis: Genesis) -> Fork:
@@ -43,9 +48,11 @@ def write(folder: Path, genesis: Genesis, raw: bytes) -> tuple[object, ...]:
     return ("verify", folder / "a.evidence", "--genesis", folder / "genesis.json", "--json")
 
 
-def test_verify_names_the_culprits_of_both_kinds(tmp_path: Path) -> None:
-    pieces = [equivocation().encode(), fork(GENESIS).encode()]
-    command = write(tmp_path, GENESIS, encode_evidence(GENESIS.network, pieces))
+@each_scheme
+def test_verify_names_the_culprits_of_both_kinds(tmp_path: Path, scheme: str) -> None:
+    genesis = GENESES[scheme]
+    pieces = [equivocation(genesis).encode(), fork(genesis).encode()]
+    command = write(tmp_path, genesis, encode_evidence(genesis.network, pieces))
 
     told = call(*command).check().document
 
@@ -53,22 +60,25 @@ def test_verify_names_the_culprits_of_both_kinds(tmp_path: Path) -> None:
     assert {piece["kind"] for piece in told["evidence"]} == {"equivocation", "fork"}
 
 
-def test_verify_names_who_forked_a_network_of_whole_replicas(tmp_path: Path) -> None:
-    report = run_fork(fork_scenario(2, "jolteon", 4), Jolteon, scheme="ml-dsa-44")
+@each_scheme
+def test_verify_names_who_forked_a_network_of_whole_replicas(tmp_path: Path, scheme: str) -> None:
+    report = run_fork(fork_scenario(2, "jolteon", 4), Jolteon, scheme=scheme)
     command = write(tmp_path, report.genesis, report.evidence)
 
     told = call(*command).check().document
 
     members = report.genesis.epoch.validators.members
     assert not report.violations
-    assert report.genesis.scheme == "ml-dsa-44"
+    assert report.genesis.scheme == scheme
     assert told["culprits"] == [members[index].name for index in report.culprits]
 
 
-@pytest.mark.parametrize("piece", [equivocation(), fork(GENESIS)], ids=["equivocation", "fork"])
-def test_a_flipped_byte_is_refused(piece: Piece) -> None:
-    raw = encode_evidence(GENESIS.network, [piece.encode()])
-    judge = Judge(GENESIS)
+@each_scheme
+@pytest.mark.parametrize("make", [equivocation, fork])
+def test_a_flipped_byte_is_refused(make: Callable[[Genesis], Piece], scheme: str) -> None:
+    genesis = GENESES[scheme]
+    raw = encode_evidence(genesis.network, [make(genesis).encode()])
+    judge = Judge(genesis)
     assert judge.check(raw)
 
     unnoticed = []
@@ -84,14 +94,29 @@ def test_a_flipped_byte_is_refused(piece: Piece) -> None:
     assert not unnoticed
 
 
-def test_the_votes_of_one_validator_accuse_no_other() -> None:
+@each_scheme
+def test_the_votes_of_one_validator_accuse_no_other(scheme: str) -> None:
     with pytest.raises(ProofFault, match=r"evidence\.signature"):
-        Judge(GENESIS).check_piece(equivocation(said_by=3))
+        Judge(GENESES[scheme]).check_piece(equivocation(GENESES[scheme], said_by=3))
 
 
-def test_a_fork_of_the_largest_network_fits_into_a_file() -> None:
+def test_what_the_key_of_checkpoints_signed_is_no_vote() -> None:
+    genesis = GENESES["ml-dsa-65"]
+    key = consensus_signer_of("node2", genesis.scheme).checkpoints
+    said = []
+    for value in (X, Y):
+        vote = Statement(genesis.network, genesis.epoch.id, "prevote", (7, 1), value)
+        said.append((value, key.sign(vote.signed_bytes())))
+    piece = make_equivocation(genesis.epoch.id, 2, "prevote", (7, 1), *said)
+
+    with pytest.raises(ProofFault, match=r"evidence\.signature"):
+        Judge(genesis).check_piece(piece)
+
+
+@each_scheme
+def test_a_fork_of_the_largest_network_fits_into_a_file(scheme: str) -> None:
     """Two quorums of 171 signatures, each of which takes 3.3 kB in a note."""
-    largest = make_genesis(scheme="ml-dsa-44", validators=VALIDATORS_MAX)
+    largest = make_genesis(scheme=scheme, validators=VALIDATORS_MAX)
     raw = encode_evidence(largest.network, [fork(largest).encode()])
 
     (conviction,) = Judge(largest).check(raw)

@@ -1,4 +1,7 @@
-"""ML-DSA-44 (FIPS 204) in every place where Ed25519 stands: keys, notes, certificates, receipts."""
+"""ML-DSA-44 (FIPS 204) in every place where Ed25519 stands: keys, notes, certificates, receipts.
+
+ML-DSA-65, which stands in some of them only, has a file of its own.
+"""
 
 from __future__ import annotations
 
@@ -40,34 +43,47 @@ def certificate() -> CheckpointCertificate:
 # --- keys -----------------------------------------------------------------------------------------
 
 
-def test_a_signature_is_of_its_message_and_its_key_alone() -> None:
-    alice, bob = SCHEME.signer(seed_of("alice")), SCHEME.signer(seed_of("bob"))
+SIZES = {"ml-dsa-44": (1_312, 2_420), "ml-dsa-65": (1_952, 3_309)}
+"""Of a public key and of a signature, in bytes: FIPS 204, table 2."""
+both = pytest.mark.parametrize("name", SIZES)
+
+
+@both
+def test_a_signature_is_of_its_message_and_its_key_alone(name: str) -> None:
+    scheme = scheme_named(name)
+    alice, bob = scheme.signer(seed_of("alice")), scheme.signer(seed_of("bob"))
     signature = alice.sign(b"message")
 
-    assert (len(alice.public_key), len(signature)) == (1_312, 2_420)
-    assert SCHEME.verify(alice.public_key, b"message", signature)
-    assert not SCHEME.verify(bob.public_key, b"message", signature)
-    assert not SCHEME.verify(alice.public_key, b"massage", signature)
-    assert not SCHEME.verify(alice.public_key, b"message", signature[:-1] + b"\xff")
+    assert (len(alice.public_key), len(signature)) == SIZES[name]
+    assert scheme.verify(alice.public_key, b"message", signature)
+    assert not scheme.verify(bob.public_key, b"message", signature)
+    assert not scheme.verify(alice.public_key, b"massage", signature)
+    assert not scheme.verify(alice.public_key, b"message", signature[:-1] + b"\xff")
 
 
-def test_signatures_are_hedged_and_a_seed_gives_one_key() -> None:
-    first, again = SCHEME.signer(seed_of("alice")), SCHEME.signer(seed_of("alice"))
+@both
+def test_signatures_are_hedged_and_a_seed_gives_one_key(name: str) -> None:
+    scheme = scheme_named(name)
+    first, again = scheme.signer(seed_of("alice")), scheme.signer(seed_of("alice"))
 
     assert first.public_key == again.public_key
     assert first.sign(b"message") != again.sign(b"message")
 
 
-@pytest.mark.parametrize("key_bytes", [0, 32, 1_311, 1_313])
-def test_other_sizes_are_wrong_and_never_an_error(key_bytes: int) -> None:
-    alice = SCHEME.signer(seed_of("alice"))
+@both
+def test_other_sizes_are_wrong_and_never_an_error(name: str) -> None:
+    scheme = scheme_named(name)
+    alice = scheme.signer(seed_of("alice"))
     signature = alice.sign(b"m")
+    right = SIZES[name][0]
 
-    assert not SCHEME.verify(bytes(key_bytes), b"m", signature)
-    assert not SCHEME.verify(alice.public_key, b"m", signature + b"\x00")
-    assert not SCHEME.verify(alice.public_key, b"m", bytes(64))
-    with pytest.raises(Fault, match=r"key\.unsafe"):
-        SCHEME.check_public_key(bytes(key_bytes))
+    assert not scheme.verify(alice.public_key, b"m", signature + b"\x00")
+    assert not scheme.verify(alice.public_key, b"m", bytes(64))
+    for key_bytes in (0, 32, 1_312, 1_952, right - 1, right + 1):
+        if key_bytes != right:
+            assert not scheme.verify(bytes(key_bytes), b"m", signature)
+            with pytest.raises(Fault, match=r"key\.unsafe"):
+                scheme.check_public_key(bytes(key_bytes))
 
 
 def test_a_network_of_one_scheme_admits_no_key_of_the_other() -> None:
@@ -104,7 +120,7 @@ def test_what_is_cosigned_is_the_structure_of_c2sp() -> None:
 
 
 def test_the_key_decides_what_is_signed() -> None:
-    long = VALIDATORS.consensus_key(0)
+    long = VALIDATORS.checkpoint_key(0)
 
     assert checkpoint_message(bytes(32), "log", 7, ROOT) == body("log", 7, ROOT)
     assert checkpoint_message(long, "log", 7, ROOT) == cosigned_message("log", 7, ROOT)
@@ -132,7 +148,7 @@ def test_a_certificate_is_a_note_of_type_six(certificate: CheckpointCertificate)
 
     assert text == body(GENESIS.origin, 7, ROOT)
     assert [line.key_id for line in lines] == [
-        note.key_id(GENESIS.origin, 0x06, VALIDATORS.consensus_key(index)) for index in range(3)
+        note.key_id(GENESIS.origin, 0x06, VALIDATORS.checkpoint_key(index)) for index in range(3)
     ]
     assert all(line.signature[:8] == bytes(8) for line in lines)
     assert parse_certificate(raw, GENESIS.origin, VALIDATORS) == certificate
@@ -198,12 +214,13 @@ def test_the_store_passes_an_audit(store: Store) -> None:
 
 
 def test_a_verifier_key_has_the_length_of_its_type() -> None:
-    key = note.VerifierKey("log", note.ML_DSA_44, VALIDATORS.consensus_key(0))
+    key = note.VerifierKey("log", note.ML_DSA_44, VALIDATORS.checkpoint_key(0))
 
     assert note.parse_vkey(key.encode()) == key
     with pytest.raises(DecodeFault, match=r"note\.vkey"):
         note.parse_vkey(note.VerifierKey("log", note.ML_DSA_44, bytes(32)).encode())
 
 
-def test_the_scheme_has_a_name() -> None:
-    assert scheme_named("ml-dsa-44").name == "ml-dsa-44"
+@both
+def test_the_scheme_has_a_name(name: str) -> None:
+    assert scheme_named(name).name == name

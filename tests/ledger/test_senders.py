@@ -18,7 +18,6 @@ from ledger.errors import Fault
 from ledger.execution import Executor
 from ledger.genesis import Genesis, Member, check_genesis
 from ledger.joint_receipt import JointJudge, parse_joint_receipt
-from ledger.keys import SCHEMES
 from ledger.light import LightClient
 from ledger.senders import NOBODY, Nobody, Verify, is_nobody, sender_check
 from ledger.transaction import Operation, Transaction, make_transaction, parse_transaction
@@ -57,8 +56,7 @@ def stored(genesis: Genesis, *transactions: Transaction) -> Store:
 def at_the_door(genesis: Genesis, transaction: Transaction) -> None:
     made = Store(genesis)
     executor = Executor(genesis, made.applications)
-    scheme = SCHEMES[genesis.scheme]
-    job = AdmitTransactions(genesis, executor, scheme, 0, (transaction.raw,))
+    job = AdmitTransactions(genesis, executor, genesis.suite, 0, (transaction.raw,))
     [admission] = job.run(made.store).admissions
     if admission.reason:
         raise Fault(admission.reason)
@@ -67,9 +65,7 @@ def at_the_door(genesis: Genesis, transaction: Transaction) -> None:
 def in_a_batch(genesis: Genesis, transaction: Transaction) -> None:
     batch = Store(genesis).batch([transaction])
     signature = signer_of("node0 consensus", genesis.scheme).sign(batch.statement().signed_bytes())
-    found = CheckBatch(genesis, SCHEMES[genesis.scheme], batch.raw, signature).run(
-        Store(genesis).store
-    )
+    found = CheckBatch(genesis, genesis.suite, batch.raw, signature).run(Store(genesis).store)
     if isinstance(found, Fault):
         raise found
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ledger.applications.records import NAME, VERSION
 from ledger.genesis import EpochRecord, Genesis, Member
-from ledger.keys import Signer, scheme_named
+from ledger.keys import ConsensusSigner, Signer, suite_named
 from ledger.limits import Limits
 from ledger.validators import QuorumRule, Validator, ValidatorSet
 
@@ -19,18 +19,27 @@ def make_network(
     limits: Mapping[str, int],
     parameters: Mapping[str, int],
     scheme_name: str,
-) -> tuple[Genesis, list[Signer], list[Signer]]:
+) -> tuple[Genesis, list[ConsensusSigner], list[Signer]]:
     """(genesis, validators' signers by index, two members' signers) of a test network."""
-    scheme = scheme_named(scheme_name)
+    suite = suite_named(scheme_name)
 
-    def signer(name: str) -> Signer:
-        return scheme.signer(hashlib.sha256(name.encode()).digest())
+    def seed(name: str) -> bytes:
+        return hashlib.sha256(name.encode()).digest()
 
-    validators = [signer(f"validator {index}") for index in range(nodes)]
-    members = [signer(f"member {number}") for number in range(2)]
+    validators = [
+        suite.consensus_signer(seed(f"validator {index}"), seed(f"checkpoints {index}"))
+        for index in range(nodes)
+    ]
+    members = [suite.members.signer(seed(f"member {number}")) for number in range(2)]
     records = tuple(
-        Validator(f"v{index}", key.public_key, hashlib.sha256(key.public_key).digest(), b"none")
-        for index, key in enumerate(validators)
+        Validator(
+            f"v{index}",
+            keys.statements.public_key,
+            hashlib.sha256(keys.statements.public_key).digest(),
+            b"none",
+            keys.own_checkpoint_key,
+        )
+        for index, keys in enumerate(validators)
     )
     epoch = EpochRecord(
         number=0,

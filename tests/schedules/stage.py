@@ -268,7 +268,7 @@ class Stage(Watcher):
         statement = Statement(
             network or self.genesis.network, epoch or self.genesis.epoch.id, *message.statement()
         )
-        signature = self.signers[sender].sign(statement.signed_bytes())
+        signature = self.signers[sender].statements.sign(statement.signed_bytes())
         return SignedPacket(sender, message.KIND, encode(message.row()), signature)
 
     def batch(
@@ -283,7 +283,7 @@ class Stage(Watcher):
             height=height,
             transactions=transactions,
         )
-        signature = self.signers[creator].sign(made.statement().signed_bytes())
+        signature = self.signers[creator].statements.sign(made.statement().signed_bytes())
         return made, BatchPacket(made.raw, signature)
 
     def inject_bytes(self, sender: int, receiver: int, channel: Channel, payload: bytes) -> None:

@@ -17,7 +17,6 @@ from consensus.sync import PATIENCE_MS, CatchUp
 from ledger import layout
 from ledger.encoding import encode
 from ledger.execution import parse_block_entry
-from ledger.keys import scheme_named
 from sim.watcher import Boundary
 from tests.schedules.mutants import Kind, lacking
 from tests.schedules.stage import Stage
@@ -98,8 +97,8 @@ def history() -> Blocks:
     stage = Stage("solo")
     stage.run_ms(200)
     grow(stage, 3, 0, 1, 2, 3)
-    scheme = scheme_named(stage.genesis.scheme)
-    found = ReadBlocks(1, stage.certified(0), 1 << 20, 100, scheme).run(stage.nodes[0].engine)
+    suite = stage.genesis.suite
+    found = ReadBlocks(1, stage.certified(0), 1 << 20, 100, suite).run(stage.nodes[0].engine)
     assert found is not None
     assert len(found.blocks) == len(found.batches) == 3
     return found

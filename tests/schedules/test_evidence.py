@@ -190,7 +190,7 @@ def certificate(
 ) -> bytes:
     """A note that these validators sign, whatever it says."""
     text = checkpoint_message(bytes(32), stage.genesis.origin, size, root)
-    signatures = tuple((index, stage.signers[index].sign(text)) for index in signers)
+    signatures = tuple((index, stage.signers[index].checkpoints.sign(text)) for index in signers)
     made = CheckpointCertificate(size, root, signatures)
     return made.note(stage.genesis.origin, stage.genesis.epoch.validators)
 

@@ -133,7 +133,7 @@ def test_a_quorum_for_what_is_never_valid_stops_the_node_loudly() -> None:
             stage.genesis.network, stage.genesis.epoch.id, PRECOMMIT, (1, 0), value.digest
         )
         signatures = tuple(
-            (who, stage.signers[who].sign(statement.signed_bytes())) for who in range(3)
+            (who, stage.signers[who].statements.sign(statement.signed_bytes())) for who in range(3)
         )
         proof = DecisionProof((Certificate(PRECOMMIT, (1, 0), value.digest, signatures),))
         stage.inject(0, 3, DecisionPacket.of((value,), proof))

@@ -59,7 +59,7 @@ def read_like_c2sp(raw: bytes) -> bytes:
     stated = text.split(b"\n")
     stated[2] = again(stated[2])
     ids = {
-        note.key_id(GENESIS.origin, note.ED25519, signer.public_key): number
+        note.key_id(GENESIS.origin, note.ED25519, signer.checkpoints.public_key): number
         for number, signer in enumerate(SIGNERS)
     }
     signatures = []
@@ -106,7 +106,7 @@ def last_word(change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
 def signature_by(index: int) -> bytes:
     """A right signature of a validator under the receipt's checkpoint."""
     text = receipt().partition(b"\n\n")[2].partition(b"\n\n")[0] + b"\n"
-    signer = SIGNERS[index]
+    signer = SIGNERS[index].checkpoints
     key_id = note.key_id(GENESIS.origin, note.ED25519, signer.public_key)
     return note.signature_line(GENESIS.origin, key_id, signer.sign(text))
 

@@ -302,10 +302,12 @@ class Twin:
 
 # --- what peers remember --------------------------------------------------------------------------
 
+ONE_KEY_AND_TWO = ("keyed-hash", "ml-dsa-65")
 
-def greeted(kind: Kind, memory: Any) -> Replica:
+
+def greeted(kind: Kind, memory: Any, scheme: str = "keyed-hash") -> Replica:
     """The replica of node 0 after three peers have told what they remember of it."""
-    stage = Stage("tendermint", kind=kind, puppets=(1, 2, 3))
+    stage = Stage("tendermint", kind=kind, scheme=scheme, puppets=(1, 2, 3))
     stage.run_ms(1)
     for peer in (1, 2, 3):
         stage.puppet(peer).memory = memory(stage)
@@ -317,23 +319,26 @@ def said(stage: Stage, signer: int, *, epoch: bytes = b"") -> Any:
     statement = Statement(
         stage.genesis.network, epoch or stage.genesis.epoch.id, "prevote", (4, 0), bytes(32)
     )
-    signature = stage.signers[signer].sign(statement.signed_bytes())
+    signature = stage.signers[signer].statements.sign(statement.signed_bytes())
     return (("prevote", (4, 0), bytes(32), signature),), None
 
 
 def signed_log(stage: Stage, signer: int) -> Any:
-    text = checkpoint_message(bytes(32), stage.genesis.origin, 12, bytes(32))
-    return (), (3, 12, bytes(32), stage.signers[signer].sign(text))
+    key = stage.signers[signer].checkpoints
+    text = checkpoint_message(key.public_key, stage.genesis.origin, 12, bytes(32))
+    return (), (3, 12, bytes(32), key.sign(text))
 
 
-def test_a_vote_of_its_own_above_its_record_is_a_reason_not_to_vote() -> None:
-    replica = greeted(Replica, lambda stage: said(stage, 0))
+@pytest.mark.parametrize("scheme", ONE_KEY_AND_TWO)
+def test_a_vote_of_its_own_above_its_record_is_a_reason_not_to_vote(scheme: str) -> None:
+    replica = greeted(Replica, lambda stage: said(stage, 0), scheme)
     assert not replica.status().voting
     assert "prevote" in (replica.status().refusal or "")
 
 
-def test_a_checkpoint_of_its_own_above_its_record_is_a_reason_not_to_vote() -> None:
-    replica = greeted(Replica, lambda stage: signed_log(stage, 0))
+@pytest.mark.parametrize("scheme", ONE_KEY_AND_TWO)
+def test_a_checkpoint_of_its_own_above_its_record_is_a_reason_not_to_vote(scheme: str) -> None:
+    replica = greeted(Replica, lambda stage: signed_log(stage, 0), scheme)
     assert not replica.status().voting
     assert "checkpoint" in (replica.status().refusal or "")
 

@@ -100,7 +100,8 @@ def test_a_certificate_that_is_not_exactly_a_quorum_moves_nobody(
         )
         statement = Statement(stage.genesis.network, stage.genesis.epoch.id, phase, slot, value)
         entries = tuple(
-            (who, value, stage.signers[who % 4].sign(statement.signed_bytes())) for who in whom
+            (who, value, stage.signers[who % 4].statements.sign(statement.signed_bytes()))
+            for who in whom
         )
         stage.run_ms(200)
         certificate = TimeoutCertificate(phase, slot, entries)

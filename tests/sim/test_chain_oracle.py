@@ -168,6 +168,8 @@ def with_another_timestamp(note: bytes) -> bytes:
         ("ed25519", with_a_changed_signature),
         ("ml-dsa-44", with_a_changed_signature),
         ("ml-dsa-44", with_another_timestamp),
+        ("ml-dsa-65", with_a_changed_signature),
+        ("ml-dsa-65", with_another_timestamp),
     ],
 )
 def test_a_wrong_signature_of_a_real_scheme_is_found(

@@ -10,7 +10,7 @@ from consensus.registry import protocol_named
 from ledger.keys import REAL_SCHEMES
 from sim.fork import fork_scenario
 from sim.run import Run
-from sim.scenario import Load
+from sim.scenario import Incident, Load
 from tests.sim.fixed_leader import FixedLeader
 from tests.sim.planted import FAIR
 
@@ -59,3 +59,31 @@ def test_each_past_of_a_fork_is_judged_by_itself(scheme: str) -> None:
     assert run.is_beyond
     assert run.forks.forked_height
     assert report.is_sound, report.violations
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        "solo",
+        "tendermint",
+        "jolteon",
+        "hotstuff",
+        "streamlet",
+        "simplex",
+        "pbft",
+        "mysticeti",
+        "raft",
+    ],
+)
+def test_statements_of_ml_dsa_65_are_kept_over_restarts(protocol: str) -> None:
+    """A leader is down until others lead, and then everybody restarts."""
+    down = Incident("crash", 500, 3_000, (0,)), Incident("crash", 3_200, 3_400, (0, 1, 2, 3))
+    scenario = replace(
+        FAIR, protocol=protocol, incidents=down, stable_ms=3_500, quiet_ms=1_000,
+        crash_only=protocol == "raft",
+    )  # fmt: skip
+
+    report = Run(scenario, protocol_named(protocol), scheme="ml-dsa-65").lead()
+
+    assert report.is_sound, report.violations
+    assert report.confirmed == report.wishes > 0

@@ -23,6 +23,7 @@ from consensus.protocols.tendermint import Tendermint
 from consensus.recovery import Setup
 from consensus.values import Judgement, Position
 from ledger.chain import Tip
+from ledger.keys import one_key
 from ledger.value import Value
 from tests.ledger.builders import make_genesis, signer_of
 from tests.schedules import test_confirmation as confirming
@@ -46,7 +47,7 @@ class Node:
     """One validator's confirmation, and a replica that has executed what it is told."""
 
     def __init__(self, kind: type[Confirmation], me: int) -> None:
-        signer = signer_of(f"node{me} consensus", "keyed-hash")
+        signer = one_key(signer_of(f"node{me} consensus", "keyed-hash"))
         self.me = me
         self.outbox = Outbox(0, me)
         self.outbox.begin(Now(0, 0))

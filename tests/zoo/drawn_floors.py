@@ -18,6 +18,7 @@ from consensus.outbox import Outbox
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import PREVOTE, Prevote
 from consensus.recovery import Setup
+from ledger.keys import one_key
 from tests.ledger.builders import make_genesis, signer_of
 from tests.schedules import test_guard as guarding
 from tests.zoo.drawn import Part
@@ -27,7 +28,7 @@ KINDS: dict[str, type[Ordering]] = {
     "D10": guarding.SettlesAtAnyCertificate,
 }
 GENESIS = make_genesis(scheme="keyed-hash")
-SIGNER = signer_of("node0 consensus", "keyed-hash")
+SIGNER = one_key(signer_of("node0 consensus", "keyed-hash"))
 STEPS = 30
 
 

@@ -18,7 +18,7 @@ from consensus.greeting import Greeting
 from consensus.guard import Guard
 from consensus.packets import WhatDidISay, YouSaid
 from consensus.protocols.tendermint_messages import Prevote
-from ledger.keys import KeyedHash
+from ledger.keys import one_key
 from ledger.statement import Slot, Statement
 from tests.ledger.builders import make_genesis, signer_of
 from tests.schedules import test_restart as restart
@@ -30,7 +30,6 @@ KINDS: dict[str, type[Greeting]] = {
     "X3": restart.AnswersNothing,
     "X4": restart.BelievesAnyone,
 }
-SCHEME = KeyedHash()
 VALIDATORS = 4
 Words = list[tuple[tuple[str, Slot], tuple[bytes, bytes]]]
 """((phase, slot), (value, signature)) of what somebody said, oldest first."""
@@ -51,9 +50,9 @@ class Node:
             send_all=lambda packet: self.sent.append((None, packet)),
             report=lambda *_, **__: None,
         )
-        self.guard = Guard(SIGNERS[me], network=GENESIS.network, epoch=GENESIS.epoch.id,
+        self.guard = Guard(one_key(SIGNERS[me]), network=GENESIS.network, epoch=GENESIS.epoch.id,
                            said=dict(said), floors={}, checkpoint=None)  # fmt: skip
-        setup = SimpleNamespace(genesis=GENESIS, me=me, scheme=SCHEME)
+        setup = SimpleNamespace(genesis=GENESIS, me=me, suite=GENESIS.suite)
         ordering = SimpleNamespace(highest=self.highest)
         self.greeting = kind(
             cast("Any", setup),

@@ -35,7 +35,6 @@ from ledger.certificate import Certificate
 from ledger.encoding import encode
 from ledger.errors import Fault
 from ledger.genesis import Genesis
-from ledger.keys import KeyedHash
 from ledger.value import Value
 from tests.ledger.builders import make_genesis, signer_of
 from tests.schedules import test_words as words
@@ -92,7 +91,7 @@ def _value(place: int, draw: Random) -> Value:
 
 def inspector_of(kind: type[Inspector], genesis: Genesis = HERE) -> Inspector:
     """What says in this network, and its first epoch, what is signed."""
-    return kind(genesis, KeyedHash(), Tendermint)
+    return kind(genesis, genesis.suite, Tendermint)
 
 
 def _packet(inspector: Inspector, signer: int, message: Prevote | Precommit) -> SignedPacket:

@@ -38,7 +38,7 @@ from consensus.packets import (
 from consensus.replica import Replica
 from ledger import layout
 from ledger.errors import Fault
-from ledger.keys import scheme_named
+from ledger.keys import suite_named
 from ledger.store import Reader, Write
 from sim.agenda import MS
 from sim.run import SCHEME
@@ -242,7 +242,7 @@ class HostileRun(MutatedRun):
         self._skipped: dict[tuple[Cut, int], int] = {}
         watcher = Onlooker(self)
         super().__init__(plan.scenario, protocol, kind, nodes, liars=liars, watchers=(watcher,))
-        self.plain = Inspector(self.genesis, scheme_named(SCHEME), plugin(protocol.name))
+        self.plain = Inspector(self.genesis, suite_named(SCHEME), plugin(protocol.name))
         """What every replica must check with."""
         if plan.deaf:
             self._send = self.world.network.send

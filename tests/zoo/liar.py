@@ -123,7 +123,7 @@ class Liar:
         statement = Statement(
             network or self.genesis.network, epoch or self.genesis.epoch.id, *message.statement()
         )
-        signature = self.signers[who].sign(statement.signed_bytes())
+        signature = self.signers[who].statements.sign(statement.signed_bytes())
         return SignedPacket(who, message.KIND, encode(message.row()), signature)
 
 
@@ -137,7 +137,7 @@ def _other_log(liar: Liar, packet: Packet) -> list[Packet | bytes] | None:
         return None
     root, size = liar.draw.randbytes(32), packet.size + liar.draw.choice((0, 0, 1))
     text = checkpoint_message(bytes(32), liar.genesis.origin, size, root)
-    right = liar.signers[liar.me].sign(text)
+    right = liar.signers[liar.me].checkpoints.sign(text)
     signature = liar.draw.choice((right, bytes(64)))
     return [replace(packet, size=size, root=root, signature=signature)]
 
@@ -168,7 +168,7 @@ def _padded(liar: Liar, packet: Packet) -> list[Packet | bytes] | None:
     phase, slot, value = liar.message(packet).statement()
     value = liar.draw.choice((value, b"", liar.draw.randbytes(32)))
     statement = Statement(liar.genesis.network, liar.genesis.epoch.id, phase, slot, value)
-    signature = liar.signers[liar.me].sign(statement.signed_bytes())
+    signature = liar.signers[liar.me].statements.sign(statement.signed_bytes())
     count = liar.genesis.epoch.validators.quorum
     padded: tuple[Certificate | TimeoutCertificate, ...] = (
         Certificate(phase, slot, value, ((liar.me, signature),) * count),
@@ -259,7 +259,7 @@ def _odd_batch(liar: Liar, packet: Packet) -> list[Packet | bytes] | None:
             height=max(0, batch.height + liar.draw.choice((-5, -1, 0, 0, 1, 300))),
             transactions=batch.transactions * liar.draw.choice((1, 1, 2)),
         )
-        signature = liar.signers[liar.me].sign(other.statement().signed_bytes())
+        signature = liar.signers[liar.me].statements.sign(other.statement().signed_bytes())
         made.append(BatchPacket(other.raw, signature))
     return made
 
@@ -284,7 +284,7 @@ def _odd_transactions(liar: Liar, packet: Packet) -> list[Packet | bytes] | None
         height=height,
         transactions=transactions,
     )
-    signature = liar.signers[liar.me].sign(other.statement().signed_bytes())
+    signature = liar.signers[liar.me].statements.sign(other.statement().signed_bytes())
     return [packet, BatchPacket(other.raw, signature)]
 
 

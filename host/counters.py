@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from consensus.io import Report
 from consensus.recovery import Setup
-from ledger.keys import ConsensusSigner, Scheme, Signer, Suite
+from ledger.keys import ConsensusSigner, KeyPair, Scheme, Signer, Suite
 from p2p import frames
 from p2p.peers import Peers
 
@@ -95,8 +95,8 @@ class CountedScheme:
         self._scheme = scheme
         self._counters = counters
 
-    def signer(self, seed: bytes) -> Signer:
-        return CountedSigner(self._scheme.signer(seed), self._counters)
+    def signer(self, seed: bytes) -> KeyPair:
+        return self._scheme.signer(seed)
 
     def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         self._counters.checked()

@@ -7,7 +7,6 @@ every guess hopeless, and goes only to those who are shown the operation.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 import zlib
@@ -15,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ledger.encoding import encode
-from ledger.keys import Signer
+from ledger.keys import KeyPair
 from ledger.transaction import Operation
 
 SALTS_DOMAIN = b"ledger salts\x00"
@@ -34,14 +33,13 @@ def salted(operations: Sequence[Operation]) -> list[Operation]:
 
 
 def salted_parts(
-    parts: Iterable[list[Operation]], signer: Signer, network: bytes
+    parts: Iterable[list[Operation]], signer: KeyPair, network: bytes
 ) -> Iterator[list[Operation]]:
     """The parts, each operation with a salt that only the holder of the key can make.
 
     The same source gives the same transactions again, which is how an import knows what is there.
-    The secret is a signature that is never shown, over a message of no other meaning.
     """
-    secret = hashlib.sha256(signer.sign(SALTS_DOMAIN + network)).digest()
+    secret = signer.secret(SALTS_DOMAIN + network)
     for part in parts:
         yield [replace(each, salt=_salt_of(secret, each)) for each in part]
 

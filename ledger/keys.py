@@ -17,6 +17,7 @@ What a network signs by which of them is its `Suite`, which the genesis names.
 from __future__ import annotations
 
 import hashlib
+import hmac
 from abc import ABC
 from dataclasses import dataclass
 from functools import lru_cache
@@ -51,6 +52,13 @@ class Signer(Protocol):
         """A signature of the scheme's size."""
 
 
+class KeyPair(Signer, Protocol):
+    """A signer of one scheme, made from a seed."""
+
+    def secret(self, purpose: bytes) -> bytes:
+        """32 bytes that only the holder of this key can make, the same ones for one purpose."""
+
+
 class Scheme(Protocol):
     """A signature scheme: one algorithm."""
 
@@ -58,7 +66,7 @@ class Scheme(Protocol):
     public_key_bytes: int
     signature_bytes: int
 
-    def signer(self, seed: bytes) -> Signer:
+    def signer(self, seed: bytes) -> KeyPair:
         """The key pair that follows from a seed of 32 bytes."""
 
     def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
@@ -79,6 +87,10 @@ class Ed25519Signer:
         signed: bytes = bindings.crypto_sign(message, self._secret)
         return signed[:SIGNATURE_BYTES]
 
+    def secret(self, purpose: bytes) -> bytes:
+        # A signature that is never shown, over a message of no other meaning: it is the same twice.
+        return hashlib.sha256(self.sign(purpose)).digest()
+
 
 class Ed25519:
     """Of a network that asks for no other."""
@@ -87,7 +99,7 @@ class Ed25519:
     public_key_bytes = PUBLIC_KEY_BYTES
     signature_bytes = SIGNATURE_BYTES
 
-    def signer(self, seed: bytes) -> Signer:
+    def signer(self, seed: bytes) -> KeyPair:
         return Ed25519Signer(seed)
 
     def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
@@ -116,6 +128,10 @@ class MlDsaSigner:
     def sign(self, message: bytes) -> bytes:
         return self._private.sign(message)
 
+    def secret(self, purpose: bytes) -> bytes:
+        # Signatures are hedged, and therefore other ones each time.
+        return hmac.digest(self._private.private_bytes_raw(), purpose, "sha256")
+
 
 @lru_cache(maxsize=1_024)
 def _ml_dsa_key(kind: type[_PublicKey], public_key: bytes) -> _PublicKey:
@@ -132,7 +148,7 @@ class MlDsa(ABC):
     _private: type[_PrivateKey]
     _public: type[_PublicKey]
 
-    def signer(self, seed: bytes) -> Signer:
+    def signer(self, seed: bytes) -> KeyPair:
         assert len(seed) == SEED_BYTES
         return MlDsaSigner(self._private.from_seed_bytes(seed))
 
@@ -181,6 +197,9 @@ class KeyedHashSigner:
     def sign(self, message: bytes) -> bytes:
         return hashlib.blake2b(message, key=self.public_key, digest_size=SIGNATURE_BYTES).digest()
 
+    def secret(self, purpose: bytes) -> bytes:
+        return hashlib.sha256(self.sign(purpose)).digest()
+
 
 class KeyedHash:
     """Fast and forgeable: for virtual time only."""
@@ -189,7 +208,7 @@ class KeyedHash:
     public_key_bytes = PUBLIC_KEY_BYTES
     signature_bytes = SIGNATURE_BYTES
 
-    def signer(self, seed: bytes) -> Signer:
+    def signer(self, seed: bytes) -> KeyPair:
         return KeyedHashSigner(seed)
 
     def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:

@@ -29,7 +29,7 @@ def make_network(
         suite.consensus_signer(seed("validator", index), seed("checkpoints", index))
         for index in range(scenario.nodes)
     ]
-    members = [
+    members: list[Signer] = [
         suite.members.signer(seed("member", number)) for number in range(scenario.load.members)
     ]
     rule = QuorumRule.CRASH if scenario.crash_only else QuorumRule.BYZANTINE

@@ -18,7 +18,7 @@ from host.network import MEMBER_KEY_FILE, api_urls
 from ledger import genesis as genesis_format
 from ledger.errors import Fault, UnreachableError, UserError
 from ledger.genesis import Genesis
-from ledger.keys import Signer
+from ledger.keys import KeyPair
 from ledger.light import VerifiedState
 from ledger.limits import PUBLIC_KEY_SIZES
 
@@ -85,7 +85,7 @@ class Target:
                 raise UnreachableError(f"{url} sends no valid genesis: {fault}") from None
         raise UnreachableError(f"no node answers at {', '.join(self.urls)}")
 
-    def signer(self, key: Path | None) -> Signer:
+    def signer(self, key: Path | None) -> KeyPair:
         """The key that signs transactions."""
         if key is None:
             if self.folder is None:

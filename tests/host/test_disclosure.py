@@ -8,11 +8,13 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
 from host.salting import is_guessable, salted, salted_parts
 from ledger.applications.records import make_record
+from ledger.keys import scheme_named
 from ledger.receipt import parse_receipt
 from tests.host.program import ROOT, call, running_cluster
-from tests.ledger.builders import signer_of
 
 DOCUMENT = (ROOT / "docs" / "disclosure.md").read_text(encoding="utf-8")
 (BLOCK,) = re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL)
@@ -78,9 +80,11 @@ def _a_salted_import_is_found_again(folder: Path) -> None:
     assert b"secretgrade" not in b"".join([*shown.path, shown.operation[3]])
 
 
-def test_salts_of_an_import_are_the_same_again_and_only_its_keys() -> None:
+@pytest.mark.parametrize("scheme", ["ed25519", "ml-dsa-44"])
+def test_salts_of_an_import_are_the_same_again_and_only_its_keys(scheme: str) -> None:
+    """Signatures of ML-DSA are other ones each time."""
     parts = [[make_record("a", content=b"x"), make_record("b", content=b"x")], []]
-    alice, bob = signer_of("alice"), signer_of("bob")
+    alice, bob = (scheme_named(scheme).signer(bytes([seed]) * 32) for seed in (1, 2))
     once, again = (list(salted_parts(parts, alice, bytes(32))) for _ in range(2))
     others = [*salted_parts(parts, bob, bytes(32)), *salted_parts(parts, alice, b"\x01" * 32)]
 

@@ -31,6 +31,7 @@ from tests.zoo import (
     drawn_dags,
     drawn_floors,
     drawn_greetings,
+    drawn_leads,
     drawn_pools,
     drawn_ranges,
     drawn_values,
@@ -398,6 +399,13 @@ STRATEGIES = (
         "drawn DAGs of which followers see other parts first",
         drawn_dags.fits,
         drawn_dags.attempt,
+        weight=8.0,
+    ),
+    Strategy(
+        "leads",
+        "drawn histories of who led, and proposals, for a Tendermint validator alone",
+        drawn_leads.fits,
+        drawn_leads.attempt,
         weight=8.0,
     ),
     Strategy(

@@ -23,6 +23,7 @@ from consensus.sync import CatchUp
 from consensus.values import Values
 from ledger.evidence import Judge
 from ledger.execution import Executor
+from tests.consensus.tendermint_bench import REPUTATION, STICKY
 from tests.schedules.test_catch_up import ForgivesHangingUp
 from tests.zoo import __main__ as command
 from tests.zoo import (
@@ -33,6 +34,7 @@ from tests.zoo import (
     drawn_dags,
     drawn_floors,
     drawn_greetings,
+    drawn_leads,
     drawn_pools,
     drawn_ranges,
     drawn_values,
@@ -44,6 +46,7 @@ from tests.zoo import (
     saved,
     strategies,
 )
+from tests.zoo.leader_rows import LEADERS
 from tests.zoo.model import KINDS, PROPERTIES, Mutant, Verdict
 from tests.zoo.registry import MUTANTS, ROWS, missing_rows, row_of
 from tests.zoo.rows import NOT_HERE
@@ -159,6 +162,22 @@ def test_no_restart_lets_a_validator_contradict_what_left_or_keeps_an_intact_one
 @pytest.mark.parametrize("id_", drawn_greetings.KINDS)
 def test_a_greeting_that_lacks_a_rule_is_found_in_drawn_restarts(id_: str) -> None:
     assert any(drawn_greetings.PART.attempt(BY_ID[id_], number)[0].is_kill for number in range(60))
+
+
+@pytest.mark.parametrize("protocol", [STICKY, REPUTATION])
+def test_right_proposals_get_their_vote_and_wrong_ones_none(protocol: type[Tendermint]) -> None:
+    assert [number for number in range(200) if drawn_leads.broken(protocol, number)] == []
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [one for one in LEADERS if drawn_leads.fits(one) and not one.equivalent],
+    ids=lambda mutant: mutant.id,
+)
+def test_a_validator_that_is_wrong_about_who_leads_is_found_in_drawn_histories(
+    mutant: Mutant,
+) -> None:
+    assert any(drawn_leads.attempt(mutant, number)[0].is_kill for number in range(150))
 
 
 def test_no_word_is_refused_before_its_decision_is_certified() -> None:

@@ -119,6 +119,15 @@ def test_a_leader_that_leaves_a_batch_out_is_prevoted_nil() -> None:
     assert after(Tendermint, 32, 32) == after(REPUTATION, 32, 32) == []
 
 
+def test_a_leader_does_not_distrust_itself() -> None:
+    for me, distrusts in ((3, False), (0, True)):
+        bench = Bench(STICKY, me)
+        for instance in range(1, 35):
+            bench.decide(value_of(instance, 3))
+
+        assert (said_in(bench.take(Pending(33)), Prevote) == [Prevote(35, 0, NIL)]) is distrusts
+
+
 def test_an_idle_ledger_stays_quiet_where_its_leader_is_distrusted() -> None:
     bench = Bench(STICKY)
     for instance in range(1, 35):

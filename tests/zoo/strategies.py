@@ -39,6 +39,7 @@ from tests.zoo import (
     drawn_words,
     exile,
     forgeries,
+    healing,
     hostile,
     replicas,
     rounds,
@@ -294,6 +295,13 @@ STRATEGIES = (
         exile.fits,
         exile.attempt,
         weight=32.0,
+    ),
+    Strategy(
+        "healing",
+        "a few rounds of the same, and then what all honest must decide",
+        healing.fits,
+        healing.attempt,
+        weight=2.0,
     ),
     scenario_strategy(
         "random", "all faults of the simulator at drawn rates", draw_random, _is_plugin

@@ -42,6 +42,7 @@ from tests.zoo import (
     drawn_words,
     exile,
     forgeries,
+    healing,
     mechanical,
     saved,
     strategies,
@@ -228,6 +229,17 @@ def test_cutting_off_whoever_decides_first_breaks_no_protocol(protocol: str) -> 
     assert [number for number in range(8) if exile.broken(base, number)] == []
 
 
+@pytest.mark.parametrize("protocol", BASES)
+def test_every_protocol_recovers_from_whoever_was_cut_off(protocol: str) -> None:
+    base = BASES[protocol]
+    assert base is not None
+    assert [number for number in range(4) if healing.broken(base, number)] == []
+
+
+def test_a_protocol_that_does_not_recover_is_found() -> None:
+    assert healing.attempt(BY_ID["L11-simplex"], 93)[0].is_kill
+
+
 @pytest.mark.parametrize(
     ("id_", "number"), [("Z3-tendermint", 16), ("Z8-jolteon", 46), ("D2-pbft", 4), ("R1-raft", 16)]
 )
@@ -403,7 +415,7 @@ def test_a_rule_that_the_machine_broke_is_noticed_in_its_own_process() -> None:
 
     by = mechanical.hunt((place, 0))
 
-    assert by.startswith("schedule of")
+    assert by.startswith("test_certificate.py::")
     assert mechanical.validators.quorum_size.__code__ is right
 
 

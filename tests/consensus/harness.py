@@ -43,10 +43,10 @@ def led(protocol: type[Tendermint], leaders: str) -> type[Tendermint]:
     """The protocol with these leaders in the first rounds of the first instance."""
 
     class Led(protocol):  # type: ignore[valid-type, misc]
-        def proposer(self, slot: Slot) -> int:
+        def proposer(self, slot: Slot) -> int | None:
             if slot[0] == 1 and slot[1] < len(leaders):
                 return VALIDATORS[leaders[slot[1]]]
-            return int(super().proposer(slot))
+            return super().proposer(slot)
 
     return Led
 

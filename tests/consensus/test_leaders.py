@@ -36,6 +36,7 @@ from tests.consensus.jolteon_bench import (
     qc_of,
     timeouts_in,
 )
+from tests.consensus.mutants_leaders import NoTurns, Stubborn
 
 TURN = 4
 ROOT = Decided(0, None)
@@ -251,26 +252,11 @@ def test_a_policy_that_remembers_cures_it(protocol: type[Paced], policy: type[Po
     assert blocks_a_minute(protocol, policy) > 110
 
 
-class _Stubborn(Sticky):
-    """Leaves the lead to whoever had it, also where it fails."""
-
-    def leader(self, view: int, agreed: Agreed) -> int | None:
-        head = agreed.last
-        return head.proposer if head.view else self.by_turns(view)
-
-
 class _Untold(Reputation):
     """Draws from everybody."""
 
     def extra(self, parent: Decided, endorsers: tuple[int, ...]) -> bytes:
         return super().extra(parent, tuple(range(self.validators.size)))
-
-
-class _NoTurns(Reputation):
-    """Carousel to the letter: round robin where a view failed."""
-
-    def by_turns(self, view: int) -> int:
-        return view % self.validators.size
 
 
 def is_live(policy: type[Policy], crashed: int, at_ms: int) -> bool:
@@ -286,7 +272,7 @@ def is_live(policy: type[Policy], crashed: int, at_ms: int) -> bool:
 
 def test_a_sticky_leader_that_crashes_is_replaced_and_one_too_stubborn_is_not() -> None:
     assert all(is_live(Sticky, crashed, 200) for crashed in range(4))
-    assert not all(is_live(_Stubborn, crashed, 200) for crashed in range(4))
+    assert not all(is_live(Stubborn, crashed, 200) for crashed in range(4))
 
 
 def own_turn(policy: type[Policy]) -> type[Policy]:
@@ -336,7 +322,7 @@ def test_a_crashed_leader_costs_two_views(protocol: type[Paced], policy: type[Po
 
 def test_carousels_round_robin_would_stop_a_chain_of_three_of_which_one_crashed_early() -> None:
     assert is_live(Reputation, 3, 3)
-    assert not is_live(_NoTurns, 3, 3)
+    assert not is_live(NoTurns, 3, 3)
 
 
 def test_reputation_rests_on_who_signed() -> None:

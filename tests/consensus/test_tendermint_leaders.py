@@ -26,6 +26,7 @@ from consensus.registry import leaders_of, protocol_named
 from ledger.encoding import encode
 from ledger.statement import Slot
 from sim.plugins import draw_scenario, draw_twins, run
+from tests.consensus.mutants_leaders import ForgetsWhoLed, GuessesTheLeader
 from tests.consensus.tendermint_bench import (
     REPUTATION,
     STICKY,
@@ -108,16 +109,6 @@ class ReadsTheRound(Tendermint):
         return super().leader(slot)
 
 
-class GuessesTheLeader(Tendermint):
-    """Takes turns where it does not know who leads."""
-
-    LEADERS = Sticky
-
-    def leader(self, slot: Slot) -> int | None:
-        leader = super().leader(slot)
-        return sum(slot) % self.validators.size if leader is None else leader
-
-
 class ReadsItsDistrust(Tendermint):
     """Takes the lead from whom it distrusts, instead of its own vote alone."""
 
@@ -198,15 +189,6 @@ def test_who_names_a_leader_without_the_value_that_decides_it_is_found() -> None
 
 
 # --- what a restart and a catch-up leave ----------------------------------------------------------
-
-
-class ForgetsWhoLed(Tendermint):
-    """What policies read is not durable."""
-
-    LEADERS = Sticky
-
-    def remember(self) -> None:
-        """Make nothing durable."""
 
 
 def leader_after_a_restart(protocol: type[Tendermint]) -> int | None:

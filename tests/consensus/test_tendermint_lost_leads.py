@@ -12,7 +12,7 @@ from consensus.interface import (
     PayloadReady,
     Pending,
 )
-from consensus.leaders import Agreed, Reputation, Sticky
+from consensus.leaders import Reputation, Sticky
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import (
     NIL,
@@ -30,6 +30,7 @@ from sim.plugin_scenario import PluginScenario
 from sim.plugins import Script, draw_scenario, run
 from tests.consensus.harness import PAYLOAD
 from tests.consensus.jolteon_bench import BLANK
+from tests.consensus.mutants_leaders import Stubborn, TakesTheWord
 from tests.consensus.tendermint_bench import (
     REPUTATION,
     STICKY,
@@ -56,16 +57,6 @@ def test_a_dead_validator_costs_nothing_once_it_is_out_of_the_lead() -> None:
     assert blocks_a_minute(STICKY) > 0.95 * up
     assert blocks_a_minute(REPUTATION) > 0.95 * up
     assert blocks_a_minute(Tendermint) < 0.75 * up
-
-
-class Stubborn(Sticky):
-    """Leaves the lead to whoever had it, also where it fails."""
-
-    name = "stubborn"
-
-    def leader(self, view: int, agreed: Agreed) -> int | None:
-        head = agreed.last
-        return head.proposer if head.view else self.by_turns(view)
 
 
 def crash_of_the_leader(protocol: type[Tendermint]) -> tuple[list[Slot], tuple[str, ...], int]:
@@ -128,6 +119,15 @@ def test_a_leader_that_leaves_a_batch_out_is_prevoted_nil() -> None:
     assert after(Tendermint, 32, 32) == after(REPUTATION, 32, 32) == []
 
 
+def test_a_leader_does_not_distrust_itself() -> None:
+    for me, distrusts in ((3, False), (0, True)):
+        bench = Bench(STICKY, me)
+        for instance in range(1, 35):
+            bench.decide(value_of(instance, 3))
+
+        assert (said_in(bench.take(Pending(33)), Prevote) == [Prevote(35, 0, NIL)]) is distrusts
+
+
 def test_an_idle_ledger_stays_quiet_where_its_leader_is_distrusted() -> None:
     bench = Bench(STICKY)
     for instance in range(1, 35):
@@ -157,15 +157,6 @@ def second_of(protocol: type[Tendermint], me: int = 0) -> tuple[Bench, Value, in
     leader = bench.leaders(1)[0]
     assert leader is not None
     return bench, first, leader
-
-
-class TakesTheWord(Tendermint):
-    """Believes what a value says of its past."""
-
-    LEADERS = Reputation
-
-    def says_its_past(self, proposal: Proposal) -> bool:
-        return True
 
 
 def test_a_fresh_value_names_the_signers_of_the_commit_before_it() -> None:

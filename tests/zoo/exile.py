@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from random import Random
-from typing import cast
+from typing import ClassVar, cast
 
 from consensus.interface import Consensus, Signed
 from ledger.statement import Slot
@@ -56,14 +56,19 @@ MOODS: tuple[tuple[str, ...], ...] = (
 class Exile(Silence):
     """One scenario."""
 
+    retry_ms: ClassVar[int | None] = RETRY_MS
+    """When what was said is said again by a timer; None: when the protocol has it."""
+
     def __init__(self, protocol: type[Consensus], number: int) -> None:
         draw = Random(f"exile {number}")
         has_liars = protocol.fault_model == "byzantine"
         nodes = 4 if has_liars else draw.choice((3, 3, 5))
         liar = draw.randrange(nodes) if has_liars else None
         self._is_double = has_liars and draw.random() < 0.4
-        parameters = tuple((name, RETRY_MS if "retry" in name else ms)
-                           for name, ms in hasty(protocol))  # fmt: skip
+        parameters = tuple(
+            (name, self.retry_ms if self.retry_ms and "retry" in name else ms)
+            for name, ms in hasty(protocol)
+        )
         # One seat alone needs no attack that changes its words: the adversary below does.
         attacks = () if liar is None or self._is_double else ((liar, "honest"),)
         scenario = PluginScenario(
@@ -115,12 +120,13 @@ class Exile(Silence):
 
         class Led(protocol):  # type: ignore[misc, valid-type]
             def leader(self, slot: Slot) -> int | None:
-                return choose(slot)
+                chosen = choose(slot)
+                return super().leader(slot) if chosen is None else chosen
 
         Led.__name__ = Led.__qualname__ = protocol.__name__
         return cast("type[Consensus]", Led)
 
-    def _choose_leader(self, slot: Slot) -> int:
+    def _choose_leader(self, slot: Slot) -> int | None:
         known = self._leads.get(slot)
         if known is None:
             known = self.draw.randrange(self.scenario.nodes)
@@ -151,6 +157,10 @@ class Exile(Silence):
             if self._exiled is not None and was_exiled is None:
                 left = self._patience
             self._perhaps_reunite()
+        return self.found()
+
+    def found(self) -> tuple[str, ...]:
+        """The properties that broke so far, by their numbers."""
         return numbers(tuple(self.oracles.violations))
 
     def _ring(self) -> bool:

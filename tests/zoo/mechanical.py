@@ -4,10 +4,10 @@
 
 Takes the source of every small rule, changes one thing in it (a comparison flipped or made one
 looser or stricter, a conjunct dropped, a number off by one, a sum turned, a negation left out), and
-plays all saved schedules of bare plugins and a few drawn plans with what comes of it.  A mutant
-counts as noticed where anything breaks, where a schedule does not come about any more, or where a
-run does not end.  Survivors are listed; each is equivalent, for the reason in `EQUIVALENT`, or a
-gap.
+plays the rule's own tests, all saved schedules of bare plugins and a few drawn plans with what
+comes of it.  A mutant counts as noticed where anything breaks, where a schedule does not come about
+any more, or where a run does not end.  Survivors are listed; each is equivalent, for the reason in
+`EQUIVALENT`, or a gap.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import __future__
 
 import argparse
 import ast
+import contextlib
 import copy
 import inspect
+import io
 import multiprocessing
 import resource
 import signal
@@ -25,18 +27,23 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from types import FunctionType
 from typing import Any
 
-from consensus import tally
+import pytest
+
+from consensus import leaders, tally
 from consensus.protocols import jolteon_safety, tendermint_log, tendermint_state
 from consensus.protocols.jolteon import Jolteon
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import Proposal as TendermintProposal
 from ledger import certificate, validators
 from sim.plugin_drawing import draw_scenario, draw_twins
+from sim.plugin_process import BUGS
 from sim.plugins import run
+from tests.zoo.leader_rows import LEADERS
 from tests.zoo.model import numbers
 from tests.zoo.protocols import JOLTEON, TENDERMINT
 from tests.zoo.rounds import draw_plan, play
@@ -45,6 +52,7 @@ RULES: tuple[tuple[Any, str], ...] = (
     *((tendermint_state.State, name) for name in (
         "may_prevote_fresh", "may_prevote_again", "find_polka", "is_commit",
         "round_to_skip_to", "reason_for_round", "may_give_up_proposer", "timeout_ms", "_is_near",
+        "may_come_from", "may_carry", "says_its_past", "distrusts_leader",
     )),
     (TendermintProposal, "is_coherent"),
     *((tendermint_log.MessageLog, name) for name in ("has_quorum", "later_round")),
@@ -54,11 +62,49 @@ RULES: tuple[tuple[Any, str], ...] = (
     )),
     (Jolteon, "may_join"),
     *((tally.Tally, name) for name in ("add", "certificate", "timeout_certificate")),
+    (leaders.Policy, "after_failure"),
+    *((leaders.Leadership, name) for name in ("leader_after", "has_failed", "is_overdue",
+                                              "is_fitting")),
     (certificate, "check_signers"),
     *((validators, name) for name in ("faults_tolerated", "quorum_size")),
 )  # fmt: skip
 """(owner, rule)."""
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "Safety.follows line 4: 0 becomes -1",
+            "Safety.may_commit line 4: 0 becomes -1",
+            "Safety.entry_tc line 4: 0 becomes -1",
+            "Safety.proves line 8: 0 becomes -1",
+        ),
+        "the last of one is the first of one: views, and the certificate of a decision",
+    ),
+    "State._is_near line 5: Lt becomes LtE": "slots of the own instance are judged before",
+    "State._is_near line 5: 0 becomes -1": "slots of the own instance are judged before",
+    "MessageLog.later_round line 5: Gt becomes GtE": "the highest round so far is replaced by "
+    "itself; an equal one at the beginning is the own round, and no later one",
+}
+"""Why nothing can tell a change from the original, by what it says."""
+_TENDERMINT_TESTS = tuple(
+    f"consensus/test_tendermint{name}.py" for name in ("_rules", "", "_leaders", "_lost_leads")
+)
+_JOLTEON_TESTS = tuple(
+    f"consensus/test_jolteon_{name}.py"
+    for name in ("rules", "messages", "steady", "view_change", "decisions", "proposing")
+)
+TESTS: dict[Any, tuple[str, ...]] = {
+    tendermint_state.State: _TENDERMINT_TESTS,
+    TendermintProposal: _TENDERMINT_TESTS,
+    tendermint_log.MessageLog: _TENDERMINT_TESTS,
+    jolteon_safety.Safety: _JOLTEON_TESTS,
+    Jolteon: _JOLTEON_TESTS,
+    tally.Tally: ("consensus/test_tally.py", *_TENDERMINT_TESTS),
+    leaders.Policy: ("consensus/test_leaders.py", *_TENDERMINT_TESTS),
+    leaders.Leadership: ("consensus/test_leaders.py", *_TENDERMINT_TESTS),
+    certificate: ("ledger/test_certificate.py",),
+    validators: ("ledger/test_certificate.py",),
+}
+"""The files of tests of the owner of a rule."""
 FLIPS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
     ast.LtE: (ast.Lt, ast.Gt),
@@ -72,7 +118,7 @@ FLIPS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.IsNot: (ast.Is,),
 }
 PLANS = 12
-LONGEST_S = 60
+LONGEST_S = 120
 """Seconds of processor time after which a mutant counts as one that does not end."""
 
 
@@ -172,16 +218,54 @@ def _changes_at(node: ast.AST) -> Iterator[tuple[str, Any]]:
 def notice(change: Change) -> str:
     """What notices a change, played in this process; "" if nothing does."""
     apply(change)
-    for mutants, base in ((TENDERMINT, Tendermint), (JOLTEON, Jolteon)):
-        for mutant in mutants:
-            if mutant.play is None:
-                continue
-            try:
-                found = mutant.play(base)
-            except (AssertionError, LookupError, TypeError, ValueError, AttributeError) as error:
-                return f"schedule of {mutant.id}: {type(error).__name__}"
-            if found:
-                return f"schedule of {mutant.id}: {found[0]}"
+    return _failing_test(TESTS[change.owner]) or _failing_schedule() or _failing_plan()
+
+
+class _FirstFailure:
+    """Remembers which test failed, or which file could not be read."""
+
+    name = ""
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file was read."""
+        self._look_at(report)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A part of a test is over."""
+        self._look_at(report)
+
+    def _look_at(self, report: pytest.CollectReport | pytest.TestReport) -> None:
+        if report.failed:
+            self.name = self.name or report.nodeid.rpartition("/")[2]
+
+
+def _failing_test(files: Sequence[str]) -> str:
+    """The first test of these files that fails; "" if none does."""
+    failure, folder = _FirstFailure(), Path(__file__).parents[1]
+    options = ["-x", "-q", "-n0", "-p", "no:cacheprovider", "--assert=plain"]
+    with contextlib.redirect_stdout(io.StringIO()) as told:
+        code = pytest.main([*options, *(str(folder / file) for file in files)], plugins=[failure])
+    assert failure.name or code == pytest.ExitCode.OK, told.getvalue()
+    return failure.name
+
+
+def _failing_schedule() -> str:
+    """The first saved schedule that breaks something or does not come about; "" if none does."""
+    for mutant in (*TENDERMINT, *JOLTEON, *LEADERS):
+        if mutant.play is None:
+            continue
+        assert mutant.base is not None
+        try:
+            found = mutant.play(mutant.base)
+        except BUGS as error:
+            return f"schedule of {mutant.id}: {type(error).__name__}"
+        if found:
+            return f"schedule of {mutant.id}: {found[0]}"
+    return ""
+
+
+def _failing_plan() -> str:
+    """What a few drawn plans break; "" if nothing does."""
     for number in range(PLANS):
         for protocol in (Tendermint, Jolteon):
             plan = draw_plan(Random(f"swarm {number}").choice, protocol.name, number)
@@ -196,14 +280,19 @@ def notice(change: Change) -> str:
 
 
 def _report(change_at: tuple[int, int], channel: Any) -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (LONGEST_S, LONGEST_S))
+    spent = int(time.process_time())
+    resource.setrlimit(resource.RLIMIT_CPU, (spent + LONGEST_S,) * 2)
     owner, rule = RULES[change_at[0]]
     channel.send(notice(changes_of(owner, rule)[change_at[1]]))
 
 
 def hunt(change_at: tuple[int, int]) -> str:
-    """What notices a change, played in a process of its own."""
+    """What notices a change, played in a process of its own.
+
+    Raises RuntimeError where that process fails by itself: the change is not noticed by that.
+    """
     context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_report, args=(change_at, theirs))
     process.start()
@@ -212,8 +301,9 @@ def hunt(change_at: tuple[int, int]) -> str:
         return str(ours.recv())
     except EOFError:
         process.join()
-        out_of_time = process.exitcode in (-signal.SIGXCPU, -signal.SIGKILL)
-        return "it does not end" if out_of_time else "it breaks down"
+        if process.exitcode in (-signal.SIGXCPU, -signal.SIGKILL):
+            return "it does not end"
+        raise RuntimeError(f"the process of change {change_at} failed") from None
     finally:
         process.join()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.zoo.forgeries import EVIDENCE
 from tests.zoo.hotstuff_rows import HOTSTUFF
+from tests.zoo.leader_rows import LEADERS
 from tests.zoo.mysticeti_rows import MYSTICETI
 from tests.zoo.pbft_rows import PBFT
 from tests.zoo.protocols import JOLTEON, TENDERMINT
@@ -14,8 +15,8 @@ from tests.zoo.storage_mutants import STORAGE
 from tests.zoo.teaching_protocols import SIMPLEX, STREAMLET
 
 MUTANTS = (
-    *TENDERMINT, *JOLTEON, *HOTSTUFF, *PBFT, *SIMPLEX, *STREAMLET, *MYSTICETI, *RAFT, *REPLICAS,
-    *STORAGE, *EVIDENCE,
+    *TENDERMINT, *JOLTEON, *HOTSTUFF, *PBFT, *SIMPLEX, *STREAMLET, *MYSTICETI, *RAFT, *LEADERS,
+    *REPLICAS, *STORAGE, *EVIDENCE,
 )  # fmt: skip
 ROWS = tuple(
     [f"Z{number}" for number in (*range(1, 5), *range(6, 11), *range(12, 18), *range(19, 26), 27,

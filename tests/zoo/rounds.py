@@ -86,10 +86,10 @@ class Adapter:
 
 def _led_tendermint(protocol: type[Tendermint], leaders: dict[int, int]) -> type[Consensus]:
     class Led(protocol):  # type: ignore[valid-type, misc]
-        def proposer(self, slot: Slot) -> int:
+        def proposer(self, slot: Slot) -> int | None:
             if slot[0] == 1 and slot[1] in leaders:
                 return leaders[slot[1]]
-            return int(super().proposer(slot))
+            return super().proposer(slot)
 
     return Led
 

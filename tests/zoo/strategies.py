@@ -31,6 +31,7 @@ from tests.zoo import (
     drawn_dags,
     drawn_floors,
     drawn_greetings,
+    drawn_leads,
     drawn_pools,
     drawn_ranges,
     drawn_values,
@@ -38,6 +39,7 @@ from tests.zoo import (
     drawn_words,
     exile,
     forgeries,
+    healing,
     hostile,
     replicas,
     rounds,
@@ -294,6 +296,13 @@ STRATEGIES = (
         exile.attempt,
         weight=32.0,
     ),
+    Strategy(
+        "healing",
+        "a few rounds of the same, and then what all honest must decide",
+        healing.fits,
+        healing.attempt,
+        weight=2.0,
+    ),
     scenario_strategy(
         "random", "all faults of the simulator at drawn rates", draw_random, _is_plugin
     ),
@@ -398,6 +407,13 @@ STRATEGIES = (
         "drawn DAGs of which followers see other parts first",
         drawn_dags.fits,
         drawn_dags.attempt,
+        weight=8.0,
+    ),
+    Strategy(
+        "leads",
+        "drawn histories of who led, and proposals, for a Tendermint validator alone",
+        drawn_leads.fits,
+        drawn_leads.attempt,
         weight=8.0,
     ),
     Strategy(

@@ -23,6 +23,7 @@ from consensus.sync import CatchUp
 from consensus.values import Values
 from ledger.evidence import Judge
 from ledger.execution import Executor
+from tests.consensus.tendermint_bench import REPUTATION, STICKY
 from tests.schedules.test_catch_up import ForgivesHangingUp
 from tests.zoo import __main__ as command
 from tests.zoo import (
@@ -33,6 +34,7 @@ from tests.zoo import (
     drawn_dags,
     drawn_floors,
     drawn_greetings,
+    drawn_leads,
     drawn_pools,
     drawn_ranges,
     drawn_values,
@@ -40,10 +42,12 @@ from tests.zoo import (
     drawn_words,
     exile,
     forgeries,
+    healing,
     mechanical,
     saved,
     strategies,
 )
+from tests.zoo.leader_rows import LEADERS
 from tests.zoo.model import KINDS, PROPERTIES, Mutant, Verdict
 from tests.zoo.registry import MUTANTS, ROWS, missing_rows, row_of
 from tests.zoo.rows import NOT_HERE
@@ -161,6 +165,22 @@ def test_a_greeting_that_lacks_a_rule_is_found_in_drawn_restarts(id_: str) -> No
     assert any(drawn_greetings.PART.attempt(BY_ID[id_], number)[0].is_kill for number in range(60))
 
 
+@pytest.mark.parametrize("protocol", [STICKY, REPUTATION])
+def test_right_proposals_get_their_vote_and_wrong_ones_none(protocol: type[Tendermint]) -> None:
+    assert [number for number in range(200) if drawn_leads.broken(protocol, number)] == []
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [one for one in LEADERS if drawn_leads.fits(one) and not one.equivalent],
+    ids=lambda mutant: mutant.id,
+)
+def test_a_validator_that_is_wrong_about_who_leads_is_found_in_drawn_histories(
+    mutant: Mutant,
+) -> None:
+    assert any(drawn_leads.attempt(mutant, number)[0].is_kill for number in range(150))
+
+
 def test_no_word_is_refused_before_its_decision_is_certified() -> None:
     assert [life for life in range(150) if drawn_floors.broken(Ordering, life)] == []
 
@@ -207,6 +227,17 @@ def test_cutting_off_whoever_decides_first_breaks_no_protocol(protocol: str) -> 
     base = BASES[protocol]
     assert base is not None
     assert [number for number in range(8) if exile.broken(base, number)] == []
+
+
+@pytest.mark.parametrize("protocol", BASES)
+def test_every_protocol_recovers_from_whoever_was_cut_off(protocol: str) -> None:
+    base = BASES[protocol]
+    assert base is not None
+    assert [number for number in range(4) if healing.broken(base, number)] == []
+
+
+def test_a_protocol_that_does_not_recover_is_found() -> None:
+    assert healing.attempt(BY_ID["L11-simplex"], 93)[0].is_kill
 
 
 @pytest.mark.parametrize(
@@ -384,7 +415,7 @@ def test_a_rule_that_the_machine_broke_is_noticed_in_its_own_process() -> None:
 
     by = mechanical.hunt((place, 0))
 
-    assert by.startswith("schedule of")
+    assert by.startswith("test_certificate.py::")
     assert mechanical.validators.quorum_size.__code__ is right
 
 

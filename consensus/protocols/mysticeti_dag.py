@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from consensus.interface import Signed
 from consensus.protocols.mysticeti_messages import Block, Parent
+from consensus.protocols.mysticeti_record import Row, row_of
 from ledger.statement import Slot
 
 
@@ -30,6 +31,7 @@ class Dag:
     def __init__(self, leaders: Callable[[int], tuple[int, ...]]) -> None:
         self._leaders = leaders
         self._signed: dict[bytes, Signed] = {}
+        self._rows: dict[bytes, Row] = {}
         self._places: dict[bytes, tuple[int, int]] = {}
         """Block -> (author, round)."""
         self._rounds: dict[int, dict[int, list[Block]]] = {}
@@ -40,7 +42,7 @@ class Dag:
         self._tips: dict[bytes, None] = {}
         """Blocks that no other one refers to."""
         self._laden: dict[bytes, Block] = {}
-        """Blocks with payload."""
+        """Blocks with payload, until `forget_payload`."""
 
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._signed
@@ -54,6 +56,7 @@ class Dag:
         assert isinstance(block, Block)
         digest = block.digest
         self._signed[digest] = signed
+        self._rows[digest] = row_of(signed)
         self._places[digest] = (block.author, block.round)
         self._rounds.setdefault(block.round, {}).setdefault(block.author, []).append(block)
         for parent in block.parents.named:
@@ -91,9 +94,22 @@ class Dag:
         """All that is here, parents before children."""
         return [self._signed[each.digest] for round_ in self.rounds for each in self.at(round_)]
 
+    def rows(self) -> tuple[Row, ...]:
+        """The same for a durable record."""
+        rows = self._rows
+        return tuple(rows[each.digest] for round_ in self.rounds for each in self.at(round_))
+
     def laden(self) -> Iterable[Block]:
-        """The blocks with payload, those first that were accepted last."""
+        """The blocks with payload that may yet be ordered, those first that were accepted last."""
         return reversed(self._laden.values())
+
+    def forget_payload(self, passed: Sequence[int]) -> None:
+        """What is up to these rounds, by validator, will not be ordered any more."""
+        self._laden = {
+            digest: block
+            for digest, block in self._laden.items()
+            if block.round > passed[block.author]
+        }
 
     @property
     def rounds(self) -> list[int]:
@@ -186,7 +202,7 @@ class Dag:
             assert isinstance(block, Block)
             if block.round > passed[block.author]:
                 continue
-            for known in (self._signed, self._places, self._tips, self._laden):
+            for known in (self._signed, self._rows, self._places, self._tips, self._laden):
                 known.pop(block.digest, None)
             self._votes.pop(block.round, None)
             self._rounds[block.round].pop(block.author, None)

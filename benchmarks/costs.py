@@ -37,7 +37,8 @@ def costs(names: tuple[str, ...], nodes: str, as_json: bool) -> None:
     """Messages, bytes, signatures and message delays of a block, beside their formulas.
 
     The cases: all are up; one is down whose turn it is not; the one is down that would have led,
-    with the timers that are waited for and the change of leaders that follows.  Which seat is down
+    with the timers that are waited for and the change of leaders that follows; and, where a chain's
+    leaders take turns, the one that leads next and collects the votes.  Which seat is down
     is shown.  The last three rows are of whole replicas that confirm one transaction: what they say
     beside their protocol, from the start on.
     """
@@ -68,6 +69,9 @@ def _show(protocol: type[Consensus], size: int, *, as_json: bool) -> int:
     if counts.leader_down is not None:
         predicted = known.leader_down(size) if known else None
         rows.append(("leader down", counts.good.leader, counts.leader_down, predicted))
+    if counts.next_down is not None:
+        predicted = known.next_down(size) if known else None
+        rows.append(("next down", counts.next_leader, counts.next_down, predicted))
     for case, down, count, predicted in rows:
         if as_json:
             click.echo(json.dumps(_as_json(protocol.name, size, case, down, count, predicted)))

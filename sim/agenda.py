@@ -35,6 +35,10 @@ class Agenda:
         """When the next thing happens, of those that are planned."""
         return self._heap[0][0]
 
+    def keep_order(self) -> None:
+        """From now on let what is due at once happen in the order in which it was planned."""
+        self._bits = _no_bits
+
     def after(self, delay_us: int, action: Callable[..., None], *arguments: Any) -> None:
         """Plan to call the action once delay_us from now."""
         self.at(self.now_us + delay_us, action, *arguments)
@@ -58,3 +62,7 @@ class Agenda:
     def __len__(self) -> int:
         """How much is planned, void plans included."""
         return len(self._heap)
+
+
+def _no_bits(_count: int, /) -> int:
+    return 0

@@ -89,6 +89,9 @@ class Prediction:
     change: Formula | None
     """A block whose leader is down: the wait, the change and the block after it.  None where
     nothing is decided without it."""
+    next_change: Formula | None = None
+    """A block whose next leader is down, where another one leads every view and collects the votes
+    of the one before: two views end by timeouts then.  None for other protocols."""
 
     def good(self, n: int) -> Cost:
         """With n validators, all of them up."""
@@ -101,6 +104,10 @@ class Prediction:
     def leader_down(self, n: int) -> Cost | None:
         """With the one down that would have led."""
         return self.change(Net(n, n - 1)) if self.change is not None else None
+
+    def next_down(self, n: int) -> Cost | None:
+        """With the one down that would have led next."""
+        return self.next_change(Net(n, n - 1)) if self.next_change is not None else None
 
 
 def _cost(*sent: tuple[int, int], signatures: int, delays: int, waits: int = 0) -> Cost:
@@ -231,15 +238,16 @@ def _pbft_view(net: Net) -> Cost:
 # --- chains of certified values -------------------------------------------------------------------
 
 
-def _chain(net: Net, views: int, extras: tuple[int, ...]) -> Cost:
+def _chain(net: Net, views: int, extras: tuple[int, ...], *, payloads: int = 1) -> Cost:
     """A proposal and votes for each view, and one certificate more; `extras` are bytes of extra.
 
     Votes go to the next leader, whose own crosses no link.
     """
     qc = sizes.certificate("vote", net.quorum, slot=ONE)
+    named = (payloads, *(0 for _ in extras[1:]))
     proposals = [
-        (net.links, signed(sizes.value(slot=ONE, payloads=int(not view), extra=extra), qc, NIL))
-        for view, extra in enumerate(extras)
+        (net.links, signed(sizes.value(slot=ONE, payloads=count, extra=extra), qc, NIL))
+        for count, extra in zip(named, extras, strict=True)
     ]
     assert len(proposals) == views
     return _cost(
@@ -258,9 +266,7 @@ def _failed_views(net: Net, views: int) -> Cost:
     that with the highest qc.  A timeout that comes after the quorum is answered with both.  From
     the second view on timeouts carry the tc that led there, and so does the proposal that follows.
     """
-    qc = sizes.certificate("vote", net.quorum, slot=ONE)
-    known = sizes.row(NUMBER, DIGEST_FIELD)
-    tc = sizes.timeout_certificate("timeout", net.quorum, slot=ONE, said=known)
+    qc, tc = sizes.certificate("vote", net.quorum, slot=ONE), _tc(net)
     cost = _cost(
         (net.to_all, signed(NUMBER, qc, NIL)),
         ((views - 1) * net.to_all, signed(NUMBER, qc, tc)),
@@ -273,12 +279,38 @@ def _failed_views(net: Net, views: int) -> Cost:
     return cost + Cost(0, net.links * (tc - NIL), 0, 0)
 
 
+def _tc(net: Net) -> int:
+    known = sizes.row(NUMBER, DIGEST_FIELD)
+    return sizes.timeout_certificate("timeout", net.quorum, slot=ONE, said=known)
+
+
 def _jolteon(net: Net) -> Cost:
     return _chain(net, 2, (0, 0))
 
 
 def _jolteon_view(net: Net) -> Cost:
     return _failed_views(net, 1) + _jolteon(net)
+
+
+def _jolteon_votes_lost(net: Net) -> Cost:
+    """The votes go to who is down: so its own view fails, and the one before.
+
+    Behind its timeout everybody sends its vote once more, to everyone.  With that the value is
+    certified after all, when its view has ended: whoever is late with a timeout hears of that qc,
+    with which the next view begins and fails.  Two more in a row decide the value with their first.
+    """
+    qc = sizes.certificate("vote", net.quorum, slot=ONE)
+    lost = _cost(
+        (net.links, signed(sizes.value(slot=ONE), qc, NIL)),
+        (net.up + net.to_all, VIEW_VOTE),
+        (net.to_all, signed(NUMBER, qc, NIL)),
+        (net.to_all + net.late, sizes.bare(qc)),
+        (net.to_all, sizes.bare(_tc(net))),
+        signatures=1 + 2 * net.up,
+        delays=3,  # Of the votes to who is down nobody who is up knows.
+        waits=1,
+    )
+    return lost + _failed_views(net, 1) + _chain(net, 2, (0, 0), payloads=0)
 
 
 def _hotstuff(net: Net) -> Cost:
@@ -370,7 +402,9 @@ PREDICTED: dict[str, Prediction] = {
         "L proposals, nL prevotes, nL precommits", _tendermint, _tendermint_round
     ),
     "simplex": Prediction("L proposals, nL votes, nL finalize messages", _simplex, _simplex_dummy),
-    "jolteon": Prediction("2L proposals, 2L votes, L certificates", _jolteon, _jolteon_view),
+    "jolteon": Prediction(
+        "2L proposals, 2L votes, L certificates", _jolteon, _jolteon_view, _jolteon_votes_lost
+    ),
     "hotstuff": Prediction("3L proposals, 3L votes, L certificates", _hotstuff, _hotstuff_turn),
     "mysticeti": Prediction("3nL blocks: three rounds of one of each", _mysticeti, _mysticeti_skip),
     "pbft": Prediction("L pre-prepares, (n - 1)L prepares, nL commits", _pbft, _pbft_view),

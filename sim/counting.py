@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from consensus.interface import Consensus, Message, Signed
+from consensus.leaders import RoundRobin
 from consensus.packets import CertificatePacket, SignedPacket, TellPacket, encode_packet
 from consensus.packets import Packet as Wire
 from ledger.encoding import encode
@@ -86,6 +87,7 @@ class Counted(Script):
                 parameters=parameters,
             )
         )
+        self.agenda.keep_order()  # As links do: what is said behind a timeout comes behind it.
         self.allow = self._count
         self._messages: Counter[str] = Counter()
         self._octets = 0
@@ -202,7 +204,7 @@ class Counted(Script):
         )
 
 
-# --- the three cases ------------------------------------------------------------------------------
+# --- the cases ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,13 +219,22 @@ class Counts:
     """Who it was."""
     leader_down: Count | None
     """The one fell silent that would have led; None where nothing is decided without it."""
+    next_leader: int | None
+    """Who leads the view after, where a chain's leaders take turns and collect votes; else None."""
+    next_down: Count | None
+    """That one fell silent; None where there is none such, or nothing is decided without it."""
 
 
 def count_all(protocol: type[Consensus], nodes: int) -> Counts:
-    """What the second block of a network of this size costs in all three cases."""
+    """What the second block of a network of this size costs in all cases."""
     after_s, good = _count_good(protocol, nodes)
     seat, one_down = _count_one_down(protocol, nodes, good, after_s)
-    return Counts(good, one_down, seat, _count_second(protocol, nodes, good.leader, after_s)[1])
+    leader_down = _count_second(protocol, nodes, good.leader, after_s)[1]
+    next_leader, next_down = None, None
+    if protocol.LEADERS is RoundRobin and protocol.turn() > 1:
+        next_leader = (good.leader + 1) % nodes
+        next_down = _count_second(protocol, nodes, next_leader, after_s)[1]
+    return Counts(good, one_down, seat, leader_down, next_leader, next_down)
 
 
 def _count_good(protocol: type[Consensus], nodes: int) -> tuple[int, Count]:

@@ -211,6 +211,7 @@ class Mysticeti(State):
         proof = self.proof()
         self.committed = max(self.committed, decided.slot[0])
         values = self.order.commit(decided.slot, leader, self.dag)
+        self.dag.forget_payload(self.order.passed)
         self.note("committed", round=leader.round, leader=leader.author, value=leader.digest)
         if not values:
             return

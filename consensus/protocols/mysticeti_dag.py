@@ -7,9 +7,22 @@ It knows references, not rules: who votes for what follows from them, what that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 from consensus.interface import Signed
 from consensus.protocols.mysticeti_messages import Block, Parent
+from consensus.protocols.mysticeti_record import Row, row_of
+from ledger.statement import Slot
+
+
+@dataclass(slots=True)
+class Votes:
+    """The votes for one block of a leader, or those for none of its blocks."""
+
+    blocks: set[bytes] = field(default_factory=set)
+    """Digests of the blocks that vote."""
+    authors: set[int] = field(default_factory=set)
+    """Their authors: fewer, where an equivocator votes twice."""
 
 
 class Dag:
@@ -18,17 +31,18 @@ class Dag:
     def __init__(self, leaders: Callable[[int], tuple[int, ...]]) -> None:
         self._leaders = leaders
         self._signed: dict[bytes, Signed] = {}
+        self._rows: dict[bytes, Row] = {}
         self._places: dict[bytes, tuple[int, int]] = {}
         """Block -> (author, round)."""
         self._rounds: dict[int, dict[int, list[Block]]] = {}
         """round -> author -> blocks, more than one of an equivocator."""
-        self._votes: dict[bytes, tuple[bytes, ...]] = {}
-        """Block -> for each leader of the round before, the block of it that this one refers to;
-        of those that were asked about, until `forget_votes`."""
+        self._votes: dict[int, tuple[dict[bytes, Votes], ...]] = {}
+        """round -> for each leader of the round before: its block, or empty for none -> who of this
+        round votes for it.  Of rounds that were asked about, until `forget_votes`."""
         self._tips: dict[bytes, None] = {}
         """Blocks that no other one refers to."""
         self._laden: dict[bytes, Block] = {}
-        """Blocks with payload."""
+        """Blocks with payload, until `forget_payload`."""
 
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._signed
@@ -42,6 +56,7 @@ class Dag:
         assert isinstance(block, Block)
         digest = block.digest
         self._signed[digest] = signed
+        self._rows[digest] = row_of(signed)
         self._places[digest] = (block.author, block.round)
         self._rounds.setdefault(block.round, {}).setdefault(block.author, []).append(block)
         for parent in block.parents.named:
@@ -49,6 +64,8 @@ class Dag:
         self._tips[digest] = None
         if block.value.payload:
             self._laden[digest] = block
+        if block.round in self._votes:
+            self._count(block)
 
     def get(self, digest: bytes) -> Block | None:
         signed = self._signed.get(digest)
@@ -77,9 +94,22 @@ class Dag:
         """All that is here, parents before children."""
         return [self._signed[each.digest] for round_ in self.rounds for each in self.at(round_)]
 
+    def rows(self) -> tuple[Row, ...]:
+        """The same for a durable record."""
+        rows = self._rows
+        return tuple(rows[each.digest] for round_ in self.rounds for each in self.at(round_))
+
     def laden(self) -> Iterable[Block]:
-        """The blocks with payload, in the order in which they were accepted."""
-        return self._laden.values()
+        """The blocks with payload that may yet be ordered, those first that were accepted last."""
+        return reversed(self._laden.values())
+
+    def forget_payload(self, passed: Sequence[int]) -> None:
+        """What is up to these rounds, by validator, will not be ordered any more."""
+        self._laden = {
+            digest: block
+            for digest, block in self._laden.items()
+            if block.round > passed[block.author]
+        }
 
     @property
     def rounds(self) -> list[int]:
@@ -103,25 +133,39 @@ class Dag:
         """How many validators have a block in a round."""
         return len(self._rounds.get(round_, ()))
 
-    def vote(self, block: bytes, index: int) -> bytes:
-        """Which block of leader `index` of the round before a block votes for; empty for none.
+    def votes(self, slot: Slot, leader: bytes) -> Votes:
+        """Who of the next round votes for this block of a leader.
 
         A vote is a reference from the round after the leader's: the only way from there to the
         leader's round, and one block refers to at most one block of each validator.
         """
-        votes = self._votes.get(block)
-        if votes is None:
-            voter = self.get(block)
-            assert voter is not None, "votes are counted of accepted blocks"
-            before, leaders = voter.parents.strong, self._leaders(voter.round - 1)
-            votes = self._votes[block] = tuple(before.get(leader, b"") for leader in leaders)
-        return votes[index]
+        return self._tally(slot).get(leader) or Votes()
+
+    def others(self, slot: Slot, leader: bytes) -> set[int]:
+        """The validators with a block in the next round that does not vote for this block."""
+        tally = self._tally(slot)
+        return set().union(*(tally[voted].authors for voted in tally if voted != leader))
+
+    def _tally(self, slot: Slot) -> dict[bytes, Votes]:
+        """The votes about a leader's slot: counted once, and from then on as blocks arrive."""
+        round_, index = slot[0] + 1, slot[1]
+        if round_ not in self._votes:
+            self._votes[round_] = tuple({} for _ in self._leaders(slot[0]))
+            for block in self.at(round_):
+                self._count(block)
+        return self._votes[round_][index]
+
+    def _count(self, block: Block) -> None:
+        """Count a block's vote about each leader of the round before."""
+        tallies = zip(self._leaders(block.round - 1), self._votes[block.round], strict=True)
+        for leader, tally in tallies:
+            votes = tally.setdefault(block.parents.strong.get(leader, b""), Votes())
+            votes.blocks.add(block.digest)
+            votes.authors.add(block.author)
 
     def forget_votes(self, below: int) -> None:
         """Keep in mind the votes of blocks from this round on alone."""
-        self._votes = {
-            block: votes for block, votes in self._votes.items() if self.round_of(block) >= below
-        }
+        self._votes = {round_: each for round_, each in self._votes.items() if round_ >= below}
 
     def round_of(self, digest: bytes) -> int:
         """The round of an accepted block; 0 of any other."""
@@ -158,7 +202,8 @@ class Dag:
             assert isinstance(block, Block)
             if block.round > passed[block.author]:
                 continue
-            for known in (self._signed, self._places, self._votes, self._tips, self._laden):
+            for known in (self._signed, self._rows, self._places, self._tips, self._laden):
                 known.pop(block.digest, None)
+            self._votes.pop(block.round, None)
             self._rounds[block.round].pop(block.author, None)
         self._rounds = {round_: blocks for round_, blocks in self._rounds.items() if blocks}

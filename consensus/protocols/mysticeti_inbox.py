@@ -6,7 +6,7 @@ then all honest validators accept it, sooner or later.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from consensus.interface import Context, Recovery, Signed
 from consensus.protocols.mysticeti_messages import (
@@ -43,6 +43,11 @@ class Waiting:
     """Whether a verdict was asked for."""
     lacks: tuple[Parent, ...] | None = None
     """Parents that were not accepted when they were last looked at; None before that."""
+    place: tuple[int, int] = field(init=False)
+    """(round, author): the order in which blocks are accepted."""
+
+    def __post_init__(self) -> None:
+        self.place = (self.block.round, self.block.author)
 
 
 class Inbox(Rules):
@@ -136,11 +141,8 @@ class Inbox(Rules):
     def _twins(self, block: Block) -> list[Signed]:
         """Other blocks of the same validator and round."""
         accepted = [self.dag.signed(each.digest) for each in self.dag.of(block.author, block.round)]
-        waiting = [
-            each.signed
-            for each in self.waiting.values()
-            if (each.block.author, each.block.round) == (block.author, block.round)
-        ]
+        place = (block.round, block.author)
+        waiting = [each.signed for each in self.waiting.values() if each.place == place]
         return [signed for signed in (*accepted, *waiting) if signed is not None]
 
     def judge(self, digest: bytes, valid: bool) -> bool:
@@ -168,17 +170,14 @@ class Inbox(Rules):
                 self.validate(each.block.value)
 
     def accept_all(self) -> bool:
-        """Accept what has all its ancestors and is valid; true, for the rules come next."""
-        found = True
-        while found:
-            found = False
-            for digest, each in sorted(
-                self.waiting.items(), key=lambda item: (item[1].block.round, item[1].block.author)
-            ):
-                if self._may_accept(each):
-                    del self.waiting[digest]
-                    self._accept(each.signed, each.block)
-                    found = True
+        """Accept what has all its ancestors and is valid; true, for the rules come next.
+
+        Ancestors are of earlier rounds, so that one look at each is enough.
+        """
+        for digest, each in sorted(self.waiting.items(), key=lambda item: item[1].place):
+            if self._may_accept(each):
+                del self.waiting[digest]
+                self._accept(each.signed, each.block)
         return True
 
     def _may_accept(self, each: Waiting) -> bool:

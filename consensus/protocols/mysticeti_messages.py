@@ -75,21 +75,15 @@ class Block(Message):
     value: Value
     parents: References = field(init=False, compare=False, repr=False)
     """At most one block of each validator, in the order of the validators."""
+    author: int = field(init=False, compare=False, repr=False)
+    round: int = field(init=False, compare=False, repr=False)
+    digest: bytes = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parents", _parents_of(self.value))
-
-    @property
-    def author(self) -> int:
-        return self.value.proposer
-
-    @property
-    def round(self) -> int:
-        return self.value.slot[0]
-
-    @property
-    def digest(self) -> bytes:
-        return self.value.digest
+        object.__setattr__(self, "author", self.value.proposer)
+        object.__setattr__(self, "round", self.value.slot[0])
+        object.__setattr__(self, "digest", self.value.digest)
 
     def row(self) -> tuple[Any, ...]:
         return (self.value.raw,)

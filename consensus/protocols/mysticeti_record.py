@@ -27,6 +27,15 @@ _shape = encoding.row(
 )
 
 
+Row = tuple[int, bytes, bytes]
+"""A block as it is kept: its author, value and signature."""
+
+
+def row_of(signed: Signed) -> Row:
+    """What is kept of a block."""
+    return signed.sender, signed.message.row()[0], signed.signature
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """The durable part of the state."""
@@ -35,15 +44,16 @@ class Record:
     """Digest of the last certified value; empty before the first."""
     past: tuple[Value, ...]
     """The last decided values, oldest first."""
-    blocks: tuple[Signed, ...]
+    blocks: tuple[Row, ...]
     """Accepted blocks that no certified value makes superfluous, parents before children."""
 
     def encode(self) -> bytes:
-        blocks = tuple(
-            (signed.sender, signed.message.row()[0], signed.signature) for signed in self.blocks
-        )
         past = tuple(value.raw for value in self.past)
-        return encoding.encode((VERSION, self.certified, past, blocks))
+        return encoding.encode((VERSION, self.certified, past, self.blocks))
+
+    def signed(self) -> list[Signed]:
+        """The blocks.  Raises DecodeFault."""
+        return [Signed(sender, Block.from_row((body,)), sign) for sender, body, sign in self.blocks]
 
 
 def parse_record(raw: bytes) -> Record:
@@ -54,5 +64,5 @@ def parse_record(raw: bytes) -> Record:
     return Record(
         certified,
         tuple(parse_value(value) for value in past),
-        tuple(Signed(sender, Block.from_row((body,)), sign) for sender, body, sign in blocks),
+        tuple(blocks),
     )

@@ -35,8 +35,8 @@ class Rules(Consensus):
         assert self.quorum <= PARENTS_MAX, "mysticeti is for at most 152 validators"
         self.leaders_a_round = max(1, min(self.parameters["leaders"], self.validators.size))
         self.dag = Dag(self.leaders)
-        self._certificates: dict[tuple[bytes, bytes], bool] = {}
-        """(block, leader's block) -> whether the one is a certificate of the other."""
+        self._certificates: dict[bytes, dict[bytes, bool]] = {}
+        """Leader's block -> block -> whether that is a certificate of it."""
 
     @property
     def quorum(self) -> int:
@@ -59,24 +59,19 @@ class Rules(Consensus):
 
     def supporters(self, slot: Slot, leader: bytes) -> int:
         """How many validators have a block in the next round that votes for this block."""
-        round_, index = slot
-        voters = self.dag.at(round_ + 1)
-        return len({each.author for each in voters if self.dag.vote(each.digest, index) == leader})
+        return len(self.dag.votes(slot, leader).authors)
 
     def others(self, slot: Slot, leader: bytes) -> int:
         """How many validators have a block in the next round that does not vote for this block."""
-        round_, index = slot
-        voters = self.dag.at(round_ + 1)
-        return len({each.author for each in voters if self.dag.vote(each.digest, index) != leader})
+        return len(self.dag.others(slot, leader))
 
     def is_certificate(self, block: Block, slot: Slot, leader: bytes) -> bool:
         """Certificate pattern: a block refers to votes of 2f+1 validators for the leader's block.
 
         A block refers to one block of each validator: an equivocator's vote counts once.
         """
-        vote, index = self.dag.vote, slot[1]
-        votes = sum(vote(digest, index) == leader for digest in block.parents.strong.values())
-        return votes >= self.quorum
+        votes = self.dag.votes(slot, leader).blocks.intersection(block.parents.strong.values())
+        return len(votes) >= self.quorum
 
     # --- decisions --------------------------------------------------------------------------------
 
@@ -97,10 +92,10 @@ class Rules(Consensus):
 
     def _certifies(self, block: Block, slot: Slot, leader: bytes) -> bool:
         """The same as `is_certificate`, looked at once: what a block refers to never changes."""
-        key = (block.digest, leader)
-        known = self._certificates.get(key)
+        looked = self._certificates.setdefault(leader, {})
+        known = looked.get(block.digest)
         if known is None:
-            known = self._certificates[key] = self.is_certificate(block, slot, leader)
+            known = looked[block.digest] = self.is_certificate(block, slot, leader)
         return known
 
     def forget_looks(self, slot: Slot) -> None:
@@ -108,11 +103,10 @@ class Rules(Consensus):
 
         Their blocks stay until a later value is certified, since others may need them.
         """
-        decides = slot[0] + WAVE - 1
         self._certificates = {
-            key: known
-            for key, known in self._certificates.items()
-            if self.dag.round_of(key[0]) >= decides
+            leader: looked
+            for leader, looked in self._certificates.items()
+            if self.dag.round_of(leader) >= slot[0]
         }
         self.dag.forget_votes(slot[0] + 1)
 

@@ -41,6 +41,8 @@ class State(Inbox):
         self.hasty = 0
         """The round in which nothing is waited for any more."""
         self.timer: Slot | None = None
+        self.awaited: Block | None = None
+        """A block that would bring something to the ledger, when it was last looked for."""
         self.committed = self.root.slot[0]
         """The last round of which a leader was committed."""
         self.last_own = 0
@@ -58,7 +60,7 @@ class State(Inbox):
             record = parse_record(recovery.record)
             self.certified = record.certified
             self.decided = {value.digest: value for value in record.past}
-            blocks += record.blocks
+            blocks += record.signed()
         blocks += sorted(recovery.sent, key=lambda signed: signed.message.statement()[1])
         for signed in blocks:
             block = signed.message
@@ -71,7 +73,7 @@ class State(Inbox):
 
     def remember(self) -> None:
         """Make durable what later blocks may refer to, in one batch with what this step says."""
-        record = Record(self.certified, self.order.past, tuple(self.dag.everything()))
+        record = Record(self.certified, self.order.past, self.dag.rows())
         self.persist(record.encode())
 
     # --- our place in the order -------------------------------------------------------------------
@@ -134,7 +136,9 @@ class State(Inbox):
 
     def awaits_decision(self) -> bool:
         """Whether a block is accepted that would bring something to the ledger."""
-        return self.has_place and any(self.order.is_waiting(block) for block in self.dag.laden())
+        if self.awaited is None or not self.order.is_waiting(self.awaited):
+            self.awaited = next(filter(self.order.is_waiting, self.dag.laden()), None)
+        return self.has_place and self.awaited is not None
 
     def named(self) -> dict[bytes, None]:
         """The payload that accepted blocks would bring: another block need not name it again."""

@@ -55,7 +55,8 @@ class Mutant:
     needs_liars: bool = False
     """Whether only a liar's doing shows it."""
     needs_patience: bool = False
-    """Whether only slots that wait until they succeed show it: in lock step each is a new start."""
+    """Whether only slots that wait until they succeed show it: in lock step each is a new start,
+    with new statements, and nothing that was said in an earlier one has to arrive."""
 
 
 class _SmallerSet(ValidatorSet):

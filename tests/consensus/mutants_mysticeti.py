@@ -27,8 +27,7 @@ class CertifiesByTwo(Mysticeti):
     """Certificate pattern: 2f+1 votes."""
 
     def is_certificate(self, block: Block, slot: Slot, leader: bytes) -> bool:
-        strong = [each for each in block.parents if each.round == block.round - 1]
-        votes = [each for each in strong if self.dag.vote(each.digest, slot[1]) == leader]
+        votes = self.dag.votes(slot, leader).blocks.intersection(block.parents.strong.values())
         return len(votes) >= self.quorum - 1
 
 

@@ -112,6 +112,15 @@ class NeverSleeps(Streamlet):
         return True
 
 
+class KeepsForks(Streamlet):
+    """What was notarized below the root is forgotten, forks as well."""
+
+    def _forget(self) -> None:
+        kept = dict(self.notarized)
+        super()._forget()
+        self.notarized = kept
+
+
 class AccusesAnyRepetition(Streamlet):
     """Evidence is two different values of one phase and slot."""
 

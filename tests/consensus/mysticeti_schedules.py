@@ -65,7 +65,10 @@ def all_at_once(protocol: type[Mysticeti]) -> bool:
 
 
 def told_a_lie(protocol: type[Mysticeti]) -> bool:
-    """The blocks of a decision come with another value than the one that follows from them."""
+    """Blocks come with another value than the one that follows from them; whether nothing counts.
+
+    Who believes it decides what the blocks say all the same: there is no fork.
+    """
     drawing = Drawing(FIRST).full(2, 3)
     source = Follower(protocol, drawing).see_all()
     lie = (replace(source.decided[0], timestamp_ms=7),)

@@ -6,13 +6,16 @@ Four validators, f = 1; rounds 1, 2, 3, 4, 5 are led by validators 1, 2, 3, 0, 1
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 
 import pytest
 
-from consensus.interface import Accuse
+from consensus.interface import Accuse, Signed
 from consensus.protocols.mysticeti import Mysticeti
+from consensus.protocols.mysticeti_dag import Dag
 from tests.consensus import mutants_mysticeti as mutants
 from tests.consensus.mysticeti_bench import Drawing, Follower, agree, leaders
+from tests.zoo.drawn_dags import draw_dag
 
 FIRST = "1.0 1.1 1.2 1.3"
 Play = Callable[[type[Mysticeti]], bool]
@@ -199,3 +202,45 @@ def test_a_leader_with_too_few_certificates_is_decided_by_the_next_anchor() -> N
 
     assert leaders(committed)[0] == 1, "the anchor refers to the certificate 3.1"
     assert 1 not in leaders(skipped)
+
+
+# --- votes are counted as blocks arrive -----------------------------------------------------------
+
+
+class _CountsOnce(Dag):
+    """Counts the votes about a leader when it is asked about them first, and no later ones."""
+
+    def add(self, signed: Signed) -> None:
+        tallies, self._votes = self._votes, {}
+        super().add(signed)
+        self._votes = tallies
+
+
+def is_recounted(plugin: Mysticeti) -> bool:
+    """Whether what is counted about all leaders is what the blocks say."""
+    for round_ in plugin.dag.rounds:
+        slot, voters = (round_, 0), plugin.dag.at(round_ + 1)
+        leader = plugin.leader(slot)
+        for made in (block.digest for block in plugin.dag.of(leader, round_)):
+            for_it = {each.author for each in voters if each.parents.strong.get(leader) == made}
+            others = {each.author for each in voters if each.parents.strong.get(leader) != made}
+            counted = (plugin.supporters(slot, made), plugin.others(slot, made))
+            if counted != (len(for_it), len(others)):
+                return False
+    return True
+
+
+def counts_right(kind: type[Dag]) -> bool:
+    """Whether that holds after each block of some drawn DAGs."""
+    for number in range(12):
+        drawing = draw_dag(Random(f"votes {number}"))
+        follower = Follower(Mysticeti, drawing)
+        follower.plugin.dag.__class__ = kind
+        if not all(is_recounted(follower.see(name).plugin) for name in drawing.blocks):
+            return False
+    return True
+
+
+def test_votes_that_are_counted_as_blocks_arrive_are_those_of_a_recount() -> None:
+    assert counts_right(Dag)
+    assert not counts_right(_CountsOnce)

@@ -223,11 +223,31 @@ def falls_silent(protocol: type[Streamlet]) -> bool:
     return not run(scenario).violations
 
 
+def falls_silent_beside_a_fork(protocol: type[Streamlet]) -> bool:
+    """A alone saw b_0 notarized, and two chains stand beside it until b_2 is decided.
+
+    root <- b_0                     the votes come to A alone, which shows nothing of it
+        \\-- b_1 <- b_2 <- b_3      B, C and D do not know b_0, and vote
+    """
+    stage = ChainedStage(
+        protocol, {FIRST: A, FIRST + 1: B, FIRST + 2: C, FIRST + 3: Z}, parameters=FAST
+    )
+    stage.begin(b"\x01" * 32)
+    stage.plan(VOTE, at([0]), (A, B), (A, C), (A, Z))
+    until_end_of(stage, 0)
+    assert FIRST in stage.plugin(A).notarized
+    stage.until(lambda: all(seat.log for seat in stage.seats))
+    assert all(seat.log[0].slot[0] >= FIRST + 1 for seat in stage.seats)
+    until_end_of(stage, 8)
+    return not any(seat.timers for seat in stage.seats)
+
+
 LIVENESS: list[tuple[type[Streamlet], Callable[[type[Streamlet]], bool]]] = [
     (mutants.NeverShows, notarized_at_one),
     (mutants.NeverFetches, child_before_parent),
     (mutants.NeverFires, crashed_validator),
     (mutants.NeverSleeps, falls_silent),
+    (mutants.KeepsForks, falls_silent_beside_a_fork),
 ]
 
 

@@ -36,12 +36,13 @@ def test_every_protocol_of_the_project_has_a_prediction() -> None:
 @pytest.mark.parametrize("nodes", [4, 7, 16])
 @pytest.mark.parametrize("name", OWN)
 def test_a_block_costs_what_is_predicted(name: str, nodes: int) -> None:
-    """All up, one down whose turn does not come, and the leader down: all numbers of all three."""
+    """All up, one down whose turn does not come, the leader down, or the next: all numbers."""
     counts, predicted = count_all(protocol(name), nodes), PREDICTED[name]
 
     assert counts.good.cost == predicted.good(nodes)
     assert counts.one_down.cost == predicted.one_down(nodes)
     assert (counts.leader_down and counts.leader_down.cost) == predicted.leader_down(nodes)
+    assert (counts.next_down and counts.next_down.cost) == predicted.next_down(nodes)
     assert counts.seat != counts.good.leader
 
 
@@ -74,6 +75,17 @@ def test_a_leader_that_is_down_is_waited_for_and_costs_more(name: str) -> None:
         assert change.messages > healthy.messages
         assert change.octets > healthy.octets
         assert change.delays > healthy.delays
+
+
+def test_in_a_chain_led_in_turn_the_loss_of_the_next_leader_costs_more_than_of_the_own() -> None:
+    counts = count_all(protocol("jolteon"), 4)
+
+    assert [name for name in OWN if PREDICTED[name].next_down(4)] == ["jolteon"]
+    assert counts.next_leader == (counts.good.leader + 1) % 4
+    assert counts.leader_down is not None
+    assert counts.next_down is not None
+    assert (counts.leader_down.waits, counts.next_down.waits) == (1, 2)
+    assert counts.next_down.messages["vote"] > 2 * counts.leader_down.messages["vote"]
 
 
 def test_the_table_shows_both_and_a_missed_prediction_fails(

@@ -32,6 +32,11 @@ def goes_on(play: Callable[[Any], bool]) -> Play:
     return holds("liveness", play)
 
 
+def refuses(play: Callable[[Any], bool]) -> Play:
+    """A schedule that says whether a proof is refused that was changed."""
+    return lambda protocol: () if play(protocol) else ("P15",)
+
+
 def reported(play: Callable[[Any], list[str]]) -> Play:
     """A schedule that says which properties broke."""
     return lambda protocol: tuple(dict.fromkeys(PROPERTIES[name] for name in play(protocol)))
@@ -78,8 +83,9 @@ MYSTICETI = (
               "P10", reported(ms.crash_of_all)),
     mysticeti("Z9", "safety", m.ProposesTwice, "one block a round, also across restarts", "P14",
               ran(ms.RESTART)),
-    mysticeti("D2", "safety", m.BelievesDecisions, "a peer's decision is judged by its blocks",
-              "P1", agrees(ms.told_a_lie)),
+    # No fork: whatever a peer calls decided, its blocks alone decide.
+    mysticeti("D2", "plumbing", m.BelievesDecisions, "a peer's decision is judged by its blocks",
+              "P15", refuses(ms.told_a_lie)),
     mysticeti("D3", "safety", m.NeverValidates, "a block is accepted once its payload is valid",
               "P6", reported(ms.invalid_payloads)),
     mysticeti("L3", "liveness", m.NeverSaysAgain, "the last block goes out again while one waits",

@@ -154,15 +154,17 @@ class Policy(ABC):
         return round_robin(self.validators.size, view // self.turn)
 
     def after_failure(self, view: int, agreed: Agreed, failed: Iterable[int | None]) -> int | None:
-        """Who leads by turns, but none of those that may have failed; None where one is unknown.
+        """Who leads by turns, but none of those that may have failed.
 
         The next one has the whole turn instead, since a decision takes it whole.  Where that turn
-        brought none, everybody has a turn again: what failed may have been the links.
+        brought none, everybody has a turn again: what failed may have been the links.  Where nobody
+        knows who failed, as after all caught up, a turn of one view is worth waiting for; then the
+        answer is None.  A longer one is not: whoever knows no better takes turns.
         """
         if agreed.late(view - view % self.turn) > self.turn:
             return self.by_turns(view)
         passed_over = set(failed)
-        if None in passed_over:
+        if None in passed_over and self.turn == 1:
             return None
         turns = (self.by_turns(view + n * self.turn) for n in range(self.validators.size))
         return next((each for each in turns if each not in passed_over), self.by_turns(view))

@@ -30,8 +30,8 @@ class Dag:
 
     def __init__(self, leaders: Callable[[int], tuple[int, ...]]) -> None:
         self._leaders = leaders
-        self._signed: dict[bytes, Signed] = {}
-        self._rows: dict[bytes, Row] = {}
+        self._accepted: dict[bytes, tuple[Signed, Row]] = {}
+        """Block -> (what its author signed, the same for a durable record)."""
         self._places: dict[bytes, tuple[int, int]] = {}
         """Block -> (author, round)."""
         self._rounds: dict[int, dict[int, list[Block]]] = {}
@@ -45,18 +45,17 @@ class Dag:
         """Blocks with payload, until `forget_payload`."""
 
     def __contains__(self, digest: bytes) -> bool:
-        return digest in self._signed
+        return digest in self._accepted
 
     def __len__(self) -> int:
-        return len(self._signed)
+        return len(self._accepted)
 
     def add(self, signed: Signed) -> None:
         """Accept a block whose parents are accepted, or passed for good."""
         block = signed.message
         assert isinstance(block, Block)
         digest = block.digest
-        self._signed[digest] = signed
-        self._rows[digest] = row_of(signed)
+        self._accepted[digest] = (signed, row_of(signed))
         self._places[digest] = (block.author, block.round)
         self._rounds.setdefault(block.round, {}).setdefault(block.author, []).append(block)
         for parent in block.parents.named:
@@ -68,7 +67,7 @@ class Dag:
             self._count(block)
 
     def get(self, digest: bytes) -> Block | None:
-        signed = self._signed.get(digest)
+        signed = self.signed(digest)
         if signed is None:
             return None
         assert isinstance(signed.message, Block)
@@ -88,16 +87,19 @@ class Dag:
         )
 
     def signed(self, digest: bytes) -> Signed | None:
-        return self._signed.get(digest)
+        accepted = self._accepted.get(digest)
+        return accepted[0] if accepted is not None else None
 
     def everything(self) -> Iterable[Signed]:
         """All that is here, parents before children."""
-        return [self._signed[each.digest] for round_ in self.rounds for each in self.at(round_)]
+        return [
+            self._accepted[each.digest][0] for round_ in self.rounds for each in self.at(round_)
+        ]
 
     def rows(self) -> tuple[Row, ...]:
         """The same for a durable record."""
-        rows = self._rows
-        return tuple(rows[each.digest] for round_ in self.rounds for each in self.at(round_))
+        accepted = self._accepted
+        return tuple(accepted[each.digest][1] for round_ in self.rounds for each in self.at(round_))
 
     def laden(self) -> Iterable[Block]:
         """The blocks with payload that may yet be ordered, those first that were accepted last."""
@@ -202,7 +204,7 @@ class Dag:
             assert isinstance(block, Block)
             if block.round > passed[block.author]:
                 continue
-            for known in (self._signed, self._rows, self._places, self._tips, self._laden):
+            for known in (self._accepted, self._places, self._tips, self._laden):
                 known.pop(block.digest, None)
             self._votes.pop(block.round, None)
             self._rounds[block.round].pop(block.author, None)

@@ -276,7 +276,7 @@ class Ordering:
         return signed, packet
 
     def _broadcast(self, effect: Broadcast) -> None:
-        if not isinstance(effect.what, Message):
+        if isinstance(effect.what, AnyCertificate):
             self._outbox.send_all(CertificatePacket.of(effect.what))
             return
         signed, packet = self._sign(effect.what)
@@ -285,7 +285,7 @@ class Ordering:
 
     def _send(self, effect: Send) -> None:
         mine = effect.to == self._setup.me
-        if not isinstance(effect.what, Message):
+        if isinstance(effect.what, AnyCertificate):
             if not mine:
                 self._outbox.send(effect.to, CertificatePacket.of(effect.what))
             return

@@ -38,7 +38,7 @@ from consensus.interface import (
 from ledger.value import Value
 from sim.plugin_process import BUGS, Process
 from sim.plugin_step import Output, Packet, Request, Step
-from sim.plugin_trace import traced
+from sim.plugin_trace import TRACED
 
 _NOTHING = Step()
 """What a step leaves that said nothing: never changed."""
@@ -68,8 +68,8 @@ class Life(Process):
             return
         world.events += 1
         now_us = self._agenda.now_us
-        kind, payload = traced(event)
-        world.trace.add(kind, self.index, now_us, payload)
+        kind, payload_of = TRACED[type(event)]
+        world.trace.add(kind, self.index, now_us, payload_of(event))
         try:
             effects = plugin.step(self._now(now_us), event)
             step = self._carry_out(effects) if effects else _NOTHING
@@ -99,7 +99,8 @@ class Life(Process):
             self._paused.append(lambda: self.deliver(sender, packet))
         elif isinstance(packet, Signed):
             message = packet.message
-            if world.has_right_certificates(message.certificates()):
+            certificates = message.certificates()
+            if not certificates or world.has_right_certificates(certificates):
                 values = message.values()
                 if values:
                     self._learn(values)
@@ -150,7 +151,7 @@ class Life(Process):
         self._serve(effect)
 
     def _packet(self, step: Step, what: Message | AnyCertificate) -> Packet:
-        return self._sign(step, what) if isinstance(what, Message) else what
+        return what if isinstance(what, AnyCertificate) else self._sign(step, what)
 
     def _sign(self, step: Step, message: Message) -> Signed:
         """Guard and sign a message: one value a phase and slot, none below a settled floor."""

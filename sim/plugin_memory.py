@@ -7,7 +7,7 @@ twice.  Numbers and bytes are no containers: a value of 64 KiB counts as what ho
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from consensus.interface import Consensus, Context
@@ -19,24 +19,40 @@ _ATOMS = (int, bytes, str, type(None), type, Context, ValidatorSet, Value, Certi
           TimeoutCertificate)  # fmt: skip
 """What holds no container that can grow."""
 
-_SLOTS: dict[type, tuple[str, ...]] = {}
-"""The slots of a type and of its bases."""
+Below = Callable[[Any], Iterable[Any]]
+"""What hangs directly below a thing of one type."""
 
 
-class _Atoms(dict[type, bool]):
-    """Whether a type is one of them: asked of thousands of things, of a few types."""
+class _Kinds(dict[type, tuple[bool, Below] | None]):
+    """By type: whether its items count, and what hangs below; None for what holds nothing.
 
-    def __missing__(self, kind: type) -> bool:
-        self[kind] = is_atom = issubclass(kind, _ATOMS)
-        return is_atom
+    There are thousands of things to look at, of a few types.
+    """
+
+    def __missing__(self, kind: type) -> tuple[bool, Below] | None:
+        self[kind] = look = None if issubclass(kind, _ATOMS) else _look_at(kind)
+        return look
 
 
-_IS_ATOM = _Atoms()
+def _look_at(kind: type) -> tuple[bool, Below]:
+    if issubclass(kind, dict):
+        return True, lambda item: (*item, *item.values())
+    if issubclass(kind, list | set | deque):
+        return True, iter
+    if issubclass(kind, tuple | frozenset):
+        return False, iter
+    if kind.__dictoffset__:
+        return False, lambda item: vars(item).values()
+    slots = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
+    return False, lambda item: [getattr(item, name, None) for name in slots]
+
+
+_KINDS = _Kinds()
 
 
 def items_kept(plugin: Consensus) -> int:
     """The number of items in all mutable containers that can be reached from a plugin."""
-    is_atom = _IS_ATOM
+    kinds = _KINDS
     seen: dict[int, Any] = {}
     waiting: list[Any] = [vars(plugin)]
     count = -len(vars(plugin))
@@ -45,26 +61,10 @@ def items_kept(plugin: Consensus) -> int:
         if id(item) in seen:
             continue
         seen[id(item)] = item
-        below: Iterable[Any]
-        if isinstance(item, dict):
+        look = kinds[type(item)]
+        assert look is not None, "atoms are left out below"
+        is_counted, below = look
+        if is_counted:
             count += len(item)
-            below = (*item, *item.values())
-        elif isinstance(item, list | set | deque):
-            count += len(item)
-            below = item
-        elif isinstance(item, tuple | frozenset):
-            below = item
-        elif hasattr(item, "__dict__"):
-            below = vars(item).values()
-        else:
-            below = [getattr(item, name) for name in _slots(type(item)) if hasattr(item, name)]
-        waiting += [each for each in below if not is_atom[type(each)]]
+        waiting += [each for each in below(item) if kinds[type(each)] is not None]
     return count
-
-
-def _slots(kind: type) -> tuple[str, ...]:
-    names = _SLOTS.get(kind)
-    if names is None:
-        found = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
-        names = _SLOTS[kind] = tuple(found)
-    return names

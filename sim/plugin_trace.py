@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from consensus.interface import (
+    AnyCertificate,
     CertificateReceived,
     Certified,
     DecisionReceived,
@@ -14,14 +16,23 @@ from consensus.interface import (
     PayloadReady,
     Pending,
     Received,
+    Start,
     TimerFired,
     ValueReceived,
     Verdict,
 )
 
-_TRACED: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {
+
+@lru_cache(maxsize=1_024)
+def _named(certificate: AnyCertificate) -> bytes:
+    """Several seats in a row see the same one."""
+    return repr(certificate).encode()
+
+
+TRACED: dict[type[Event], tuple[bytes, Callable[[Any], bytes]]] = {
+    Start: (b"start", lambda _: b""),
     Received: (b"message", lambda event: bytes((event.signed.sender,)) + event.signed.signature),
-    CertificateReceived: (b"cert", lambda event: repr(event.certificate).encode()),
+    CertificateReceived: (b"cert", lambda event: _named(event.certificate)),
     TimerFired: (b"timer", lambda event: repr(tuple(event.timer)).encode()),
     PayloadReady: (b"payload", lambda event: repr(event.slot).encode() + b"".join(event.payload)),
     Verdict: (b"verdict", lambda event: event.value.digest + bytes((event.valid,))),
@@ -32,9 +43,3 @@ _TRACED: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {
     Pending: (b"pending", lambda event: event.oldest_age.to_bytes(8, "big")),
 }
 """By the type of an event: its kind, and bytes that differ where the event does."""
-
-
-def traced(event: Event) -> tuple[bytes, bytes]:
-    """(kind, bytes that differ where the event does) for the trace."""
-    entry = _TRACED.get(type(event))
-    return (entry[0], entry[1](event)) if entry is not None else (b"start", b"")

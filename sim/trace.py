@@ -41,8 +41,7 @@ class Trace:
     def add(self, kind: bytes, node: int, time_us: int, payload: bytes = b"") -> None:
         """Something of this kind (at most 8 bytes) happened."""
         parts = self._parts
-        parts.append(_HEAD.pack(kind, node, time_us, len(payload)))
-        parts.append(payload)
+        parts.append(_HEAD.pack(kind, node, time_us, len(payload)) + payload)
         if len(parts) > _PARTS_MAX:
             self._hash.update(b"".join(parts))
             parts.clear()
@@ -54,8 +53,7 @@ class Trace:
         name, payload_of = _KINDS.get(kind, _OTHER)
         payload = payload_of(event)
         parts = self._parts
-        parts.append(_HEAD.pack(name, node, time_us, len(payload)))
-        parts.append(payload)
+        parts.append(_HEAD.pack(name, node, time_us, len(payload)) + payload)
         if len(parts) > _PARTS_MAX:
             self._hash.update(b"".join(parts))
             parts.clear()

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from consensus.byzantine.attacker import Attacker, Scene, Word
 from consensus.byzantine.rows import DIGEST_BYTES, rebuilt, replaced
-from consensus.interface import Effect, Event, Message, Received, Send
+from consensus.interface import AnyCertificate, Effect, Event, Message, Received, Send
 from ledger.statement import Slot
 from ledger.value import Value
 
@@ -48,7 +48,7 @@ class Equivocating(Attacker):
                 self._pair(value)
 
     def say(self, word: Word) -> Iterable[Effect]:
-        if not (isinstance(word, Send) and isinstance(word.what, Message)):
+        if not isinstance(word, Send) or isinstance(word.what, AnyCertificate):
             return (word,)
         deceived = self.deceived(word.what.statement()[1])
         if deceived is None:

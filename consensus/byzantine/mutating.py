@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from consensus.byzantine.attacker import Attacker, Chance, Scene, Word
 from consensus.byzantine.rows import DIGEST_BYTES, rebuilt
-from consensus.interface import Effect, Event, Message, Received, Send
+from consensus.interface import AnyCertificate, Effect, Event, Message, Received, Send
 from ledger.errors import DecodeFault
 from ledger.value import Value, parse_value
 
@@ -42,7 +42,7 @@ class Mutating(Attacker):
 
     def say(self, word: Word) -> Iterable[Effect]:
         draw = self.scene.draw
-        if not (isinstance(word, Send) and isinstance(word.what, Message)):
+        if not isinstance(word, Send) or isinstance(word.what, AnyCertificate):
             return (word,)
         if not draw.happens(self.rate):
             return (word,)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from consensus.byzantine.attacker import Attacker, Scene, Word
-from consensus.interface import Effect, Forward, Message, Send
+from consensus.interface import AnyCertificate, Effect, Forward, Send
 from ledger.statement import Slot
 
 SHUN_RATES = (0, 500, 1_000)
@@ -47,5 +47,5 @@ def _slot(word: Word) -> Slot | None:
         return word.signed.message.statement()[1]
     if isinstance(word, Send):
         what = word.what
-        return what.statement()[1] if isinstance(what, Message) else what.slot
+        return what.slot if isinstance(what, AnyCertificate) else what.statement()[1]
     return None

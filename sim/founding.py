@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from consensus.interface import Consensus
@@ -14,6 +15,20 @@ from ledger.validators import QuorumRule, Validator, ValidatorSet
 from sim.scenario import Scenario
 
 SCHEME = "keyed-hash"
+
+
+def unlinked(validators: Sequence[ConsensusSigner]) -> tuple[Validator, ...]:
+    """Validators of a network without real links: none has a transport key or certificate."""
+    return tuple(
+        Validator(
+            f"v{index}",
+            keys.statements.public_key,
+            hashlib.sha256(keys.statements.public_key).digest(),
+            b"none",
+            keys.own_checkpoint_key,
+        )
+        for index, keys in enumerate(validators)
+    )
 
 
 def make_network(
@@ -33,22 +48,12 @@ def make_network(
         suite.members.signer(seed("member", number)) for number in range(scenario.load.members)
     ]
     rule = QuorumRule.CRASH if scenario.crash_only else QuorumRule.BYZANTINE
-    founders = tuple(
-        Validator(
-            f"v{index}",
-            keys.statements.public_key,
-            hashlib.sha256(keys.statements.public_key).digest(),
-            b"none",
-            keys.own_checkpoint_key,
-        )
-        for index, keys in enumerate(validators)
-    )
     epoch = EpochRecord(
         number=0,
         protocol=scenario.protocol,
         protocol_version=protocol.version,
         parameters=scenario.parameters,
-        validators=ValidatorSet(founders, rule),
+        validators=ValidatorSet(unlinked(validators), rule),
         first_height=1,
         previous_block=bytes(32),
     )

@@ -10,7 +10,8 @@ from ledger.applications.records import NAME, VERSION
 from ledger.genesis import EpochRecord, Genesis, Member
 from ledger.keys import ConsensusSigner, Signer, suite_named
 from ledger.limits import Limits
-from ledger.validators import QuorumRule, Validator, ValidatorSet
+from ledger.validators import QuorumRule, ValidatorSet
+from sim.founding import unlinked
 
 
 def make_network(
@@ -31,22 +32,12 @@ def make_network(
         for index in range(nodes)
     ]
     members = [suite.members.signer(seed(f"member {number}")) for number in range(2)]
-    records = tuple(
-        Validator(
-            f"v{index}",
-            keys.statements.public_key,
-            hashlib.sha256(keys.statements.public_key).digest(),
-            b"none",
-            keys.own_checkpoint_key,
-        )
-        for index, keys in enumerate(validators)
-    )
     epoch = EpochRecord(
         number=0,
         protocol=protocol,
         protocol_version=1,
         parameters=tuple(sorted(parameters.items())),
-        validators=ValidatorSet(records, QuorumRule.BYZANTINE),
+        validators=ValidatorSet(unlinked(validators), QuorumRule.BYZANTINE),
         first_height=1,
         previous_block=bytes(32),
     )

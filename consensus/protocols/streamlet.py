@@ -257,11 +257,17 @@ class Streamlet(Player):
         self._forget()
 
     def _forget(self) -> None:
-        """Drop what is below the root, and proposals and votes of epochs long past."""
+        """Drop what is below the root, votes of epochs long past, and proposals of past epochs.
+
+        Proposals of epochs far ahead stem from before the clock was set back: they are as good as
+        not heard, and nobody stays awake until time has caught up.
+        """
         for epoch in [each for each in self.notarized if each <= self.root.slot[0]]:
             del self.notarized[epoch]
         self._proposals = {
-            digest: each for digest, each in self._proposals.items() if each.epoch >= self.view
+            digest: each
+            for digest, each in self._proposals.items()
+            if self.view <= each.epoch <= self.view + AHEAD
         }
         floor = (max(self.view - BEHIND, 0),)
         self.tally.forget_below(floor)

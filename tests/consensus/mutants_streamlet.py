@@ -121,6 +121,15 @@ class KeepsForks(Streamlet):
         self.notarized = kept
 
 
+class AwaitsLostFuture(Streamlet):
+    """Whose clock was set back forgets what it heard of epochs far ahead."""
+
+    def _forget(self) -> None:
+        ahead = {d: each for d, each in self._proposals.items() if each.epoch > self.view}
+        super()._forget()
+        self._proposals.update(ahead)
+
+
 class AccusesAnyRepetition(Streamlet):
     """Evidence is two different values of one phase and slot."""
 

@@ -13,8 +13,12 @@ from consensus.interface import (
     Consensus,
     Context,
     Now,
+    Received,
     Recovery,
+    SetTimer,
+    Signed,
     Start,
+    TimerFired,
     ValueReceived,
 )
 from consensus.interface import Root as PluginRoot
@@ -35,6 +39,7 @@ from sim.plugin_plots import draw_plot
 from sim.plugins import Clock, PluginScenario, draw_duel, draw_scenario, draw_twins, hasty, run
 from sim.scenario import Incident, Scenario
 from sim.world import World
+from tests.consensus.mutants_streamlet import AwaitsLostFuture
 
 EPOCH = b"e" * 32
 VALUE = Value(EPOCH, b"d" * 32, (7,), 3, 1_000, (b"p" * 32,))
@@ -48,9 +53,9 @@ def votes(epoch: int, value: bytes = b"d" * 32, phase: str = VOTE) -> Certificat
     return Certificate(phase, (epoch,), value, tuple((index, b"\x00" * 64) for index in range(3)))
 
 
-def plugin(me: int | None = 0) -> Streamlet:
+def plugin(me: int | None = 0, *, protocol: type[Streamlet] = Streamlet) -> Streamlet:
     context = Context(b"n" * 32, EPOCH, me, VALIDATORS, {"epoch_ms": 1_000}, slot_window=100)
-    made = Streamlet(context, Recovery(PluginRoot(b"", (0,), 0), None, ()))
+    made = protocol(context, Recovery(PluginRoot(b"", (0,), 0), None, ()))
     made.step(Now(0, 5_000), Start())
     return made
 
@@ -181,6 +186,30 @@ def test_a_clock_that_was_set_back_proposes_nothing_below_its_parent() -> None:
     drawn = draw_scenario(Streamlet, 11)
 
     assert not run(replace(drawn, parameters=hasty(Streamlet), codec=True)).violations
+
+
+def nights_awake(protocol: type[Streamlet]) -> int:
+    """How many epochs begin at one whose clock leapt ahead, heard of an epoch there, and is right
+    again; of five at most."""
+    ahead = next(epoch for epoch in range(700, 800) if plugin().leader((epoch,)) == 1)
+    value = Value(EPOCH, b"", (ahead,), 1, ahead * 1_000, (b"p" * 32,))
+    player = plugin(protocol=protocol)
+    effects = player.step(
+        Now(0, ahead * 1_000 - 1), Received(Signed(1, Propose(value, None), b"\x00" * 64))
+    )
+    for epoch in range(6, 11):
+        timers = [effect.timer for effect in effects if isinstance(effect, SetTimer)]
+        if not timers:
+            return epoch - 6
+        effects = player.step(Now(0, epoch * 1_000), TimerFired(timers[-1]))
+    return 5
+
+
+def test_whose_clock_was_set_back_does_not_wait_for_the_future() -> None:
+    """Found by search (replicas, scenario 70 of seed 70000): a leap of 13 minutes kept a validator
+    awake until time had caught up."""
+    assert nights_awake(Streamlet) == 1
+    assert nights_awake(AwaitsLostFuture) == 5
 
 
 def test_the_wire_format_is_the_recorded_one() -> None:

@@ -13,6 +13,7 @@ quorum is a majority.
                                                       contradicts it, store it, say so
     Upon acceptances of a quorum:     AdvanceCommit   decide this entry and all before it
     Upon anything of a later term:    UpdateTerm      follow in that term
+    Upon the leader's timer:          (section 6.2)   no quorum accepted its entry: lead no longer
 
 Commit rule: `may_commit`: a quorum accepted an entry in the term in which it was made.  An entry of
     an earlier term is decided with a later one only, whoever has it (section 3.6.2, figure 3.7).
@@ -32,7 +33,9 @@ Deviations:
   need be (section 6.4), brings it along.  So nothing is ever accepted but in its own term.
 * One entry of the own term is under way at a time, as large as there is work.
 * An idle ledger is quiet: heartbeats are sent and election timers run only while something waits.
-* No PreVote, no CheckQuorum, no leadership transfer, no membership change (chapters 4 and 9).
+* A leader steps down where its entry, rather than its heartbeats, finds no quorum in time: servers
+  that are up and refuse its entry (its clock was wrong) would otherwise follow it for ever.
+* No PreVote, no leadership transfer, no membership change (chapters 4 and 9).
 """
 
 from __future__ import annotations
@@ -62,7 +65,7 @@ from consensus.protocols.raft_messages import (
     parse_hint,
 )
 from consensus.protocols.raft_record import Record
-from consensus.protocols.raft_state import Role, Server
+from consensus.protocols.raft_state import PATIENCE, Role, Server
 from ledger.certificate import Certificate
 from ledger.errors import DecodeFault
 from ledger.statement import Slot
@@ -91,17 +94,18 @@ class Raft(Server):
         delay_ms: int,
         chaos_ms: int,
     ) -> int:
-        # A timer that runs when the chaos ends is at most twice as long as the longest term was.
-        # Terms without a leader then double their timers past what an election and an entry take:
-        # two round trips and what is fetched.  From there on two candidates stand in each other's
-        # way only where their timers, drawn from a range as long as the shortest, end within a
-        # message's time of each other; eight terms in a row all but exclude it.
+        # A timer that runs when the chaos ends is a leader's at most.  Terms without a leader then
+        # double their timers past what an election and an entry take: two round trips and what is
+        # fetched.  From there on two candidates stand in each other's way only where their timers,
+        # drawn from a range as long as the shortest, end within a message's time of each other; and
+        # a leader whose entries are refused leads again only where its timer ends first.  Eight
+        # terms in a row all but exclude it; each takes an election and a leader's patience.
         longest_ms = max(parameters["election_max_ms"], 12 * delay_ms)
         term_ms = min(parameters["election_ms"] + 2 * chaos_ms, longest_ms)
-        bound_ms = 2 * term_ms + 6 * delay_ms
+        bound_ms = PATIENCE * term_ms + 6 * delay_ms
         for _ in range(8 + validators.faults):
             term_ms = min(2 * term_ms, longest_ms)
-            bound_ms += 2 * term_ms + delay_ms
+            bound_ms += (2 + PATIENCE) * term_ms + delay_ms
         return bound_ms
 
     # --- the rules --------------------------------------------------------------------------------
@@ -226,6 +230,8 @@ class Raft(Server):
         self.tree.ask_again()
         if timer.name == "election":
             self._stand()
+        elif timer.name == "lead":
+            self._step_down()
         else:
             self._say_again()
         self._act()
@@ -245,6 +251,13 @@ class Raft(Server):
         self.role, self.leading = Role.FOLLOWER, None
         self._offered, self._requested = None, False
         self.tally.forget_below((term,))
+        self._stop("retry")
+        self._stop("lead")
+
+    def _step_down(self) -> None:
+        """Section 6.2: a leader without a quorum makes way, in its own term."""
+        self.note("stepped-down", term=self.term)
+        self.role, self.leading = Role.FOLLOWER, None
         self._stop("retry")
 
     def _on_request(self, sender: int, request: RequestVote) -> None:
@@ -310,7 +323,7 @@ class Raft(Server):
             self.role, self.leading = Role.LEADER, self.me
             self._stop("election")
             self.note("elected", term=self.term)
-        elif isinstance(signed.message, Accept) and self.role is Role.LEADER:
+        elif isinstance(signed.message, Accept):
             quorum = self.certificate_quorum(ACCEPT, self.validators)
             _, slot, digest = signed.message.statement()
             certificate = self.tally.certificate(ACCEPT, slot, digest, quorum)
@@ -347,8 +360,8 @@ class Raft(Server):
             self._offered = None
         if self.root.slot[0] > self.term:
             self._update_term(self.root.slot[0])
-        self._stop("retry")
-        self._stop("election")
+        for name in ("retry", "election", "lead"):
+            self._stop(name)
         self.pending = self._requested = False  # The replica says so where something is left.
 
     def _proves(self, values: tuple[Value, ...], proof: DecisionProof) -> bool:

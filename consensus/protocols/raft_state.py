@@ -15,6 +15,8 @@ from ledger.statement import Slot
 from ledger.value import Value
 
 DOUBLINGS_MAX = 20
+PATIENCE = 4
+"""A leader waits for a quorum so many times as long as a follower waits at least for a leader."""
 
 
 class Role(Enum):
@@ -87,9 +89,12 @@ class Server(Consensus):
         if not self._has_work():
             self._stop("election")
             self._stop("retry")
+            self._stop("lead")
             return
         if self.role is not Role.LEADER:
             self._run("election", self._election_ms())
+        elif self._under_way() is not None:
+            self._run("lead", PATIENCE * self._least_ms())
         if self.role is not Role.FOLLOWER:
             self._run("retry", self.parameters["heartbeat_ms"])
 
@@ -103,11 +108,15 @@ class Server(Consensus):
         if slot is not None:
             self.cancel_timer(name, slot)
 
-    def _election_ms(self) -> int:
-        """Drawn for each server and term, from once to twice a time that doubles."""
+    def _least_ms(self) -> int:
+        """How long a follower waits at least in this term; doubles until something is decided."""
         failed = max(0, self.term - self.root.slot[0] - 1)
         doubled = self.parameters["election_ms"] << min(failed, DOUBLINGS_MAX)
-        least_ms = min(doubled, self.parameters["election_max_ms"])
+        return min(doubled, self.parameters["election_max_ms"])
+
+    def _election_ms(self) -> int:
+        """Drawn for each server and term, from once to twice the least time."""
+        least_ms = self._least_ms()
         drawn = hashlib.sha256(b"%b %d %d" % (self.context.epoch, self.me or 0, self.term)).digest()
         return least_ms + least_ms * int.from_bytes(drawn[:4], "big") // 2**32
 

@@ -87,6 +87,13 @@ class NeverAsksAgain(Raft):
         pass
 
 
+class LeadsForEver(Raft):
+    """Section 6.2: a leader that finds no quorum in time makes way."""
+
+    def _step_down(self) -> None:
+        pass
+
+
 class TimerOfEveryTerm(Raft):
     """Figure 3.1: only the leader, or a vote, puts off the next election.
 

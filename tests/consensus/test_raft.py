@@ -17,6 +17,7 @@ from consensus.protocols.raft_messages import (
     encode_hint,
     parse_hint,
 )
+from consensus.protocols.raft_state import Role
 from ledger.errors import DecodeFault
 from ledger.value import Value
 from sim.plugins import PluginReport
@@ -68,6 +69,34 @@ def test_who_loses_every_first_copy_is_asked_again() -> None:
     assert schedules.first_copies_lost(Raft)
     assert not schedules.first_copies_lost(mutants.NeverAsksAgain)
     assert not schedules.first_copies_lost(mutants.NeverStands)
+
+
+def test_a_leader_whose_entry_is_refused_makes_way() -> None:
+    broken = schedules.leap_of_the_leader(mutants.LeadsForEver).violations
+
+    assert schedules.leap_of_the_leader(Raft).is_sound
+    assert [violation.property for violation in broken] == ["P10"]
+
+
+def test_acceptances_that_come_after_the_leader_gave_up_still_decide() -> None:
+    ring = Ring(Raft)
+    ring.submit(b"\x01" * 32)
+    ring.standing, ring.silenced = {0}, {0}
+    assert ring.run_until(lambda: ring.leads(0), limit_ms=schedules.WITHIN_MS)
+    ring.run_until(lambda: plugin_of(ring, 0).role is Role.FOLLOWER, limit_ms=schedules.WITHIN_MS)
+    term = plugin_of(ring, 0).term
+    ring.away = {0, 1, 2, 3}
+    ring.release(lambda sender, *_: sender == 0)
+    ring.away, ring.standing = set(), set()
+    ring.run_ms(20)
+
+    assert plugin_of(ring, 0).root.slot == (term, 1)
+
+
+def plugin_of(ring: Ring, server: int) -> Raft:
+    plugin = ring.seats[server].plugin
+    assert isinstance(plugin, Raft)
+    return plugin
 
 
 def test_timers_are_drawn_from_a_range_that_doubles() -> None:

@@ -54,6 +54,9 @@ RAFT = (
          "P10", goes_on(rs.first_copies_lost)),
     raft("L3", "liveness", r.NeverAsksAgain, "3.5: requests go out again until they are answered",
          "P10", goes_on(rs.first_copies_lost)),
+    raft("R8", "liveness", r.LeadsForEver, "6.2: a leader that finds no quorum makes way", "P10",
+         lambda protocol: tuple(
+             violation.property for violation in rs.leap_of_the_leader(protocol).violations)),
     raft("L2", "liveness", r.TimerOfEveryTerm, "figure 3.1: only the leader, or a vote, puts off "
          "the next election", "P10", reported(rs.fast_clock)),
 )  # fmt: skip

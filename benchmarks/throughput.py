@@ -101,12 +101,16 @@ async def _measure(network: Path, plan: Plan, seconds: float, rate: float | None
         await _settled(network)
         light = await load(Workload(max(50, signed.confirmed_per_s * 0.1), seconds), "light load")
         batched = await load(Workload(400, seconds, records=100), "100 records a transaction")
-        memory = max(signed.peak_memory_mib, batched.peak_memory_mib, light.peak_memory_mib)
+        await _settled(network)
+        a_tenth = Workload(max(5, batched.confirmed_per_s * 0.1), seconds, records=100)
+        light_batched = await load(a_tenth, "light load of these")
+        memory = max(each.peak_memory_mib for each in (signed, light, batched, light_batched))
     figures = {
         "first": first,
         "signed": signed,
         "light": light,
         "batched": batched,
+        "light_batched": light_batched,
         "single": single,
     }
     return _summary(plan, ceilings, figures, idle, first_block_s, memory)
@@ -179,6 +183,7 @@ def _summary(
     ceiling = ceilings.signed_ceiling_per_s(VALIDATORS)
     signed, light, batched = runs["signed"], runs["light"], runs["batched"]
     records = batched.confirmed_per_s * 100
+    light_batched = runs["light_batched"]
     rows = [
         (
             "signed transactions/s",
@@ -186,8 +191,9 @@ def _summary(
             f"{signed.confirmed_per_s / ceiling:.0%} of the ceiling {ceiling:,.0f} (target 60 %)",
         ),
         ("batched records/s", f"{records:,.0f}", "target 30,000"),
-        ("p50 at light load", f"{light.p50_ms:.0f} ms", "target under 40"),
+        ("p50 at light load", f"{light.p50_ms:.0f} ms", "a tenth of the signed; target under 40"),
         ("p99 at light load", f"{light.p99_ms:.0f} ms", ""),
+        ("the same, batched", f"{light_batched.p50_ms:.0f} ms", "a tenth of these; under 40"),
         ("idle", f"{idle:.2f} %", "of a core a node; target under 3"),
         ("memory", f"{memory:.0f} MiB", "of the largest node; target under 250"),
         ("first block", f"{first_block_s:.2f} s", "from nothing, once installed; target under 3"),
@@ -210,6 +216,8 @@ def _summary(
         "batched_records_per_s": records,
         "p50_ms_light": light.p50_ms,
         "p99_ms_light": light.p99_ms,
+        "p50_ms_light_batched": light_batched.p50_ms,
+        "p99_ms_light_batched": light_batched.p99_ms,
         "idle_cpu_percent": idle,
         "peak_memory_mib": memory,
         "first_block_s": first_block_s,

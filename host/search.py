@@ -186,7 +186,13 @@ def _chunks(hunt: Hunt, scenarios: int | None) -> Iterator[Chunk]:
         number, handed_out = number + 1, handed_out + size
 
 
-def make_small(hunt: Hunt, findings: list[Finding], executor: Executor) -> list[Result]:
-    """Every finding made small, in their order."""
+def make_small(
+    hunt: Hunt, findings: list[Finding], executor: Executor, *, watch: Callable[[int], None]
+) -> list[Result]:
+    """Every finding made small, in their order; `watch` is told how many more are done."""
     futures = [executor.submit(run_shrink, hunt, finding) for finding in findings]
+    pending = set(futures)
+    while pending:
+        done, pending = wait(pending, timeout=LOOK_S, return_when=FIRST_COMPLETED)
+        watch(len(done))
     return [future.result() for future in futures]

@@ -117,17 +117,20 @@ def _search(
     progress = Progress()
     total = limit.scenarios or int(limit.seconds or 0) or 1
     try:
-        with engine as (executor, workers), Bar("searching", total, hidden=as_json) as bar:
-            shown = 0
+        with engine as (executor, workers):
+            with Bar("searching", total, hidden=as_json) as bar:
+                shown = 0
 
-            def watch(progress: Progress) -> None:
-                nonlocal shown
-                done = progress.scenarios if limit.scenarios else int(progress.seconds)
-                bar.advance(done - shown, label=_label(progress))
-                shown = done
+                def watch(progress: Progress) -> None:
+                    nonlocal shown
+                    done = progress.scenarios if limit.scenarios else int(progress.seconds)
+                    bar.advance(done - shown, label=_label(progress))
+                    shown = done
 
-            search(hunt, limit, progress, executor=executor, workers=workers, watch=watch)
-            return progress, make_small(hunt, progress.findings(), executor)
+                search(hunt, limit, progress, executor=executor, workers=workers, watch=watch)
+            findings = progress.findings()
+            with Bar("making findings small", len(findings), hidden=as_json) as bar:
+                return progress, make_small(hunt, findings, executor, watch=bar.advance)
     except KeyboardInterrupt:
         click.echo(f"stopped after {_label(progress)}", err=True)
         raise

@@ -50,6 +50,8 @@ RAFT = (
     raft("R7", "safety", r.AcceptsAnywhere, "3.5: an entry goes on where a log can end", "P1",
          equivalent="argued, not proven: what is offered is dropped with its term, a value is "
          "judged only once its ancestors are here, and no leader skips an index"),
+    raft("R8", "safety", r.CutsItsLog, "3.5: an entry that comes late cuts nothing off the log",
+         "P1", reported(rs.overtaken_entry)),
     raft("L9", "liveness", r.NeverStands, "3.4: whose election timer ends becomes a candidate",
          "P10", goes_on(rs.first_copies_lost)),
     raft("L3", "liveness", r.NeverAsksAgain, "3.5: requests go out again until they are answered",

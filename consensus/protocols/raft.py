@@ -132,6 +132,14 @@ class Raft(Server):
         index = 0 if below is None or below == (0,) else below[1]
         return below is not None and value.slot == (self.term, index + 1)
 
+    def is_further(self, value: Value) -> bool:
+        """AppendEntries: an entry of the term that ends the log, and comes late, cuts nothing off.
+
+        Whoever accepts an entry has those before it, perhaps without having been offered them.
+        """
+        term, index = self.last
+        return value.slot[0] != term or value.slot[1] > index
+
     def may_commit(self, value: Value, certificate: Certificate) -> bool:
         """AdvanceCommitIndex: a quorum has accepted the entry, in the term that made it."""
         said = (certificate.phase, certificate.slot, certificate.value)
@@ -308,7 +316,8 @@ class Raft(Server):
         value = self._offered
         if value is None or self.said(ACCEPT, value.slot) is not None:
             return
-        if self.tree.is_valid(value.digest) and self.may_accept(value):
+        is_next = self.may_accept(value) and self.is_further(value)
+        if is_next and self.tree.is_valid(value.digest):
             self.tip = value.digest
             self.persist(Record(self.term, self.tree.known(self.tip)).encode())
             self.note("voted", term=self.term, index=value.slot[1], value=value.digest)

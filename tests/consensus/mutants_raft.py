@@ -73,6 +73,13 @@ class AcceptsAnywhere(Raft):
         return True
 
 
+class CutsItsLog(Raft):
+    """Section 3.5: what follows an entry stays unless an entry contradicts it."""
+
+    def is_further(self, value: Value) -> bool:
+        return True
+
+
 class NeverStands(Raft):
     """Section 3.4: a server whose election timer ends becomes a candidate."""
 

@@ -7,7 +7,7 @@ from typing import cast
 
 from consensus.interface import Signed
 from consensus.protocols.raft import Raft
-from consensus.protocols.raft_messages import REQUEST, Append, RequestVote
+from consensus.protocols.raft_messages import APPEND, REQUEST, Append, RequestVote
 from ledger.certificate import Certificate
 from ledger.validators import QuorumRule
 from sim.plugin_scenario import Clock, Partition, PluginScenario
@@ -32,14 +32,16 @@ WITHIN_MS = 2_500
 class Ring(Script):
     """Four servers; who is cut off, who may stand and whose entries are carried is said here."""
 
-    def __init__(self, protocol: type[Raft]) -> None:
-        super().__init__(replace(FAIR, protocol=protocol))
+    def __init__(self, protocol: type[Raft], *, nodes: int = 4) -> None:
+        super().__init__(replace(FAIR, protocol=protocol, nodes=nodes))
         self.away: set[int] = set()
         """Servers that are cut off."""
         self.standing: set[int] = {0, 1, 2, 3}
         """Servers whose requests for votes are carried."""
         self.silenced: set[int] = set()
         """Servers whose entries are not carried."""
+        self.late: set[tuple[int, int]] = set()
+        """(server, index) of entries that are not carried to it."""
         self.tells_decisions = False
         """Whether the certificate of a decision is carried."""
         self.is_lossy = False
@@ -61,7 +63,9 @@ class Ring(Script):
         message = packet.message if isinstance(packet, Signed) else None
         if isinstance(message, RequestVote):
             return sender in self.standing
-        return not (isinstance(message, Append) and sender in self.silenced)
+        is_entry = isinstance(message, Append)
+        is_late = is_entry and (receiver, message.statement()[1][1]) in self.late
+        return not (is_late or (is_entry and sender in self.silenced))
 
     def elect(self, server: int, *, away: tuple[int, ...] = ()) -> None:
         """Let nobody else stand until this server has entries of its own in its log."""
@@ -79,6 +83,7 @@ class Ring(Script):
     def end(self) -> PluginReport:
         """Let everybody talk, and see what was broken."""
         self.away, self.silenced, self.standing = set(), set(), {0, 1, 2, 3}
+        self.late = set()
         self.tells_decisions, self.is_lossy = True, False
         self.submit(b"\x09" * 32)
         return self.run()
@@ -97,7 +102,7 @@ def shorter_log(protocol: type[Raft]) -> PluginReport:
 
 
 def self_appointed(protocol: type[Raft]) -> PluginReport:
-    """The same, and all others stand at once, and nobody hears of it."""
+    """The same, and all others stand at once, and nobody hears of it; server 3 does so twice."""
     ring = Ring(protocol)
     ring.silenced = {0}
     ring.submit(b"\x01" * 32, 0)
@@ -106,6 +111,9 @@ def self_appointed(protocol: type[Raft]) -> PluginReport:
     ring.run_until(lambda: ring.lengths()[0] == 1, limit_ms=WITHIN_MS)
     ring.away = {0, 1, 2, 3}
     ring.submit(b"\x02" * 32)
+    ring.run_ms(300)
+    ring.crash(3)
+    ring.restart(3)
     ring.run_ms(300)
     ring.away, ring.standing, ring.silenced = {0}, set(), {1, 2}
     ring.run_ms(1_500)
@@ -177,6 +185,32 @@ def two_candidates(protocol: type[Raft]) -> PluginReport:
         )
     )
     ring.run_ms(50)
+    return ring.end()
+
+
+def overtaken_entry(protocol: type[Raft]) -> PluginReport:
+    """Of three, server 1 accepts the second entry, and then hears the first one.
+
+    Server 2 has the first entry alone; only the leader learns that the second is decided.
+    """
+    ring = Ring(protocol, nodes=3)
+    ring.standing, ring.late = {0}, {(1, 1)}
+    ring.submit(b"\x01" * 32)
+    assert ring.run_until(lambda: ring.lengths()[0] == 1, limit_ms=WITHIN_MS)
+    ring.late |= {(2, 2)}
+    ring.submit(b"\x02" * 32)
+    assert ring.run_until(lambda: ring.lengths()[0] == 2, limit_ms=WITHIN_MS)
+    ring.release(
+        lambda sender, receiver, packet: (
+            isinstance(packet, Signed)
+            and receiver == 1
+            and packet.message.statement()[:2] == (APPEND, (1, 1))
+        )
+    )
+    ring.run_ms(50)
+    ring.away, ring.standing = {0}, {2}
+    ring.submit(b"\x03" * 32)
+    ring.run_ms(1_500)
     return ring.end()
 
 

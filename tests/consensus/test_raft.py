@@ -31,6 +31,7 @@ SAFETY: list[tuple[type[Raft], Callable[[type[Raft]], PluginReport], str]] = [
     (mutants.ComparesLengths, schedules.longer_log_of_earlier_terms, "agreement"),
     (mutants.ForgetsItsLog, schedules.restart_of_all_others, "agreement"),
     (mutants.FollowsOldLeaders, schedules.old_leader, "agreement"),
+    (mutants.CutsItsLog, schedules.overtaken_entry, "agreement"),
     (mutants.VotesTwice, schedules.two_candidates, "breakdown"),
     (mutants.CountsOneTooFew, schedules.one_entry, "proof"),
     (mutants.TimerOfEveryTerm, schedules.fast_clock, "liveness"),

@@ -50,11 +50,13 @@ RAFT = (
     raft("R7", "safety", r.AcceptsAnywhere, "3.5: an entry goes on where a log can end", "P1",
          equivalent="argued, not proven: what is offered is dropped with its term, a value is "
          "judged only once its ancestors are here, and no leader skips an index"),
+    raft("R8", "safety", r.CutsItsLog, "3.5: an entry that comes late cuts nothing off the log",
+         "P1", reported(rs.overtaken_entry)),
     raft("L9", "liveness", r.NeverStands, "3.4: whose election timer ends becomes a candidate",
          "P10", goes_on(rs.first_copies_lost)),
     raft("L3", "liveness", r.NeverAsksAgain, "3.5: requests go out again until they are answered",
          "P10", goes_on(rs.first_copies_lost)),
-    raft("R8", "liveness", r.LeadsForEver, "6.2: a leader that finds no quorum makes way", "P10",
+    raft("R9", "liveness", r.LeadsForEver, "6.2: a leader that finds no quorum makes way", "P10",
          lambda protocol: tuple(
              violation.property for violation in rs.leap_of_the_leader(protocol).violations)),
     raft("L2", "liveness", r.TimerOfEveryTerm, "figure 3.1: only the leader, or a vote, puts off "

@@ -55,11 +55,14 @@ def missing_names(proof: str) -> list[str]:
     return [each for each in quoted if each not in modules and each not in known]
 
 
+def rows_in(proof: str) -> list[str]:
+    """The rows of the zoo that a proof names."""
+    return [row for rows in re.findall(r"\(zoo ([^)]*)\)", proof) for row in rows.split(", ")]
+
+
 def missing_rows(proof: str, protocol: str) -> list[str]:
-    """The rows of the zoo that a proof names and that are none."""
-    rows = [row for rows in re.findall(r"\(zoo ([^)]*)\)", proof) for row in rows.split(", ")]
-    assert rows, "a proof that names no mutant"
-    return [row for row in rows if not {row, f"{row}-{protocol}"} & MUTANT_IDS]
+    """Those of them that are none."""
+    return [row for row in rows_in(proof) if not {row, f"{row}-{protocol}"} & MUTANT_IDS]
 
 
 def test_every_protocol_has_a_page_that_the_table_links() -> None:
@@ -89,6 +92,17 @@ def test_a_proof_rests_on_what_is_there(name: str) -> None:
     assert "What this does not cover" in proof
     assert missing_names(proof) == []
     assert missing_rows(proof, name) == []
+
+
+@pytest.mark.parametrize("name", PROVEN)
+def test_a_proof_uses_every_rule_without_which_the_zoo_breaks_agreement(name: str) -> None:
+    needed = {
+        mutant.id.removesuffix(f"-{name}")
+        for mutant in MUTANTS
+        if mutant.id.endswith(f"-{name}") and "P1" in mutant.expected and not mutant.equivalent
+    }
+
+    assert needed - set(rows_in(section(page(name), "Why it is safe"))) == set()
 
 
 def test_what_all_proofs_assume_is_there() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import tomllib
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.host.program import call
 from tests.zoo.registry import MUTANTS
 
 ROOT = Path(__file__).parents[1]
@@ -80,6 +82,15 @@ def test_a_page_has_what_every_page_has(name: str) -> None:
     assert re.search(r"^The idea\b.*:\n\n1\. ", text, re.MULTILINE)
     for heading in HEADINGS if name in PROVEN else HEADINGS[:-1]:
         section(text, heading)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_the_commands_at_the_top_of_a_page_run(name: str, tmp_path: Path) -> None:
+    lines = re.findall(r"^    python node\.py ((?:init|sim) .*)$", page(name), re.MULTILINE)
+
+    assert lines
+    for words in map(shlex.split, lines):
+        call(*words, cwd=tmp_path).check()
 
 
 @pytest.mark.parametrize("name", PROVEN)

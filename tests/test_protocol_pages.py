@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import tomllib
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.host.program import call
 from tests.zoo.registry import MUTANTS
 
 ROOT = Path(__file__).parents[1]
@@ -55,11 +57,14 @@ def missing_names(proof: str) -> list[str]:
     return [each for each in quoted if each not in modules and each not in known]
 
 
+def rows_in(proof: str) -> list[str]:
+    """The rows of the zoo that a proof names."""
+    return [row for rows in re.findall(r"\(zoo ([^)]*)\)", proof) for row in rows.split(", ")]
+
+
 def missing_rows(proof: str, protocol: str) -> list[str]:
-    """The rows of the zoo that a proof names and that are none."""
-    rows = [row for rows in re.findall(r"\(zoo ([^)]*)\)", proof) for row in rows.split(", ")]
-    assert rows, "a proof that names no mutant"
-    return [row for row in rows if not {row, f"{row}-{protocol}"} & MUTANT_IDS]
+    """Those of them that are none."""
+    return [row for row in rows_in(proof) if not {row, f"{row}-{protocol}"} & MUTANT_IDS]
 
 
 def test_every_protocol_has_a_page_that_the_table_links() -> None:
@@ -79,6 +84,15 @@ def test_a_page_has_what_every_page_has(name: str) -> None:
         section(text, heading)
 
 
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_the_commands_at_the_top_of_a_page_run(name: str, tmp_path: Path) -> None:
+    lines = re.findall(r"^    python node\.py ((?:init|sim) .*)$", page(name), re.MULTILINE)
+
+    assert lines
+    for words in map(shlex.split, lines):
+        call(*words, cwd=tmp_path).check()
+
+
 @pytest.mark.parametrize("name", PROVEN)
 def test_a_proof_rests_on_what_is_there(name: str) -> None:
     proof = section(page(name), "Why it is safe")
@@ -89,6 +103,17 @@ def test_a_proof_rests_on_what_is_there(name: str) -> None:
     assert "What this does not cover" in proof
     assert missing_names(proof) == []
     assert missing_rows(proof, name) == []
+
+
+@pytest.mark.parametrize("name", PROVEN)
+def test_a_proof_uses_every_rule_without_which_the_zoo_breaks_agreement(name: str) -> None:
+    needed = {
+        mutant.id.removesuffix(f"-{name}")
+        for mutant in MUTANTS
+        if mutant.id.endswith(f"-{name}") and "P1" in mutant.expected and not mutant.equivalent
+    }
+
+    assert needed - set(rows_in(section(page(name), "Why it is safe"))) == set()
 
 
 def test_what_all_proofs_assume_is_there() -> None:

@@ -66,13 +66,7 @@ def load_findings(groups: Sequence[Group]) -> list[Finding]:
     for network, curve in networks.items():
         kept = [group for group in curve if _keeps_up(group)]
         if not kept:
-            lowest = min(curve, key=lambda group: float(group.labels["rate_per_s"]))
-            found.append(
-                Finding(
-                    f"{network} did not keep up even with {lowest.labels['rate_per_s']:,.0f} "
-                    f"transactions a second: it confirmed {lowest.middle('confirmed_per_s'):,.0f}."
-                )
-            )
+            found.append(_kept_no_rate(network, curve))
             continue
         best = max(kept, key=lambda group: float(group.labels["rate_per_s"]))
         objective = _objective(best)
@@ -86,6 +80,21 @@ def load_findings(groups: Sequence[Group]) -> list[Finding]:
             )
         )
     return found
+
+
+def _kept_no_rate(network: str, curve: Sequence[Group]) -> Finding:
+    lowest = min(curve, key=lambda group: float(group.labels["rate_per_s"]))
+    rate, objective = f"{lowest.labels['rate_per_s']:,.0f}", _objective(lowest)
+    late = lowest.middle("latency_p99_ms")
+    if objective and late is not None and late > objective:
+        return Finding(
+            f"{network} kept no rate within a p99 of {objective:,.0f} ms: with {rate} transactions "
+            f"a second, the lowest tried, p99 was {late:,.0f} ms."
+        )
+    return Finding(
+        f"{network} did not keep up even with {rate} transactions a second: it confirmed "
+        f"{lowest.middle('confirmed_per_s') or 0:,.0f}."
+    )
 
 
 def _objective(group: Group) -> float:

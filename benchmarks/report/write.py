@@ -268,6 +268,7 @@ def _lineage(name: str, groups: list[Group]) -> Section:
         xlabel="derivations between a thing and its origin",
         ylabel="time of the query (ms)",
         caption="A lineage query over HTTP against the depth of the lineage.",
+        log_x=True,
     )
     return Section(
         name,

@@ -71,7 +71,8 @@ def command(
 
     SUITE is the name of a ready suite (`python -m benchmarks suites`), a TOML file, or a scenario
     file of the simulator, which is played on real processes as far as its faults allow.  Exit code
-    1: a ledger was found unsound, or something gave no data.
+    1: a ledger was found unsound, or something gave no data.  What a network did not reach, such as
+    a latency objective, is a finding, and the exit code 0.
     """
     chosen = read_suite(suite)
     check_possible(chosen)

@@ -209,13 +209,18 @@ async def run_trial(trial: Trial, workspace: Path, keep: Keep) -> Verdict:
 
 
 async def _search(arena: Arena, keep: Keep) -> int:
-    """Offer rates until the highest that keeps the objective is known; what was lost on the way."""
-    one, lost = arena.trial.experiment, 0
+    """Offer rates until the highest that keeps the objective is known; what was lost on the way.
+
+    That no rate keeps it is a result like another, and the network is judged as any.  Raises NoData
+    where nothing was confirmed at any rate.
+    """
+    one, lost, is_known = arena.trial.experiment, 0, False
     search = Search(one.rates_per_s[0], one.steps, one.objective_p99_ms)
     while (rate := search.next_rate()) is not None:
         measured = await measure(arena, rate, search.tried)
         try:
             search.tell(rate, keep(measured))
+            is_known = True
         except NoData:
             search.tell(rate, None)
         is_level = await arena.level()
@@ -223,8 +228,8 @@ async def _search(arena: Arena, keep: Keep) -> int:
         if not is_level:
             # It still works off what was too much: the next figures would be of that.
             break
-    if not search.carried:
-        raise NoData(f"{arena.trial.name}: no rate kept a p99 of {one.objective_p99_ms:g} ms")
+    if not is_known:
+        raise NoData(f"{arena.trial.name}: nothing was confirmed at any rate")
     return lost
 
 

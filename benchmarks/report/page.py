@@ -47,6 +47,8 @@ class Section:
     title: str
     lead: str = ""
     findings: list[Finding] = field(default_factory=list)
+    summary: list[Finding] = field(default_factory=list)
+    """What the top of the page says of it; its findings where there is none."""
     overview: list[Table] = field(default_factory=list)
     """Tables that come before the plots."""
     plots: list[Plot] = field(default_factory=list)
@@ -72,7 +74,7 @@ class Report:
 
 LABEL_TITLES = {
     "run": "run", "protocol": "protocol", "validators": "n", "link": "links",
-    "payload_bytes": "payload", "scenario": "scenario", "rate_per_s": "offered /s",
+    "payload_bytes": "payload (B)", "scenario": "scenario", "rate_per_s": "offered (/s)",
     "window": "window",
 }  # fmt: skip
 
@@ -196,7 +198,7 @@ def change_table(changes: Sequence[Change]) -> Table:
                 Cell(", ".join(marks), ", ".join(marks)),
             ]
         )
-    heads = ("what", "offered /s", "figure", "baseline", "now", "change", "mark")
+    heads = ("what", "offered (/s)", "figure", "baseline", "now", "change", "mark")
     return Table([(head, "") for head in heads], rows)
 
 

@@ -14,12 +14,14 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, StrMethodFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from benchmarks import metrics
 from benchmarks.harness.samples import Measurement, confirmations
 from benchmarks.report.tables import Group
 
+INK, LINE = "#101112", "#b1b2b3"
+"""Stand for the page's colours of text and of lines."""
 COLOURS = {
     "tendermint": "#0072b2",
     "jolteon": "#d55e00",
@@ -29,18 +31,21 @@ COLOURS = {
     "simplex": "#b8860b",
     "streamlet": "#56b4e9",
     "mysticeti": "#7b3fa0",
-    "solo": "#8c8c8c",
+    "solo": INK,
     "cometbft": "#e0218a",
 }
 """After Okabe and Ito: told apart by the colour-blind as well."""
 SPARE = ("#a0522d", "#2f4f4f", "#e6550d", "#31a354")
+TONES = (INK, "#a0522d")
+"""Of curves that are of no protocol, whose colour would say that they are."""
 SHADES = {"sticky": 0.3, "reputation": -0.22}
 """How much of white, or below 0 of black, the colour of a protocol gets under a leader policy."""
 OTHER_SHADE = 0.5
-INK, LINE = "#101112", "#b1b2b3"
-"""Stand for the page's colours of text and of lines."""
 MARKS = "os^Dvp*X"
 STEP_S, WIDTH_S = 0.1, 1.0
+WIDE = 20.0
+"""A range of latencies so wide is drawn by powers of ten."""
+LEGEND_COLUMNS = 5
 
 mpl.use("agg")
 mpl.rcParams |= {
@@ -145,7 +150,7 @@ def load_curves(name: str, groups: Sequence[Group]) -> Plot | None:
         curves.setdefault(key, []).append(group)
     if max((len(curve) for curve in curves.values()), default=0) < 2:
         return None
-    figure = Figure(figsize=(9.2, 3.9))
+    figure = Figure(figsize=(9.2, 4.3))
     left, right = figure.subplots(1, 2)
     for number, curve in enumerate(curves.values()):
         curve.sort(key=lambda group: float(group.labels["rate_per_s"]))
@@ -163,7 +168,8 @@ def load_curves(name: str, groups: Sequence[Group]) -> Plot | None:
         right.plot(rates, confirmed, "-", color=tone, marker=mark, markersize=4, label=label)
     top = max(float(group.labels["rate_per_s"]) for group in groups)
     right.plot([0, top], [0, top], "--", color=LINE, linewidth=1, label="all that is offered")
-    left.set_ylim(bottom=0)
+    _latency_axis(left, groups)
+    right.set_ylim(bottom=0)
     left.set(
         xlabel="offered (transactions/s)",
         ylabel="latency at all nodes (ms)",
@@ -176,8 +182,34 @@ def load_curves(name: str, groups: Sequence[Group]) -> Plot | None:
     )
     for axes in (left, right):
         axes.set_xlim(left=0)
-        axes.legend(fontsize=8)
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    right.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    _legend(figure, right)
     return _drawn(figure, f"load-{name}", "Latency and throughput against offered load.")
+
+
+def _latency_axis(axes: Axes, groups: Sequence[Group]) -> None:
+    """From zero on, or by powers of ten where one network is so slow that it hides the others."""
+    found = [
+        group.middle(name) for group in groups for name in ("latency_p50_ms", "latency_p99_ms")
+    ]
+    known = [value for value in found if value]
+    if known and max(known) > WIDE * min(known):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """One for both halves, below them, where it covers no curve."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(len(labels), LEGEND_COLUMNS),
+        fontsize=8.5,
+    )  # fmt: skip
 
 
 def bars(name: str, groups: Sequence[Group]) -> Plot | None:
@@ -263,7 +295,7 @@ def lines(
     axes = figure.subplots()
     for number, (figure_name, label) in enumerate(figures):
         values = [group.middle(figure_name) or float("nan") for _, group in known]
-        tone = list(COLOURS.values())[number]
+        tone = TONES[number]
         mark = MARKS[number % len(MARKS)]
         axes.plot([x for x, _ in known], values, "-", color=tone, marker=mark, label=label)
     if log_x:
@@ -286,7 +318,7 @@ def growth(name: str, groups: Sequence[Group]) -> Plot | None:
         return None
     names = [label for label in varying(groups) if label != "validators"]
     sizes = sorted({int(group.labels["validators"]) for group in groups})
-    figure = Figure(figsize=(9.2, 3.9))
+    figure = Figure(figsize=(9.2, 4.3))
     left, right = figure.subplots(1, 2)
     for number, curve in enumerate(curves.values()):
         curve.sort(key=lambda group: int(group.labels["validators"]))
@@ -311,5 +343,5 @@ def growth(name: str, groups: Sequence[Group]) -> Plot | None:
     for axes in (left, right):
         axes.set_xticks(sizes, [str(size) for size in sizes])
         axes.minorticks_off()
-        axes.legend(fontsize=8)
+    _legend(figure, right)
     return _drawn(figure, f"growth-{name}", "Messages and delay against the number of validators.")

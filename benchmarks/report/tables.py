@@ -53,6 +53,20 @@ def of_experiment(groups: Sequence[Group], name: str) -> list[Group]:
     return [group for group in groups if group.labels["experiment"] == name]
 
 
+def by_rate(groups: Sequence[Group]) -> list[Group]:
+    """Networks in their order, the rates of each ascending: a search tries them in another."""
+    places: dict[Key, int] = {}
+    for group in groups:
+        places.setdefault(_network(group), len(places))
+    return sorted(
+        groups, key=lambda group: (places[_network(group)], group.labels["rate_per_s"] or 0.0)
+    )
+
+
+def _network(group: Group) -> Key:
+    return tuple(group.labels[name] for name in LABELS if name not in ("rate_per_s", "window"))
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One figure of one measurement beside its baseline."""

@@ -27,23 +27,32 @@ def verdicts(rows: Sequence[Row], errors: Sequence[Row]) -> list[Finding]:
     real = [row for row in rows if row["audited"]]
     if real and not unsound:
         checked = sum(row["transactions"] for row in real)
+        which = f"The ledgers of all {len(real)} networks are" if real[1:] else "The ledger is"
         found.append(
             Finding(
-                f"The ledgers of all {len(real)} networks are sound: every node's log is the "
-                f"same, and {checked:,} transactions were re-executed from the genesis."
+                f"{which} sound: every node's log is the same, and {checked:,} transactions were "
+                "re-executed from the genesis."
             )
         )
     if len(rows) > len(real) and not unsound:
         found.append(
             Finding(f"Of {len(rows) - len(real)} simulated networks none broke a property.")
         )
-    found += [Finding(f"No data: {row['trial']}: {row['reason']}.", is_bad=True) for row in errors]
+    for row in errors:
+        reason = row["reason"].removeprefix(f"{row['trial']}: ")
+        found.append(Finding(f"No data: {row['trial']}: {reason}.", is_bad=True))
     return found
 
 
 def named(group: Group, names: Sequence[str]) -> str:
     """How a sentence calls a network."""
-    words = [str(group.labels["protocol"])]
+    protocol, where = str(group.labels["protocol"]), conditions(group, names)
+    return f"{protocol} with {where}" if where else protocol
+
+
+def conditions(group: Group, names: Sequence[str]) -> str:
+    """What a network differs in from others of its protocol."""
+    words = []
     for name in names:
         value = group.labels[name]
         known = {
@@ -53,7 +62,7 @@ def named(group: Group, names: Sequence[str]) -> str:
             "scenario": "no fault" if value == "none" else str(value),
         }
         words.append(known.get(name, str(value)))
-    return " with ".join([words[0], ", ".join(words[1:])]) if words[1:] else words[0]
+    return ", ".join(words)
 
 
 def load_findings(groups: Sequence[Group]) -> list[Finding]:
@@ -64,18 +73,12 @@ def load_findings(groups: Sequence[Group]) -> list[Finding]:
         networks.setdefault(named(group, names), []).append(group)
     found = []
     for network, curve in networks.items():
-        kept = [group for group in curve if _keeps_up(group)]
+        kept = [group for group in curve if keeps_up(group)]
         if not kept:
-            lowest = min(curve, key=lambda group: float(group.labels["rate_per_s"]))
-            found.append(
-                Finding(
-                    f"{network} did not keep up even with {lowest.labels['rate_per_s']:,.0f} "
-                    f"transactions a second: it confirmed {lowest.middle('confirmed_per_s'):,.0f}."
-                )
-            )
+            found.append(_kept_no_rate(network, curve))
             continue
         best = max(kept, key=lambda group: float(group.labels["rate_per_s"]))
-        objective = _objective(best)
+        objective = objective_of(best)
         bound = f" within a p99 of {objective:,.0f} ms" if objective else ""
         found.append(
             Finding(
@@ -88,17 +91,33 @@ def load_findings(groups: Sequence[Group]) -> list[Finding]:
     return found
 
 
-def _objective(group: Group) -> float:
+def _kept_no_rate(network: str, curve: Sequence[Group]) -> Finding:
+    lowest = min(curve, key=lambda group: float(group.labels["rate_per_s"]))
+    rate, objective = f"{lowest.labels['rate_per_s']:,.0f}", objective_of(lowest)
+    late = lowest.middle("latency_p99_ms")
+    if objective and late is not None and late > objective:
+        return Finding(
+            f"{network} kept no rate within a p99 of {objective:,.0f} ms: with {rate} transactions "
+            f"a second, the lowest tried, p99 was {late:,.0f} ms."
+        )
+    return Finding(
+        f"{network} did not keep up even with {rate} transactions a second: it confirmed "
+        f"{lowest.middle('confirmed_per_s') or 0:,.0f}."
+    )
+
+
+def objective_of(group: Group) -> float:
     """The p99 that a search for saturation had to keep; 0 where there was no search."""
     return group.middle("objective_p99_ms") or 0.0
 
 
-def _keeps_up(group: Group) -> bool:
+def keeps_up(group: Group) -> bool:
+    """Whether nearly all that was offered was confirmed in time, and within the objective."""
     confirmed, offered = group.middle("confirmed_per_s"), group.middle("offered_per_s")
     share, late = group.middle("confirmed_share"), group.middle("latency_p99_ms")
     if confirmed is None or offered is None or share is None or late is None:
         return False
-    if late > (_objective(group) or float("inf")):
+    if late > (objective_of(group) or float("inf")):
         return False
     # Arrivals are drawn: what falls into the window's end is confirmed after it.
     return share >= KEPT_UP and confirmed >= 0.9 * offered
@@ -117,7 +136,12 @@ def fault_findings(groups: Sequence[Group]) -> list[Finding]:
         text = f"{who} confirmed nothing for {gap:.1f} s at the longest"
         never = [row for row in group.rows if row.get("sustained_s") is None]
         if never:
-            text += f", and did not recover in {len(never)} of {len(group.rows)} runs"
+            text += "; its throughput and p99 did not get back to what they were"
+            if group.rows[1:]:
+                text += f" in {len(never)} of {len(group.rows)} runs"
+            settled = group.middle("settled_p99")
+            if settled is not None:
+                text += f", and from five seconds on its p99 was {settled:.1f} times that before"
         else:
             text += f", recovered {recovery:.1f} s after the fault and lost {lost:.1f} s of load"
         found.append(Finding(text + ".", is_bad=bool(never)))

@@ -20,11 +20,13 @@ from benchmarks.harness.samples import Measurement
 from benchmarks.report import page, plots, words
 from benchmarks.report.page import Report, Section, table
 from benchmarks.report.plots import Plot
+from benchmarks.report.summary import FEW, fault_summary, load_summary, simulated_summary
 from benchmarks.report.tables import (
     REGRESSION,
     Change,
     Group,
     Row,
+    by_rate,
     compared,
     grouped,
     of_experiment,
@@ -87,7 +89,7 @@ def write_report(
         sections.insert(0, _beside(changes))
     findings = words.verdicts(checked, errors)
     findings += _first([_at_the_top(one, section, sections) for section in sections
-                        for one in section.findings])  # fmt: skip
+                        for one in section.summary or section.findings])  # fmt: skip
     if baseline is not None:
         findings += words.change_findings(changes)
     for what in records[0]["configuration"].get("left_out", ()):
@@ -118,17 +120,21 @@ def write_report(
 
 MATRIX = (
     "The table of scenarios by protocols says how long after the fault throughput and latency were "
-    "what they had been before, and how many seconds of load were lost until then."
+    "what they had been before, and how many seconds of load were lost until then. Never: not for "
+    "as long as the suite asks for, though the network may have confirmed all the while."
 )
 SHOWN = 12
-"""Findings at the top of the page; all of them stand in their sections."""
+"""Findings at the top of the page; what is left out stands in its section."""
 
 
 def _at_the_top(found: Finding, section: Section, sections: Sequence[Section]) -> Finding:
     """A finding away from its section, which it names where there are others."""
     if len(sections) == 1 or found.text.startswith(section.title):
         return found
-    return replace(found, text=f"{section.title}: {found.text}")
+    text = found.text
+    if not text[:2].isupper():
+        text = text[0].lower() + text[1:]
+    return replace(found, text=f"{section.title}: {text}")
 
 
 def _first(found: Sequence[Finding]) -> list[Finding]:
@@ -155,7 +161,7 @@ def section_of(
     checked: Sequence[Row],
 ) -> Section:
     """The part of the report about one experiment."""
-    mine = of_experiment(groups, name)
+    mine = by_rate(of_experiment(groups, name))
     kind = mine[0].labels["kind"]
     if kind == "proofs":
         return _proofs(name, mine)
@@ -169,13 +175,17 @@ def section_of(
     section = Section(name)
     if calm:
         section.findings += words.load_findings(calm)
+        is_long = len(section.findings) > FEW
+        section.summary += load_summary(calm) if is_long else section.findings
         curves = plots.load_curves(name, calm) or plots.bars(name, calm)
         section.plots += _there(curves)
         labels = (*NETWORK, "scenario", "rate_per_s", "window")
         section.tables.append(table(calm, labels, LOAD_COLUMNS))
         section.tables.append(table(calm, labels, COST_COLUMNS))
     if rough:
-        section.findings += words.fault_findings(rough)
+        found = words.fault_findings(rough)
+        section.findings += found
+        section.summary += fault_summary(rough) if len(found) > FEW else found
         if len(rough) > 1:
             section.lead = MATRIX
             section.overview.append(page.matrix(rough, checked))
@@ -242,6 +252,7 @@ def _simulated(name: str, groups: list[Group]) -> Section:
     return Section(
         f"{name} (simulated)",
         lead=lead,
+        findings=simulated_summary(groups),
         plots=_there(plots.growth(name, groups)),
         tables=[table(groups, ("run", "protocol", "validators", "link"), SIMULATED_COLUMNS)],
     )
@@ -257,6 +268,7 @@ def _lineage(name: str, groups: list[Group]) -> Section:
         xlabel="derivations between a thing and its origin",
         ylabel="time of the query (ms)",
         caption="A lineage query over HTTP against the depth of the lineage.",
+        log_x=True,
     )
     return Section(
         name,

@@ -18,7 +18,7 @@ from benchmarks.harness.suite import Experiment, Suite
 from benchmarks.harness.verdict import Verdict
 from benchmarks.report import plots, words
 from benchmarks.report.page import SPACE, Cell, Report, Section, Table, render
-from benchmarks.report.tables import compared, grouped
+from benchmarks.report.tables import by_rate, compared, grouped
 from benchmarks.report.write import SHOWN, _at_the_top, _first, write_report
 from ledger.errors import UserError
 from tests.benchmarks.made import LABELS, measured, outage
@@ -118,6 +118,8 @@ def test_a_finding_at_the_top_says_of_which_experiment_it_is() -> None:
 
     assert _at_the_top(found, one, [one]) == found
     assert _at_the_top(found, other, [one, other]).text == "unsigned: tendermint kept up"
+    spoken = words.Finding("The rate")
+    assert _at_the_top(spoken, other, [one, other]).text == "unsigned: the rate"
     named = words.Finding("signed: as it says itself")
     assert _at_the_top(named, one, [one, other]) == named
 
@@ -155,6 +157,73 @@ def test_faults_stand_in_one_matrix_with_a_timeline_each(tmp_path: Path) -> None
         "time-e-crash.svg",
         "time-e-cut.svg",
     }
+
+
+def test_a_fault_that_was_not_recovered_from_is_told_with_what_it_costs_in_the_end() -> None:
+    row = {**LABELS, "kind": "load", "scenario": "crash", "longest_gap_s": 0.1, "lost_s": 0.8}
+    never = {**row, "sustained_s": None, "settled_p99": 1.97}
+
+    [alone] = words.fault_findings(grouped([never]))
+    [repeated] = words.fault_findings(grouped([never, {**row, "sustained_s": 2.0}]))
+
+    assert alone.is_bad
+    assert alone.text.endswith(
+        "did not get back to what they were, and from five seconds on its p99 was 2.0 times that "
+        "before."
+    )
+    assert "did not get back to what they were in 1 of 2 runs" in repeated.text
+
+
+def test_rates_stand_in_their_order_though_a_search_tried_them_in_another() -> None:
+    tried = [("raft", 500.0), ("raft", 250.0), ("pbft", 500.0), ("pbft", 1000.0)]
+    rows = [
+        {**LABELS, "kind": "load", "protocol": name, "rate_per_s": rate} for name, rate in tried
+    ]
+
+    found = by_rate(grouped(rows))
+
+    assert [(one.labels["protocol"], one.labels["rate_per_s"]) for one in found] == [
+        ("raft", 250.0), ("raft", 500.0), ("pbft", 500.0), ("pbft", 1000.0),
+    ]  # fmt: skip
+
+
+def test_no_table_of_a_page_of_usual_width_is_cut(tmp_path: Path) -> None:
+    if CHROMIUM is None:
+        return
+    one = outage()
+    labels = {**one.labels, "protocol": "tendermint+reputation", "scenario": "leader dies"}
+    other = replace(one, name="n", labels={**labels, "protocol": "raft"})
+    found = [replace(one, labels=labels), other]
+    path = write_report([written(tmp_path / "run", *found)], tmp_path)[0]
+    look = (
+        "const cut = [...document.querySelectorAll('.scroll')]"
+        ".filter((one) => one.scrollWidth > one.clientWidth).length;"
+        "document.querySelector('h1').textContent = `${cut} cut`; "
+        "document.querySelector('h1').id = 'cut';"
+    )
+
+    path.write_text(path.read_text().replace("</body>", f"<script>{look}</script></body>"))
+
+    assert Texts(document(path, "", width=1200)).texts["cut"] == "0 cut"
+
+
+def test_one_legend_stands_below_the_curves_and_slow_networks_hide_no_others() -> None:
+    def row(protocol: str, rate: float, late: float) -> dict[str, Any]:
+        figures = {"latency_p50_ms": late, "latency_p99_ms": 2 * late, "confirmed_per_s": rate}
+        return {**LABELS, "kind": "load", "protocol": protocol, "rate_per_s": rate, **figures}
+
+    near = [row("raft", rate, 40.0) for rate in (100.0, 200.0)]
+    far = [row("streamlet", rate, 2_000.0) for rate in (100.0, 200.0)]
+
+    plain = plots.load_curves("near", grouped(near))
+    wide = plots.load_curves("wide", grouped([*near, *far]))
+
+    assert plain is not None
+    assert wide is not None
+    assert wide.svg.count(">streamlet<") == 1
+    assert ">1,000<" in wide.svg
+    assert plain.svg.count(">raft<") == 1
+    assert ">1,000<" not in plain.svg
 
 
 def test_a_sweep_is_a_curve_and_a_protocol_has_one_colour(tmp_path: Path) -> None:

@@ -1,0 +1,123 @@
+"""The tables of docs/results.md say what the committed runs say."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.harness.results import RESULTS, VERDICTS, read_lines
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNS = ROOT / "benchmarks" / "results"
+PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+Row = dict[str, Any]
+
+
+def table(head: str) -> list[list[str]]:
+    """The rows of the table whose head begins so, without marks."""
+    lines = PAGE[PAGE.index(f"| {head} |") :].split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip(" `*") for cell in line.strip("|").split("|")] for line in lines]
+
+
+def rows(run: str, **labels: object) -> list[Row]:
+    found = read_lines(RUNS / run / RESULTS)
+    return [row for row in found if all(row.get(key) == value for key, value in labels.items())]
+
+
+def agree(told: str, *values: float) -> None:
+    """Each number is its value, rounded as it is written."""
+    found = re.findall(r"[\d,]*\d(?:\.\d+)?", told)
+    pairs = zip(found, values, strict=True)
+    assert found == [f"{value:,.{len(text.partition('.')[2])}f}" for text, value in pairs]
+
+
+def kept(found: list[Row]) -> Iterator[Row]:
+    for row in found:
+        in_time = row["latency_p99_ms"] <= row["objective_p99_ms"]
+        if in_time and row["confirmed_share"] >= 0.99:
+            yield row
+
+
+def test_the_page_counts_the_verdicts_and_all_are_sound() -> None:
+    found = [row for path in RUNS.glob(f"*/{VERDICTS}") for row in read_lines(path)]
+
+    assert f"All {len(found)} ledgers and simulated networks that were judged were sound." in PAGE
+    assert all(row["sound"] for row in found)
+
+
+def test_the_protocols_side_by_side() -> None:
+    told = [row for row in table("protocol") if "/s" in row[4] or row[4] == "none"]
+    assert len(told) == 8
+    for protocol, low, high, costs, most, near, far in told:
+        [calm] = rows("compare", experiment="load", protocol=protocol, rate_per_s=100.0)
+        [busy] = rows("compare", experiment="load", protocol=protocol, rate_per_s=1_000.0)
+        agree(low, calm["latency_p50_ms"], calm["latency_p99_ms"])
+        agree(high, busy["latency_p50_ms"], busy["latency_p99_ms"])
+        names = ("cpu_ms", "signatures_checked", "synced_writes")
+        agree(costs, *(busy[f"{name}_per_transaction"] for name in names))
+        found = list(kept(rows("compare", experiment="saturation", protocol=protocol)))
+        agree(most, *([max(row["confirmed_per_s"] for row in found)] if found else []))
+        for text, link in ((near, "25ms"), (far, "world")):
+            distant = rows("compare", experiment="distance", protocol=protocol, link=link)
+            agree(text, *(row["latency_p50_ms"] for row in distant))
+
+
+@pytest.mark.parametrize("row", table("protocol | fault"), ids=lambda row: "-".join(row[:2]))
+def test_each_fault(row: list[str]) -> None:
+    protocol, scenario, gap, late, p99, available = row
+    [found] = rows("faults", protocol=protocol, scenario=scenario)
+    agree(p99, found["latency_p99_ms"])
+    if gap:
+        agree(gap, found["longest_gap_s"])
+        agree(late, found["deficit"])
+        agree(available, found["availability"] * 100)
+
+
+def test_who_leads() -> None:
+    told = table("protocol | longest gap | p50, p99 of the whole (ms)")
+    assert len(told) == 8
+    for name, gap, both, settled in told:
+        [found] = rows("leaders", protocol=name.partition("`")[0])
+        agree(gap, found["longest_gap_s"])
+        agree(both, found["latency_p50_ms"], found["latency_p99_ms"])
+        agree(settled, found["settled_p99"])
+
+
+def test_beside_one_sequencer() -> None:
+    told = table("protocol | most kept within a p99 of 1 s | most confirmed")
+    assert len(told) == 8
+    alone = max(row["confirmed_per_s"] for row in rows("baseline", protocol="solo"))
+    for protocol, most, confirmed, share in told:
+        found = rows("baseline", protocol=protocol)
+        top = max(row["confirmed_per_s"] for row in found)
+        # Of several that kept it, the highest rate offered.
+        best = max(kept(found), key=lambda row: float(row["rate_per_s"]))
+        agree(most, best["confirmed_per_s"])
+        agree(confirmed, top)
+        agree(share, *([] if protocol == "solo" else [100 * top / alone]))
+
+
+def test_proofs() -> None:
+    told = table("transactions | receipt")
+    assert len(told) == 4
+    for cells in told:
+        [found] = rows("verifiability", transactions=int(cells[0].replace(",", "")))
+        names = ("receipt_bytes", "make_us", "check_us", "consistency_bytes", "audit_per_s",
+                 "bytes_per_transaction")  # fmt: skip
+        for text, name in zip(cells[1:7], names, strict=True):
+            agree(text, found[name])
+        assert cells[7] == ", ".join(
+            f"{found[f'flips_{kind}']:,}" for kind in ("found", "harmless", "silent")
+        )
+
+
+def test_a_record_says_of_which_commit_each_run_is() -> None:
+    for path in RUNS.iterdir():
+        record = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        assert record["commit"]
+        assert record["finished"]

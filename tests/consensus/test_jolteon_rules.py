@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from consensus.interface import DecisionProof
+from consensus.interface import DecisionProof, Signed
 from consensus.pacemaker_messages import TIMEOUT, Proposal, Timeout
 from consensus.protocols.jolteon_safety import Safety
 from ledger.certificate import Certificate
@@ -185,3 +185,6 @@ def test_two_timeouts_of_the_own_view_are_joined_once() -> None:
     assert joins(1, (1, 2), me=None) == [False, False]
     plugin = Bench(0).plugin
     assert not plugin.may_join(1)
+    for sender in (1, 2):
+        plugin.tally.add(Signed(sender, Timeout(3, None, tc_of(2, None)), b""))
+    assert not plugin.may_join(3)

@@ -354,6 +354,18 @@ def test_a_leader_that_leaves_a_batch_unordered_is_suspected_by_a_policy_that_ke
     assert not sticky.is_overdue(60, 60)
 
 
+def test_only_a_policy_that_keeps_its_leader_says_that_it_has_failed() -> None:
+    sticky, turns = (
+        Leadership(policy_of(Sticky), GENESIS),
+        Leadership(policy_of(RoundRobin), GENESIS),
+    )
+    for leadership in (sticky, turns):
+        leadership.note_turn(1, is_left=True)
+
+    assert [sticky.has_failed(leader) for leader in (None, 1, 2)] == [False, True, False]
+    assert [turns.has_failed(leader) for leader in (None, 1, 2)] == [False, False, False]
+
+
 def test_a_suspected_leader_is_left() -> None:
     bench = Bench(0, protocol=led_by(HotStuff, Sticky))
     parent = None

@@ -369,8 +369,7 @@ class Raft(Server):
             self._offered = None
         if self.root.slot[0] > self.term:
             self._update_term(self.root.slot[0])
-        for name in ("retry", "election", "lead"):
-            self._stop(name)
+        self._stop_all()
         self.pending = self._requested = False  # The replica says so where something is left.
 
     def _proves(self, values: tuple[Value, ...], proof: DecisionProof) -> bool:

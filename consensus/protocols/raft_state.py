@@ -87,9 +87,7 @@ class Server(Consensus):
     def _keep_time(self) -> None:
         """Timers run exactly while there is work."""
         if not self._has_work():
-            self._stop("election")
-            self._stop("retry")
-            self._stop("lead")
+            self._stop_all()
             return
         if self.role is not Role.LEADER:
             self._run("election", self._election_ms())
@@ -107,6 +105,10 @@ class Server(Consensus):
         slot = self._timers.pop(name, None)
         if slot is not None:
             self.cancel_timer(name, slot)
+
+    def _stop_all(self) -> None:
+        for name in tuple(self._timers):
+            self._stop(name)
 
     def _least_ms(self) -> int:
         """How long a follower waits at least in this term; doubles until something is decided."""

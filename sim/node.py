@@ -320,10 +320,10 @@ class Node:
         except StorageError:  # A failed write releases nothing and ends the process.
             assert doom is Boundary.FAILING
             self.crash()
+            if self._is_on_disk(writes):
+                self._show(writes)
             return
-        self._trace.writes(writes, self.index, self._agenda.now_us)
-        for written in self._hooks.written:
-            written(self.index, writes, self.engine)
+        self._show(writes)
         outputs = [output for step in self._writing for output in step.outputs]
         if doom is not Boundary.NOWHERE:
             leaving = 0 if doom is Boundary.AFTER else self._draw.randint(0, len(outputs))
@@ -334,6 +334,15 @@ class Node:
         if self._life == life:
             self._writing = []
             self._write_next()
+
+    def _is_on_disk(self, writes: list[Write]) -> bool:
+        """Whether the disk kept these, although it reported an error."""
+        return all(self.engine.get(key) == value for key, value in dict(writes).items())
+
+    def _show(self, writes: list[Write]) -> None:
+        self._trace.writes(writes, self.index, self._agenda.now_us)
+        for written in self._hooks.written:
+            written(self.index, writes, self.engine)
 
     def submit(self, request: int, transactions: tuple[bytes, ...]) -> None:
         """A client's request reaches the node."""

@@ -200,6 +200,21 @@ def test_a_crash_amid_the_release_lets_a_prefix_leave() -> None:
     assert counts == {0, 1, 2, 3}
 
 
+def test_watchers_hear_of_a_write_that_the_disk_kept_although_it_reported_an_error() -> None:
+    # Else the next life stands on what no oracle has seen: a block above one that nobody stored.
+    told = {True: 0, False: 0}
+    for seed in range(20):
+        bench = Bench(on_submit(promise(b"vote", Confirmed(1))), seed)
+        bench.node.crash_at(Boundary.FAILING)
+        bench.node.submit(1, ())
+        bench.run()
+
+        is_kept = bench.node.engine.get(b"vote") == b"value"
+        assert bench.record.seen == ([("written", [b"vote"])] if is_kept else [])
+        told[is_kept] += 1
+    assert all(told.values())
+
+
 def test_unsynced_writes_may_be_lost_and_synced_ones_never() -> None:
     survived = set()
     for seed in range(20):

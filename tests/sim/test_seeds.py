@@ -21,6 +21,10 @@ def test_a_batch_that_comes_again_late_does_not_cost_a_stored_block_its_body(see
     assert run(draw_scenario(seed, "solo", 4), Solo).violations == ()
 
 
+def test_a_block_that_a_failing_disk_kept_counts_as_stored() -> None:
+    assert run(draw_scenario(654, "solo", 4), Solo).violations == ()
+
+
 @pytest.mark.parametrize(
     ("protocol", "seed"), [("tendermint", 297), ("tendermint", 546), ("solo", 778)]
 )

@@ -327,6 +327,13 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
+class Dismiss:
+    """No verdict on this value is waited for any more, nor what it needs."""
+
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """Let the other validators fetch this value; those that messages carry they can anyway."""
 
@@ -368,6 +375,7 @@ Effect = (
     | CancelTimer
     | RequestPayload
     | Validate
+    | Dismiss
     | Fetch
     | Offer
     | Decide
@@ -434,6 +442,15 @@ class Consensus(ABC):
         still be ordered so many heights later.
         """
         return 0
+
+    @classmethod
+    def brings_time(cls, value: Value) -> bool:
+        """Whether a value's timestamp is the ledger's once it is decided: until then it waits.
+
+        Not where a protocol stamps what it decides by the clocks of many.  Then one clock that is
+        ahead, and may be set right a moment later, keeps no value from being judged.
+        """
+        return True
 
     def leader(self, slot: Slot) -> int | None:
         """Whose proposal counts in a slot, by agreed data alone; None where nobody leads.
@@ -548,6 +565,10 @@ class Consensus(ABC):
 
     def validate(self, value: Value) -> None:
         self._outbox.append(Validate(value))
+
+    def dismiss(self, value: Value) -> None:
+        """Give up a verdict, where nothing else ends the wait: a decision of a later slot does."""
+        self._outbox.append(Dismiss(value))
 
     def fetch(self, value: bytes) -> None:
         self._outbox.append(Fetch(value))

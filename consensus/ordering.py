@@ -24,6 +24,7 @@ from consensus.interface import (
     Context,
     Decide,
     DecisionReceived,
+    Dismiss,
     Event,
     Fetch,
     Forward,
@@ -111,6 +112,7 @@ class Ordering:
             Position(recovered.decided_ordinal, recovered.decided.height),
             earlier=recovered.positions,
             lag=lag,
+            brings_time=setup.protocol.brings_time,
         )
         self.pool.lag = lag
         self.highest: dict[int, dict[str, tuple[Slot, bytes, bytes]]] = {}
@@ -346,6 +348,9 @@ class Ordering:
         self._validating[effect.value.digest] = effect.value
         self.reconsider()
 
+    def _dismiss(self, effect: Dismiss) -> None:
+        self._validating.pop(effect.value.digest, None)
+
     def reconsider(self) -> None:
         """Judge again every value whose verdict is not yet."""
         if not self._may_run_ahead():
@@ -413,6 +418,7 @@ _CARRY_OUT: dict[type, Callable[[Ordering, Any], None]] = {
     CancelTimer: Ordering._cancel_timer,
     RequestPayload: Ordering._request_payload,
     Validate: Ordering._validate,
+    Dismiss: Ordering._dismiss,
     Fetch: Ordering._fetch,
     Offer: Ordering._offer,
     Decide: lambda ordering, effect: ordering._decide(effect),

@@ -10,6 +10,7 @@ from consensus.interface import (
     Certified,
     Decide,
     DecisionReceived,
+    Dismiss,
     PayloadReady,
     Pending,
     RequestPayload,
@@ -58,6 +59,8 @@ class Seat(Life):
             self._keep((request.value,))
             self._validating[request.value.digest] = request.value
             self.later(self._brief_us(), self._judge, request.value)
+        elif isinstance(request, Dismiss):
+            self._validating.pop(request.value.digest, None)
         else:
             self._fetch(request.value)
 

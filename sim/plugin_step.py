@@ -13,6 +13,7 @@ from consensus.interface import (
     Consensus,
     Context,
     Decide,
+    Dismiss,
     Fetch,
     Message,
     RequestPayload,
@@ -32,7 +33,7 @@ Packet = Signed | AnyCertificate | bytes
 """What crosses links: a signed message, a bare certificate, or a hint."""
 Output = tuple[int | None, Packet] | SetTimer | CancelTimer | Tell | Accuse
 """What leaves with a durable step; a packet goes to one validator or to all."""
-Request = RequestPayload | Validate | Fetch
+Request = RequestPayload | Validate | Dismiss | Fetch
 """What a plugin asks of its replica."""
 
 

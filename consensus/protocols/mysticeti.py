@@ -40,6 +40,8 @@ Deviations:
     learn from the last decided value: `extra` names the leader and these rounds.
   * What is 64 rounds below a committed leader is passed, though it never was in a sub-DAG: the code
     has such a horizon, too (gc_depth).
+  * Blocks wait for no clock.  A sub-DAG bears the time that f+1 of its authors' clocks had reached:
+    the code takes the median of a leader's ancestors.
   * Everybody may name the same batches, and the first block in order brings them to the ledger.  A
     block says which decided value it builds on, and its payload counts only for the next 32 values
     at most: `Consensus.ordering_lag`.

@@ -20,6 +20,7 @@ from consensus.protocols.mysticeti_messages import (
 from consensus.protocols.mysticeti_order import Order
 from consensus.protocols.mysticeti_rules import Rules
 from ledger.errors import DecodeFault
+from ledger.value import Value
 
 WINDOW_MAX = 32
 """Decided values for which a block's payload counts after the one it builds on."""
@@ -28,7 +29,8 @@ BLOCKS_AHEAD = 64
 TWINS_MAX = 2
 """Blocks of one validator and round that are kept unasked."""
 ASKED_MAX = 12
-"""After so many timers an ancestor that nobody has is given up, with all that waits for it."""
+"""After so many timers an ancestor that nobody has, or a block that nobody can judge, is given up,
+with all that waits for it.  Whoever accepted it refers to it again, and then it is asked for."""
 REFUSED_MAX = 256
 
 
@@ -41,10 +43,16 @@ class Waiting:
     is_valid: bool | None = None
     is_judged: bool = False
     """Whether a verdict was asked for."""
+    timers: int = 0
+    """How many fired since then."""
     lacks: tuple[Parent, ...] | None = None
     """Parents that were not accepted when they were last looked at; None before that."""
     place: tuple[int, int] = field(init=False)
     """(round, author): the order in which blocks are accepted."""
+
+    @property
+    def awaits_verdict(self) -> bool:
+        return self.is_judged and self.is_valid is None
 
     def __post_init__(self) -> None:
         self.place = (self.block.round, self.block.author)
@@ -56,7 +64,7 @@ class Inbox(Rules):
     def __init__(self, context: Context, recovery: Recovery) -> None:
         super().__init__(context, recovery)
         self.window = self.ordering_lag(context.batch_window)
-        self.order = Order(context.epoch, self.validators.size, self.window)
+        self.order = Order(context.epoch, self.validators.size, self.validators.faults, self.window)
         self.waiting: dict[bytes, Waiting] = {}
         self.refused: dict[bytes, None] = {}
         """Invalid blocks.  What refers to one waits until its round is passed: for whoever is
@@ -78,6 +86,10 @@ class Inbox(Rules):
     def ordering_lag(cls, batch_window: int) -> int:
         return max(1, min(WINDOW_MAX, batch_window // 2))
 
+    @classmethod
+    def brings_time(cls, value: Value) -> bool:
+        return value.slot == (1,)
+
     def clock(self) -> int:
         """The last round of which 2f+1 validators' blocks are accepted."""
         return self._clock
@@ -88,8 +100,8 @@ class Inbox(Rules):
         return not (self.on_its_way or waits)
 
     def is_missing_any(self) -> bool:
-        """Whether a block waits for ancestors that are to be asked for again."""
-        return bool(self.missing)
+        """Whether a block waits for ancestors that are to be asked for again, or for a verdict."""
+        return bool(self.missing) or any(each.awaits_verdict for each in self.waiting.values())
 
     def is_expected(self, author: int, round_: int) -> bool:
         """Whether a block of this validator and round is worth waiting for."""
@@ -166,7 +178,7 @@ class Inbox(Rules):
     def validate_again(self) -> None:
         """A decision ends the judgement of values of earlier slots: they still are to be judged."""
         for each in self.waiting.values():
-            if each.is_judged and each.is_valid is None and each.block.value.slot <= self.root.slot:
+            if each.awaits_verdict and each.block.value.slot <= self.root.slot:
                 self.validate(each.block.value)
 
     def accept_all(self) -> bool:
@@ -230,10 +242,13 @@ class Inbox(Rules):
     def ask_again(self) -> None:
         """Ask everybody for what is missing; give up what nobody has, and what waits for it."""
         needed: dict[bytes, None] = {}
-        for digest, each in list(self.waiting.items()):
+        given_up = {digest for digest, times in self.missing.items() if times >= ASKED_MAX}
+        for digest, each in sorted(self.waiting.items(), key=lambda item: item[1].place):
             missing = self._ancestors_missing(each)
-            if any(self.missing.get(one, 0) >= ASKED_MAX for one in missing):
-                del self.waiting[digest]
+            each.timers += each.awaits_verdict
+            if self.is_hopeless(each) or not given_up.isdisjoint(missing):
+                self._give_up(digest)
+                given_up.add(digest)
             else:
                 unknown = (
                     one
@@ -246,6 +261,15 @@ class Inbox(Rules):
             want = encode_want(tuple(needed)[:WANTED_MAX])
             for peer in self.validators.others(self.me):
                 self.tell(peer, want)
+
+    def is_hopeless(self, each: Waiting) -> bool:
+        """Whether a block waits so long for its verdict that hardly anybody has its payload."""
+        return each.awaits_verdict and each.timers > ASKED_MAX
+
+    def _give_up(self, digest: bytes) -> None:
+        each = self.waiting.pop(digest)
+        if each.awaits_verdict:
+            self.dismiss(each.block.value)
 
     def answer(self, peer: int, hint: bytes) -> None:
         """Pass on the blocks that a peer asks for."""

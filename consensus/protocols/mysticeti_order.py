@@ -28,9 +28,10 @@ class Order:
     block that nobody can accept any more, since its batch is gone, would keep out all later ones of
     its author.  Committed leaders are agreed on, and so is this."""
 
-    def __init__(self, epoch: bytes, size: int, window: int) -> None:
+    def __init__(self, epoch: bytes, size: int, faults: int, window: int) -> None:
         self._epoch = epoch
         self._size = size
+        self._faults = faults
         self._window = window
         """A block's payload counts while at most so many values follow the one it builds on."""
         self.past: tuple[Value, ...] = ()
@@ -86,16 +87,31 @@ class Order:
             chosen.setdefault((block.round, block.author), block)
         return list(chosen.values())
 
+    def timestamp_ms(self, leader: Block, ordered: list[Block]) -> int:
+        """The time of a sub-DAG: of its authors' last blocks the f+1st latest.
+
+        So an honest clock showed it or a later time, however far ahead f others are.  Of f authors
+        or fewer nothing is believed, and the ledger's time goes on by itself; but the leader of
+        round 1 has no other blocks beside its own, which is judged by the clock.
+        """
+        if leader.round == 1:
+            return leader.value.timestamp_ms
+        last = {block.author: block.value.timestamp_ms for block in ordered}
+        latest = sorted(last.values(), reverse=True)
+        return latest[self._faults] if len(latest) > self._faults else 0
+
     def commit(self, slot: Slot, leader: Block, dag: Dag) -> tuple[Value, ...]:
         """The values that a committed leader's sub-DAG decides, perhaps none."""
         blocks = dag.history(leader, self.passed)
         place = Place(leader.digest, self.passed)
+        ordered = self.in_order(blocks)
+        time_ms = self.timestamp_ms(leader, ordered)
         values = []
-        for block in self.in_order(blocks):
+        for block in ordered:
             position = (block.round, block.author)
             payload = self.fresh(block)
             if payload and position > self._after:
-                values.append(self._value(block, payload, (*slot, *position), place))
+                values.append(self._value(block, payload, (*slot, *position), time_ms, place))
         if values:
             self.floor = self.passed
         passed = list(self.passed)
@@ -112,18 +128,12 @@ class Order:
     def _go_to_next(self, slot: Slot) -> None:
         self.next, self._after, self.known_leader = (slot[0], slot[1] + 1), (0,), b""
 
-    def _value(self, block: Block, payload: tuple[bytes, ...], slot: Slot, place: Place) -> Value:
+    def _value(
+        self, block: Block, payload: tuple[bytes, ...], slot: Slot, time_ms: int, place: Place
+    ) -> Value:
         parent = self.past[-1].digest if self.past else b""
-        made = block.value
-        value = Value(
-            self._epoch,
-            parent,
-            slot,
-            made.proposer,
-            made.timestamp_ms,
-            payload,
-            encode_place(place),
-        )
+        extra = encode_place(place)
+        value = Value(self._epoch, parent, slot, block.author, time_ms, payload, extra)
         self._remember((*self.past, value))
         return value
 

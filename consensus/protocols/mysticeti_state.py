@@ -207,6 +207,4 @@ def _names_leader(value: Value, blocks: Iterable[Block]) -> bool:
 
 def _is_made_of(value: Value, block: Block) -> bool:
     """Whether a value that a peer calls decided brings nothing that this block does not."""
-    made = block.value
-    is_of = (value.proposer, value.timestamp_ms) == (made.proposer, made.timestamp_ms)
-    return is_of and set(value.payload) <= set(made.payload)
+    return value.proposer == block.author and set(value.payload) <= set(block.value.payload)

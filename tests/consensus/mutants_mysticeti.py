@@ -219,6 +219,34 @@ class ProvesTooSoon(Mysticeti):
         return super().decide_directly(slot)
 
 
+class KeepsUnjudged(Mysticeti):
+    """A block that nobody can judge is given up after a while."""
+
+    def is_hopeless(self, each: Waiting) -> bool:
+        return False
+
+
+class _Latest(Order):
+    def timestamp_ms(self, leader: Block, ordered: list[Block]) -> int:
+        return max(block.value.timestamp_ms for block in ordered)
+
+
+class StampsByTheLatest(Mysticeti):
+    """What is decided bears a time that f liars have no say in."""
+
+    def __init__(self, context: Context, recovery: Recovery) -> None:
+        super().__init__(context, recovery)
+        self.order.__class__ = _Latest
+
+
+class JudgesEveryTime(Mysticeti):
+    """Blocks bring no time of their own, and so wait for no clock."""
+
+    @classmethod
+    def brings_time(cls, value: Value) -> bool:
+        return True
+
+
 class ProposesTwice(Mysticeti):
     """One block a round, also across restarts."""
 

@@ -18,7 +18,8 @@ from sim import run as replicas
 from sim.plugin_scenario import Crash, PluginScenario
 from sim.plugin_step import Packet
 from sim.plugins import Script, draw_scenario, run
-from tests.consensus.mysticeti_bench import Drawing, Follower, agree
+from sim.scenario import FOR_EVER_MS, Incident
+from tests.consensus.mysticeti_bench import NOW, Drawing, Follower, agree
 
 FIRST = "1.0 1.1 1.2 1.3"
 FAIR = PluginScenario(Mysticeti)
@@ -27,10 +28,11 @@ CALM = replace(FAIR, payloads=0)
 RESTART = replace(FAIR, crashes=(Crash(2, 12, 20, "after"),), stable_ms=21)
 """One crashes after a block has left."""
 HALF_CERTIFIED = PluginScenario(
-    Mysticeti, seed=1521, payloads=8, payload_max=3, interval_ms=5,
+    Mysticeti, seed=1907, payloads=8, payload_max=3, interval_ms=5,
     slow_us=20_000, loss=150, duplicate=300, stable_ms=245,
 )  # fmt: skip
 """Seat by seat the root of a sub-DAG is certified before its leader's round is full there."""
+YEAR_MS = 365 * 86_400_000
 ENOUGH_MS = 12_000
 """Of virtual time, in which a live protocol decides many times over."""
 
@@ -71,7 +73,7 @@ def told_a_lie(protocol: type[Mysticeti]) -> bool:
     """
     drawing = Drawing(FIRST).full(2, 3)
     source = Follower(protocol, drawing).see_all()
-    lie = (replace(source.decided[0], timestamp_ms=7),)
+    lie = (replace(source.decided[0], payload=(bytes(32),)),)
     return not decides(protocol, drawing, lie, tuple(drawing.blocks.values()))
 
 
@@ -141,13 +143,46 @@ def crash_of_all(protocol: type[Mysticeti]) -> list[str]:
 
 
 def cut_off(protocol: type[Mysticeti]) -> list[str]:
-    """One of four whole replicas is cut off for ten seconds, and comes back.
+    """One of four whole replicas is cut off for ten seconds, and comes back; another one dies.
 
     Found by whole runs: its block of that time names a batch that is gone since, so nobody accepted
     that block, nor any later one of its author.
     """
-    scenario = replica_faults.draw_scenario(1, "mysticeti", 4, faults=("isolate",))
+    scenario = replica_faults.draw_scenario(23, "mysticeti", 4, faults=("isolate",))
+    dead = Incident("crash", scenario.incidents[0].until_ms + 700, FOR_EVER_MS, (0,))
+    scenario = replace(scenario, incidents=(*scenario.incidents, dead))
     return [violation.property for violation in replicas.run(scenario, protocol).violations]
+
+
+def found_whole(number: int, protocol: type[Mysticeti]) -> list[str]:
+    """What breaks in a scenario of whole replicas that the search found."""
+    scenario = replica_faults.draw_scenario(number, "mysticeti", 4)
+    return [violation.property for violation in replicas.run(scenario, protocol).violations]
+
+
+def lost_payload(protocol: type[Mysticeti]) -> list[str]:
+    """A validator loses its disk, and with it the payload of a block that it sent."""
+    return found_whole(70_000_000_073, protocol)
+
+
+def leapt_clock(protocol: type[Mysticeti]) -> list[str]:
+    """A clock is 26 minutes ahead for two seconds, and all later blocks stand on one that bears
+    its time; another validator loses its disk."""
+    return found_whole(1_056, protocol)
+
+
+def clocks_ahead(protocol: type[Mysticeti], *ahead: int) -> list[int]:
+    """How far ahead of an honest clock the time of each decided value is, where the last blocks of
+    these validators are a year ahead."""
+    drawing = Drawing(FIRST)
+    for round_ in range(2, 8):
+        before = [f"{round_ - 1}.{author}" for author in range(4)]
+        for author in range(4):
+            late_ms = YEAR_MS if author in ahead else 0
+            drawing.add(f"{round_}.{author}", before, timestamp_ms=NOW.wall_ms + late_ms)
+    decided = Follower(protocol, drawing).see_all().decided
+    assert len(decided) > 4
+    return [value.timestamp_ms - NOW.wall_ms for value in decided]
 
 
 # --- whether it goes on, and falls silent ---------------------------------------------------------

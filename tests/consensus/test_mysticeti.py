@@ -62,7 +62,7 @@ def test_a_payload_that_several_blocks_name_is_decided_once() -> None:
 
 
 def test_a_payload_counts_only_for_so_many_values_after_the_one_it_builds_on() -> None:
-    order = Order(EPOCH, 4, 2)
+    order = Order(EPOCH, 4, 1, 2)
     drawing = Drawing("1.0")
     first = drawing.blocks["1.0"].message
     assert isinstance(first, Block)
@@ -239,6 +239,28 @@ def test_what_a_block_refers_to_survives_the_crash_of_all() -> None:
 def test_who_was_cut_off_comes_back() -> None:
     assert schedules.cut_off(Mysticeti) == []
     assert "P10" in schedules.cut_off(mutants.PassesNothing)
+
+
+def test_a_block_that_nobody_can_judge_is_given_up() -> None:
+    assert schedules.lost_payload(Mysticeti) == []
+    assert "P10" in schedules.lost_payload(mutants.KeepsUnjudged)
+
+
+def test_a_clock_that_leapt_and_was_set_right_costs_nobody_the_network() -> None:
+    assert schedules.leapt_clock(Mysticeti) == []
+    assert "P10" in schedules.leapt_clock(mutants.JudgesEveryTime)
+
+
+def test_time_follows_no_clock_of_a_liar() -> None:
+    assert not any(schedules.clocks_ahead(Mysticeti, 2))
+    assert any(schedules.clocks_ahead(mutants.StampsByTheLatest, 2))
+    assert any(schedules.clocks_ahead(Mysticeti, 1, 2)), "two of four are more than may lie"
+
+
+@pytest.mark.parametrize(("round_", "waits"), [(1, True), (2, False)])
+def test_only_the_first_leader_brings_its_own_time(round_: int, waits: bool) -> None:
+    value = Value(EPOCH, EPOCH, (round_,), 0, 1_700_000_000_000, ())
+    assert Mysticeti.brings_time(value) is waits
 
 
 def test_a_restarted_validator_makes_no_second_block_of_a_round() -> None:

@@ -98,6 +98,12 @@ MYSTICETI = (
               "P10", lambda protocol: tuple(dict.fromkeys(ms.cut_off(protocol)))),
     mysticeti("G12", "safety", m.ProvesTooSoon, "what is left of a sub-DAG is decided once there "
               "are blocks that prove it", "P4", ran(ms.HALF_CERTIFIED)),
+    mysticeti("G13", "liveness", m.KeepsUnjudged, "a block that nobody can judge is given up",
+              "P10", lambda protocol: tuple(dict.fromkeys(ms.lost_payload(protocol)))),
+    mysticeti("T1", "time", m.StampsByTheLatest, "time is that of the f+1st latest author",
+              "P3", lambda protocol: ("P3",) if any(ms.clocks_ahead(protocol, 2)) else ()),
+    mysticeti("T1a", "time", m.JudgesEveryTime, "a block with parents waits for no clock",
+              "P10", lambda protocol: tuple(dict.fromkeys(ms.leapt_clock(protocol)))),
     mysticeti("L11", "liveness", m.NeverAsks, "a missing ancestor is asked for", "P10",
               goes_on(ms.one_unheard)),
     mysticeti("D6", "liveness", m.NeverSleeps, "an idle ledger is quiet", "P10",

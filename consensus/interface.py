@@ -395,6 +395,9 @@ class Consensus(ABC):
     """Whether slots begin by the clock on the wall: while clocks differ, or messages take longer
     than the parameters say, such a protocol may stand still, and only its safety is judged.  It
     says how long by `delay_max_ms`."""
+    brings_time: ClassVar[bool] = True
+    """Whether the timestamp of a value that is judged becomes the ledger's: then it waits while it
+    is ahead of the clock.  Not where a protocol stamps what it decides by the clocks of many."""
     MESSAGES: ClassVar[tuple[type[Message], ...]]
     PARAMETERS: ClassVar[Mapping[str, int]]
     """Every parameter with its default; times end in _ms."""
@@ -442,15 +445,6 @@ class Consensus(ABC):
         still be ordered so many heights later.
         """
         return 0
-
-    @classmethod
-    def brings_time(cls, value: Value) -> bool:
-        """Whether a value's timestamp is the ledger's once it is decided: until then it waits.
-
-        Not where a protocol stamps what it decides by the clocks of many.  Then one clock that is
-        ahead, and may be set right a moment later, keeps no value from being judged.
-        """
-        return True
 
     def leader(self, slot: Slot) -> int | None:
         """Whose proposal counts in a slot, by agreed data alone; None where nobody leads.

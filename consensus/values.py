@@ -8,7 +8,7 @@ batch that is not here, a clock that is behind) is not yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -48,14 +48,14 @@ class Values:
         *,
         earlier: Iterable[tuple[bytes, int]] = (),
         lag: int = 0,
-        brings_time: Callable[[Value], bool] = lambda _: True,
+        brings_time: bool = True,
     ) -> None:
         self._limits = limits
         self._epoch = epoch
         self._lag = lag
         """Heights by which a payload may be ordered later than its value is judged."""
         self._brings_time = brings_time
-        """Whether a value is judged by the clock."""
+        """Whether values are judged by the clock."""
         self.known: dict[bytes, Value] = {}
         """Values seen in messages, oldest first, bounded: also what fetches are answered from."""
         self._decided: dict[bytes, Position] = {epoch: Position(0, 0)}
@@ -166,6 +166,6 @@ class Values:
         if transactions > self._limits.block_transactions:
             return Judgement.NEVER
         is_ahead = value.timestamp_ms > wall_ms + self._limits.clock_drift_ms
-        if not complete or (is_ahead and self._brings_time(value)):
+        if not complete or (is_ahead and self._brings_time):
             return Judgement.NOT_YET
         return Judgement.VALID

@@ -20,7 +20,6 @@ from consensus.protocols.mysticeti_messages import (
 from consensus.protocols.mysticeti_order import Order
 from consensus.protocols.mysticeti_rules import Rules
 from ledger.errors import DecodeFault
-from ledger.value import Value
 
 WINDOW_MAX = 32
 """Decided values for which a block's payload counts after the one it builds on."""
@@ -61,6 +60,8 @@ class Waiting:
 class Inbox(Rules):
     """What was received, until it is accepted."""
 
+    brings_time = False
+
     def __init__(self, context: Context, recovery: Recovery) -> None:
         super().__init__(context, recovery)
         self.window = self.ordering_lag(context.batch_window)
@@ -71,6 +72,9 @@ class Inbox(Rules):
         ahead it is already, and all must accept the same in the end."""
         self.missing: dict[bytes, int] = {}
         """Ancestors that were asked for, and how often."""
+        self.answered: dict[int, dict[bytes, None]] = {}
+        """By peer: what it was answered with since `_answering_ms`."""
+        self._answering_ms = 0
         self.heard: list[int] = [0] * self.validators.size
         """By validator: the last round of which a block was accepted."""
         self.on_its_way: bytes = b""
@@ -85,10 +89,6 @@ class Inbox(Rules):
     @classmethod
     def ordering_lag(cls, batch_window: int) -> int:
         return max(1, min(WINDOW_MAX, batch_window // 2))
-
-    @classmethod
-    def brings_time(cls, value: Value) -> bool:
-        return value.slot == (1,)
 
     def clock(self) -> int:
         """The last round of which 2f+1 validators' blocks are accepted."""
@@ -279,5 +279,18 @@ class Inbox(Rules):
             return
         for digest in digests if self.me is not None else ():
             signed = self.dag.signed(digest)
-            if signed is not None:
+            if signed is not None and self.may_answer(peer, digest):
                 self.forward(peer, signed)
+
+    def may_answer(self, peer: int, digest: bytes) -> bool:
+        """Whether a peer was not sent this block just now: who lost it asks again by a timer.
+
+        Who forgets at once what it is sent, and asks again, would keep everybody at work.
+        """
+        now_ms = self.now.monotonic_ms
+        if now_ms - self._answering_ms >= self.parameters["timeout_ms"] // 2:
+            self.answered, self._answering_ms = {}, now_ms
+        answered = self.answered.setdefault(peer, {})
+        is_first = digest not in answered
+        answered[digest] = None
+        return is_first

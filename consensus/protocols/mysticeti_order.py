@@ -87,25 +87,29 @@ class Order:
             chosen.setdefault((block.round, block.author), block)
         return list(chosen.values())
 
-    def timestamp_ms(self, leader: Block, ordered: list[Block]) -> int:
+    def timestamp_ms(self, ordered: list[Block]) -> int:
         """The time of a sub-DAG: of its authors' last blocks the f+1st latest.
 
         So an honest clock showed it or a later time, however far ahead f others are.  Of f authors
-        or fewer nothing is believed, and the ledger's time goes on by itself; but the leader of
-        round 1 has no other blocks beside its own, which is judged by the clock.
+        or fewer nothing is believed: that is zero, and the ledger's time goes on by itself.
         """
-        if leader.round == 1:
-            return leader.value.timestamp_ms
         last = {block.author: block.value.timestamp_ms for block in ordered}
         latest = sorted(last.values(), reverse=True)
         return latest[self._faults] if len(latest) > self._faults else 0
 
     def commit(self, slot: Slot, leader: Block, dag: Dag) -> tuple[Value, ...]:
-        """The values that a committed leader's sub-DAG decides, perhaps none."""
+        """The values that a committed leader's sub-DAG decides, perhaps none.
+
+        While the ledger has no time yet, one that cannot give it any, such as that of a leader of
+        round 1, whose block refers to nothing, is left to the next leader's.
+        """
         blocks = dag.history(leader, self.passed)
         place = Place(leader.digest, self.passed)
         ordered = self.in_order(blocks)
-        time_ms = self.timestamp_ms(leader, ordered)
+        time_ms = self.timestamp_ms(ordered)
+        if not (self.past or time_ms):
+            self._go_to_next(slot)
+            return ()
         values = []
         for block in ordered:
             position = (block.round, block.author)

@@ -227,7 +227,7 @@ class KeepsUnjudged(Mysticeti):
 
 
 class _Latest(Order):
-    def timestamp_ms(self, leader: Block, ordered: list[Block]) -> int:
+    def timestamp_ms(self, ordered: list[Block]) -> int:
         return max(block.value.timestamp_ms for block in ordered)
 
 
@@ -242,8 +242,13 @@ class StampsByTheLatest(Mysticeti):
 class JudgesEveryTime(Mysticeti):
     """Blocks bring no time of their own, and so wait for no clock."""
 
-    @classmethod
-    def brings_time(cls, value: Value) -> bool:
+    brings_time = True
+
+
+class AnswersAlways(Mysticeti):
+    """A peer is sent a block once in half a timeout."""
+
+    def may_answer(self, peer: int, digest: bytes) -> bool:
         return True
 
 

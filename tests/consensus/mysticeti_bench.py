@@ -38,6 +38,8 @@ from ledger.value import Value
 EPOCH = b"e" * 32
 NOW = Now(1_000, 1_700_000_000_000)
 NODES = 4
+EARLIER = Value(EPOCH, b"", (0, 0, 0, 0), 0, NOW.wall_ms, (bytes(32),))
+"""Decided before anything that is drawn."""
 
 
 def context(me: int | None = None, nodes: int = NODES, **parameters: int) -> Context:
@@ -106,15 +108,27 @@ class Drawing:
 
 
 class Follower:
-    """A validator, or an observer, that is shown blocks; verdicts are favourable."""
+    """A validator, or an observer, that is shown blocks; verdicts are favourable.
 
-    def __init__(self, protocol: type[Mysticeti], drawing: Drawing, me: int | None = None) -> None:
+    The ledger has a time, unless it is said not to: so the leader of round 1 decides something.
+    """
+
+    def __init__(
+        self,
+        protocol: type[Mysticeti],
+        drawing: Drawing,
+        me: int | None = None,
+        *,
+        has_time: bool = True,
+    ) -> None:
         self.drawing = drawing
         self.plugin = protocol(context(me), Recovery(Root(b"", (0,), 0), None, ()))
         self.said: list[Effect] = []
         self.decided: list[Value] = []
         self.offered: tuple[bytes, ...] = ()
         """Payload for the next request."""
+        if has_time:
+            self.plugin.order.past = (EARLIER,)
         self.give(Start())
 
     def give(self, event: Event) -> list[Effect]:

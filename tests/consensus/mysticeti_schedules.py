@@ -9,9 +9,18 @@ from collections import Counter
 from dataclasses import replace
 from itertools import permutations
 
-from consensus.interface import DecisionProof, DecisionReceived, Received, Signed
+from consensus.interface import (
+    DecisionProof,
+    DecisionReceived,
+    Effect,
+    Forward,
+    Hint,
+    Now,
+    Received,
+    Signed,
+)
 from consensus.protocols.mysticeti import Mysticeti
-from consensus.protocols.mysticeti_messages import Block
+from consensus.protocols.mysticeti_messages import Block, encode_want
 from ledger.value import Value
 from sim import faults as replica_faults
 from sim import run as replicas
@@ -28,7 +37,7 @@ CALM = replace(FAIR, payloads=0)
 RESTART = replace(FAIR, crashes=(Crash(2, 12, 20, "after"),), stable_ms=21)
 """One crashes after a block has left."""
 HALF_CERTIFIED = PluginScenario(
-    Mysticeti, seed=1907, payloads=8, payload_max=3, interval_ms=5,
+    Mysticeti, seed=3209, payloads=8, payload_max=3, interval_ms=5,
     slow_us=20_000, loss=150, duplicate=300, stable_ms=245,
 )  # fmt: skip
 """Seat by seat the root of a sub-DAG is certified before its leader's round is full there."""
@@ -171,6 +180,21 @@ def leapt_clock(protocol: type[Mysticeti]) -> list[str]:
     return found_whole(1_056, protocol)
 
 
+def times_answered(protocol: type[Mysticeti], *asked_ms: int) -> int:
+    """How often a peer is sent a block that it asks for at these times.
+
+    Found by the search: a liar that forgets at once what it is sent asked for more with every
+    answer, and two of them kept the network at work for ever.
+    """
+    drawing = Drawing(FIRST)
+    follower = Follower(protocol, drawing, me=0).see_all()
+    hint = encode_want((drawing.blocks["1.2"].message.statement()[2],))
+    said: list[Effect] = []
+    for ms in asked_ms:
+        said += follower.plugin.step(Now(NOW.monotonic_ms + ms, NOW.wall_ms), Hint(3, hint))
+    return sum(isinstance(effect, Forward) for effect in said)
+
+
 def clocks_ahead(protocol: type[Mysticeti], *ahead: int) -> list[int]:
     """How far ahead of an honest clock the time of each decided value is, where the last blocks of
     these validators are a year ahead."""
@@ -180,7 +204,7 @@ def clocks_ahead(protocol: type[Mysticeti], *ahead: int) -> list[int]:
         for author in range(4):
             late_ms = YEAR_MS if author in ahead else 0
             drawing.add(f"{round_}.{author}", before, timestamp_ms=NOW.wall_ms + late_ms)
-    decided = Follower(protocol, drawing).see_all().decided
+    decided = Follower(protocol, drawing, has_time=False).see_all().decided
     assert len(decided) > 4
     return [value.timestamp_ms - NOW.wall_ms for value in decided]
 

@@ -257,10 +257,25 @@ def test_time_follows_no_clock_of_a_liar() -> None:
     assert any(schedules.clocks_ahead(Mysticeti, 1, 2)), "two of four are more than may lie"
 
 
-@pytest.mark.parametrize(("round_", "waits"), [(1, True), (2, False)])
-def test_only_the_first_leader_brings_its_own_time(round_: int, waits: bool) -> None:
-    value = Value(EPOCH, EPOCH, (round_,), 0, 1_700_000_000_000, ())
-    assert Mysticeti.brings_time(value) is waits
+def test_who_forgets_what_it_is_sent_is_not_sent_it_again_at_once() -> None:
+    often = tuple(range(0, 200, 10))
+    assert schedules.times_answered(Mysticeti, *often) == 1
+    assert schedules.times_answered(Mysticeti, 0, 500) == 2
+    assert schedules.times_answered(mutants.AnswersAlways, *often) == len(often)
+
+
+def test_the_ledger_begins_with_a_time_that_f_liars_have_no_say_in() -> None:
+    drawing = Drawing()
+    for author in range(4):
+        late_ms = schedules.YEAR_MS if author == 1 else 0
+        drawing.add(f"1.{author}", timestamp_ms=NOW.wall_ms + late_ms)
+    drawing.full(2, 4)
+    follower = Follower(Mysticeti, drawing, has_time=False).see_all()
+
+    assert follower.plugin.leader((1, 0)) == 1, "the liar leads first"
+    assert follower.ledger == ["1.0", "1.1", "1.2", "1.3", "2.2"]
+    assert {value.timestamp_ms for value in follower.decided} == {NOW.wall_ms}
+    assert {value.slot[0] for value in follower.decided} == {2}
 
 
 def test_a_restarted_validator_makes_no_second_block_of_a_round() -> None:
@@ -312,7 +327,8 @@ def test_who_was_away_learns_its_place_from_the_last_decided_value() -> None:
 
 @pytest.mark.parametrize("nodes", [4, 7])
 def test_a_decision_costs_what_the_paper_says(nodes: int) -> None:
-    """Three rounds, in each of which everyone signs one block and sends it to all others."""
+    """Three rounds, in each of which everyone signs one block and sends it to all others; the first
+    decision of all takes one more, in which the ledger gets a time."""
     delay_ms = 50
     script = Script(
         replace(FAIR, nodes=nodes, payloads=0, delay_us=delay_ms * 1_000, jitter_us=0, sync_us=1)
@@ -326,8 +342,12 @@ def test_a_decision_costs_what_the_paper_says(nodes: int) -> None:
             signed[packet.sender, packet.message.statement()] = None
         return True
 
-    script.allow = counted
     script.run_ms(5)
+    script.submit(b"\x00" * 32)
+    script.run_ms(5_000)
+    for seat in script.seats:
+        seat.log.clear()
+    script.allow = counted
     begun_ms = script.agenda.now_ms
     script.submit(b"\x01" * 32)
     assert script.run_until(lambda: all(seat.log for seat in script.seats), limit_ms=1_000)

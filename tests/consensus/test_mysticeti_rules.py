@@ -14,7 +14,7 @@ from consensus.interface import Accuse, Signed
 from consensus.protocols.mysticeti import Mysticeti
 from consensus.protocols.mysticeti_dag import Dag
 from tests.consensus import mutants_mysticeti as mutants
-from tests.consensus.mysticeti_bench import Drawing, Follower, agree, leaders
+from tests.consensus.mysticeti_bench import EARLIER, Drawing, Follower, agree, leaders
 from tests.zoo.drawn_dags import draw_dag
 
 FIRST = "1.0 1.1 1.2 1.3"
@@ -60,7 +60,7 @@ def test_every_round_has_a_leader_and_one_decision_brings_all_that_it_refers_to(
 def test_decided_values_are_children_of_each_other_and_say_where_they_come_from() -> None:
     decided = Follower(Mysticeti, Drawing(FIRST).full(2, 5)).see_all().decided
 
-    assert [value.parent for value in decided] == [b"", *(each.digest for each in decided[:-1])]
+    assert [value.parent for value in decided] == [each.digest for each in (EARLIER, *decided[:-1])]
     assert decided[1].slot == (2, 0, 1, 0)
     assert [value.slot for value in decided] == sorted(value.slot for value in decided)
 

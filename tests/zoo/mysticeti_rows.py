@@ -100,6 +100,8 @@ MYSTICETI = (
               "are blocks that prove it", "P4", ran(ms.HALF_CERTIFIED)),
     mysticeti("G13", "liveness", m.KeepsUnjudged, "a block that nobody can judge is given up",
               "P10", lambda protocol: tuple(dict.fromkeys(ms.lost_payload(protocol)))),
+    mysticeti("G14", "liveness", m.AnswersAlways, "a peer is sent a block once in half a timeout",
+              "P16", lambda protocol: ("P16",) if ms.times_answered(protocol, 0, 9) > 1 else ()),
     mysticeti("T1", "time", m.StampsByTheLatest, "time is that of the f+1st latest author",
               "P3", lambda protocol: ("P3",) if any(ms.clocks_ahead(protocol, 2)) else ()),
     mysticeti("T1a", "time", m.JudgesEveryTime, "a block with parents waits for no clock",

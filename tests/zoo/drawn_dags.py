@@ -4,7 +4,9 @@ Three validators make one block a round; the fourth makes up to three, and may r
 than it must.  Followers see all of it but some blocks that no later ones need, each in its own
 order.
 What they decide must not contradict one another (P1), none may fail (P19), and what one of them
-decided must convince whoever knows nothing (P10).
+decided must convince whoever knows nothing (P10).  The fourth's clock may be far ahead, which the
+time of nothing decided may be (P3), and whoever asks for blocks without a pause is sent each of
+them once (P16).
 """
 
 from __future__ import annotations
@@ -12,15 +14,18 @@ from __future__ import annotations
 from functools import partial
 from random import Random
 
-from consensus.interface import Decide, DecisionProof, DecisionReceived, Signed
+from consensus.interface import Decide, DecisionProof, DecisionReceived, Forward, Hint, Signed
 from consensus.protocols.mysticeti import Mysticeti
-from consensus.protocols.mysticeti_messages import Block
+from consensus.protocols.mysticeti_messages import Block, encode_want
 from ledger.value import Value
 from sim.plugin_process import BUGS
-from tests.consensus.mysticeti_bench import NODES, Drawing, Follower, agree
+from tests.consensus.mysticeti_bench import NODES, NOW, Drawing, Follower, agree
 from tests.zoo.model import Mutant, Verdict, judge
 
 QUORUM = 3
+YEAR_MS = 365 * 86_400_000
+NOON_MS = NOW.wall_ms + 1_000
+"""After the clocks of all honest validators."""
 
 
 def fits(mutant: Mutant) -> bool:
@@ -36,17 +41,19 @@ def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
 def broken(protocol: type, number: int) -> tuple[str, ...]:
     """The properties that followers break that see the DAG of this number."""
     draw = Random(f"dags {number}")
-    drawing = draw_dag(draw)
+    drawing = draw_dag(draw, ahead=Random(f"dags clock {number}").random() < 0.3)
     try:
         followers = [look(protocol, drawing, draw) for _ in range(3)]
         if any(not agree(one, other) for one in followers for other in followers):
             return ("P1",)
-        return told(protocol, drawing, followers)
+        if any(value.timestamp_ms > NOON_MS for one in followers for value in one.decided):
+            return ("P3",)
+        return told(protocol, drawing, followers) or asked(protocol, drawing, draw)
     except BUGS:
         return ("P19",)
 
 
-def draw_dag(draw: Random) -> Drawing:
+def draw_dag(draw: Random, *, ahead: bool) -> Drawing:
     """Some rounds that are drawn, and behind them some in which everyone refers to the same."""
     drawing = Drawing()
     liar, count = draw.randrange(NODES), draw.choice((3, 3, 4, 6, 7))
@@ -69,7 +76,8 @@ def draw_dag(draw: Random) -> Drawing:
                     if author == liar and draw.random() < few:
                         least = draw.randrange(1, QUORUM)
                     parents = _parents(draw, ready, min(least, len(ready)))
-                drawing.add(name, parents)
+                late_ms = YEAR_MS if ahead and author == liar else 0
+                drawing.add(name, parents, timestamp_ms=NOW.wall_ms + late_ms + variant)
                 made.setdefault(author, []).append(name)
         before = made
     return drawing
@@ -127,6 +135,16 @@ def told(protocol: type, drawing: Drawing, followers: list[Follower]) -> tuple[s
     if not _convinced(protocol, drawing, decision.values, decision.proof.signed):
         return ("P10",)
     return ()
+
+
+def asked(protocol: type, drawing: Drawing, draw: Random) -> tuple[str, ...]:
+    """Whether a peer is sent more than once what it asks for all at once."""
+    follower = Follower(protocol, drawing, me=0).see_all()
+    names = draw.choices(list(drawing.blocks), k=8)
+    digests = [drawing.blocks[name].message.statement()[2] for name in names]
+    said = [effect for one in digests for effect in follower.give(Hint(1, encode_want((one,))))]
+    sent = sum(isinstance(effect, Forward) for effect in said)
+    return ("P16",) if sent > len(set(digests)) else ()
 
 
 def _convinced(

@@ -46,6 +46,7 @@ from tests.zoo import (
     saved,
     small_scope,
     storage_mutants,
+    whole,
 )
 from tests.zoo.model import PROPERTIES, SURVIVED, Mutant, Play, Verdict, judge, numbers
 
@@ -302,6 +303,13 @@ STRATEGIES = (
         healing.fits,
         healing.attempt,
         weight=2.0,
+    ),
+    Strategy(
+        "whole",
+        "whole replicas with clocks and disks that fail, and mostly nobody to spare",
+        whole.fits,
+        whole.attempt,
+        weight=4.0,
     ),
     scenario_strategy(
         "random", "all faults of the simulator at drawn rates", draw_random, _is_plugin

@@ -46,6 +46,7 @@ from tests.zoo import (
     mechanical,
     saved,
     strategies,
+    whole,
 )
 from tests.zoo.leader_rows import LEADERS
 from tests.zoo.model import KINDS, PROPERTIES, Mutant, Verdict
@@ -234,6 +235,18 @@ def test_every_protocol_recovers_from_whoever_was_cut_off(protocol: str) -> None
     base = BASES[protocol]
     assert base is not None
     assert [number for number in range(4) if healing.broken(base, number)] == []
+
+
+@pytest.mark.parametrize("protocol", BASES)
+def test_whole_replicas_with_nobody_to_spare_go_on(protocol: str) -> None:
+    base = BASES[protocol]
+    assert base is not None
+    assert [number for number in range(3) if whole.broken(base, number)] == []
+
+
+@pytest.mark.parametrize(("id_", "number"), [("R9-raft", 48), ("T1a-mysticeti", 48)])
+def test_a_protocol_that_has_nobody_to_spare_and_stops_is_found(id_: str, number: int) -> None:
+    assert whole.attempt(BY_ID[id_], number)[0].is_kill
 
 
 def test_a_protocol_that_does_not_recover_is_found() -> None:

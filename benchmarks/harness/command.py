@@ -20,7 +20,7 @@ from benchmarks.harness.lineages import run_lineage
 from benchmarks.harness.probe import check_possible
 from benchmarks.harness.proofs import run_proofs
 from benchmarks.harness.reading import read_suite, ready_suites, suite_text
-from benchmarks.harness.record import run_record
+from benchmarks.harness.record import command_words, run_record
 from benchmarks.harness.results import Results, Row, label_of
 from benchmarks.harness.samples import Measurement
 from benchmarks.harness.simulated import Job, run_simulated
@@ -86,8 +86,7 @@ def command(
     for missing in sorted({one.peer for one in chosen.peers} - set(found_peers)):
         say(f"{missing} is not installed: measured without it (--peer {missing}=PATH names it)")
     say(f"{chosen.title}: {len(planned)} networks, about {minutes:.0f} minutes, into {folder}")
-    words = ["python", "-m", "benchmarks", "run", suite]
-    words += [word for given in peers for word in ("--peer", given)]
+    words = command_words(suite, peers)
     shown = partial(_show, as_json=as_json)
     with one_error(), workspace() as place:
         found = None if no_ceilings else ceilings.measure(place)

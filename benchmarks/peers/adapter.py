@@ -49,6 +49,10 @@ class Peer(ABC):
     async def height(self) -> int:
         """Of the newest block, by the first node."""
 
+    async def link_bytes(self) -> float | None:
+        """So far, sent by all nodes to each other, before encryption; None where none counts it."""
+        return None
+
     async def version(self) -> str:
         """What the program calls itself."""
         done = await trio.run_process(
@@ -86,6 +90,14 @@ class Words(ABC):
 
         Raises ValueError for an answer that is none.
         """
+
+    @abstractmethod
+    def sign_path(self, height: int) -> str:
+        """Where a node shows that it has the block at a height, whatever is in it."""
+
+    @abstractmethod
+    def is_there(self, answer: bytes) -> bool:
+        """Whether it has."""
 
     @abstractmethod
     def block_path(self, height: int) -> str:

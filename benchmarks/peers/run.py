@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.drive import Row, start_clients
+import trio
+
+from benchmarks.harness.drive import Clients, Driven, Row, start_clients
 from benchmarks.harness.samples import Measurement
 from benchmarks.harness.suite import PeerRun
-from benchmarks.harness.watch import Gauge
+from benchmarks.harness.watch import SAMPLE_S, Gauge
 from benchmarks.peers.adapter import Peer, Words
 from benchmarks.peers.cometbft import CometBFT, CometWords
-from ledger.errors import UserError
+from ledger.errors import UnreachableError, UserError
 
 PEERS: dict[str, type[Peer]] = {CometBFT.name: CometBFT}
 WORDS: dict[str, type[Words]] = {CometBFT.name: CometWords}
@@ -83,15 +85,18 @@ async def _measure(one: PeerRun, peer: Peer, rate: float, place: int, seed: int)
     }
     clients = await start_clients([job], module="benchmarks.peers.client")
     gauge = Gauge.of(one.validators)
-    pids = [process.pid for process in peer.processes]
+    pids: list[int | None] = [process.pid for process in peer.processes]
     try:
         await clients.ready()
-        gauge.look([*pids])
+        sent = await peer.link_bytes()
+        gauge.look(pids)
         before = sum(gauge.cpu_s)
-        driven = await clients.results(await clients.begin())
-        gauge.look([*pids])
+        driven = await _watched(clients, gauge, pids)
+        gauge.look(pids)
     finally:
         clients.kill()
+    if any(process.poll() is not None for process in peer.processes):
+        raise UnreachableError(f"{name}: a node ended under load")
     return Measurement(
         name=name,
         labels=labels_of(one, peer.variant, seed),
@@ -105,12 +110,33 @@ async def _measure(one: PeerRun, peer: Peer, rate: float, place: int, seed: int)
         rows=driven.rows,
         blocks=_seen(blocks, driven.rows),
         events=(),
-        costs=None,
+        costs=_costs(sent, await peer.link_bytes()),
         cpu_s=sum(gauge.cpu_s) - before,
         peak_mib=max(gauge.peak_mib),
         late_s=driven.late_s,
         client_cpu_s=driven.cpu_s,
     )
+
+
+async def _watched(clients: Clients, gauge: Gauge, pids: list[int | None]) -> Driven:
+    """The load, and meanwhile how much memory it takes."""
+
+    async def sample() -> None:
+        while True:
+            gauge.look(pids)
+            await trio.sleep(SAMPLE_S)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sample)
+        driven = await clients.results(await clients.begin())
+        nursery.cancel_scope.cancel()
+    return driven
+
+
+def _costs(before: float | None, after: float | None) -> dict[str, float] | None:
+    if before is None or after is None or after < before:
+        return None  # none counts it, or a connection was lost and began anew
+    return {"link_bytes": after - before}
 
 
 def _seen(file: Path, rows: Iterable[Row]) -> dict[int, tuple[float | None, ...]]:
@@ -128,7 +154,7 @@ def labels_of(one: PeerRun, variant: str, seed: int) -> dict[str, Any]:
     """As of a trial, with the peer as the protocol."""
     return {
         "experiment": one.experiment or one.name,
-        "protocol": one.peer if variant == "default" else f"{one.peer} {variant}",
+        "protocol": f"{one.peer} {variant}" if PEERS[one.peer].variants[1:] else one.peer,
         "validators": one.validators,
         "link": "loopback",
         "payload_bytes": one.payload_bytes,

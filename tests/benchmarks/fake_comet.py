@@ -2,6 +2,7 @@
 
 All nodes share one folder: each adds what is posted to it to a pool, and the first makes a block of
 the pool every 50 ms.  One node shows each block later than the others.
+With FAKE_COMET=ends in the environment the second ends when something is posted to it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -19,6 +21,8 @@ from typing import Any
 CONFIG = """[p2p]
 laddr = "tcp://0.0.0.0:26656"
 flush_throttle_timeout = "100ms"
+[rpc]
+max_request_batch_size = 10
 [mempool]
 size = 5000
 [consensus]
@@ -41,12 +45,25 @@ class Node:
     def __init__(self, home: Path) -> None:
         self.folder = home.parent
         self.number = int(home.name.removeprefix("node"))
-        self.count = 0
+        self.count = self.taken_bytes = 0
+        config = (home / "config" / "config.toml").read_text()
+        [bound] = re.findall(r"max_request_batch_size = (\d+)", config)
+        self.batch_max = int(bound)
+
+    def post(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """A post that is too long gets one answer in all, as from the real one."""
+        if os.environ.get("FAKE_COMET") == "ends" and self.number == 1:
+            os._exit(1)
+        assert all(row["method"] == "broadcast_tx_sync" for row in rows)
+        if self.batch_max and len(rows) > self.batch_max:
+            return [{"error": {"code": -32600, "message": "batch request exceeds maximum"}}]
+        return [{"id": row["id"], **self.take(row["params"]["tx"])} for row in rows]
 
     def take(self, raw: str) -> dict[str, Any]:
         if base64.b64decode(raw).startswith(b"full"):
             return {"error": {"code": -32603, "message": "mempool is full"}}
         self.count += 1
+        self.taken_bytes += len(base64.b64decode(raw))
         path = self.folder / "pool" / f"{self.number}-{self.count}"
         path.with_suffix(".new").write_text(raw)
         path.with_suffix(".new").rename(path.with_suffix(".tx"))
@@ -73,6 +90,11 @@ class Node:
                 return {"result": {"block": {"data": {"txs": block["txs"]}}}}
         return {"error": {"code": -32603, "message": "height must be less than the newest"}}
 
+    def net_info(self) -> dict[str, Any]:
+        """Everything that came in goes out to one other node."""
+        sent = {"connection_status": {"SendMonitor": {"Bytes": str(self.taken_bytes)}}}
+        return {"result": {"peers": [sent]}}
+
     def status(self) -> dict[str, Any]:
         newest = max((int(p.name) for p in (self.folder / "blocks").glob("[0-9]*")), default=0)
         return {"result": {"sync_info": {"latest_block_height": str(newest)}}}
@@ -88,13 +110,14 @@ def start(words: list[str]) -> None:
         def do_GET(self) -> None:
             if self.path.startswith("/status"):
                 self.answer(node.status())
+            elif self.path.startswith("/net_info"):
+                self.answer(node.net_info())
             else:
                 self.answer(node.block(int(self.path.partition("height=")[2])))
 
         def do_POST(self) -> None:
             rows = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            assert all(row["method"] == "broadcast_tx_async" for row in rows)
-            self.answer([{"id": row["id"], **node.take(row["params"]["tx"])} for row in rows])
+            self.answer(node.post(rows))
 
         def answer(self, document: Any) -> None:
             body = json.dumps(document).encode()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import trio
 
+from benchmarks.harness.record import command_words
 from benchmarks.harness.samples import Measurement, figures
 from benchmarks.harness.suite import PeerRun
+from benchmarks.peers.client import prepare
 from benchmarks.peers.cometbft import COMMON, TUNED, CometWords, configured
 from benchmarks.peers.run import programs, run_peer
 from ledger.errors import UnreachableError, UserError
@@ -29,32 +32,99 @@ def program(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_peer_is_measured_like_our_own_network(program: Path, tmp_path: Path) -> None:
-    one = PeerRun("beside", validators=2, rates_per_s=(60.0,), warmup_s=0.1, measure_s=0.5)
+def run(one: PeerRun, variant: str, program: Path, folder: Path) -> list[Measurement]:
     kept: list[Measurement] = []
 
-    async def run() -> str:
+    async def measure() -> str:
         with trio.fail_after(LIMIT_S):
-            return await run_peer(one, "tuned", program, 1, tmp_path, kept.append)
+            return await run_peer(one, variant, program, 1, folder, kept.append)
 
-    assert trio.run(run) == "0.0-fake"
-    found = figures(kept[0])
+    assert trio.run(measure) == "0.0-fake"
+    return kept
+
+
+def test_a_peer_is_measured_like_our_own_network(program: Path, tmp_path: Path) -> None:
+    one = PeerRun("beside", validators=2, rates_per_s=(60.0,), warmup_s=0.1, measure_s=0.5)
+
+    [kept] = run(one, "tuned", program, tmp_path)
+
+    found = figures(kept)
     assert found["protocol"] == "cometbft tuned"
     assert found["confirmed_share"] == 1
     # The second node shows every block later, and counts: it is at all nodes or nowhere.
     assert found["latency_low_ms"] >= 100
+    assert found["cpu_ms_per_transaction"] > 0
     tuned = (tmp_path / "beside-cometbft-tuned" / "node1" / "config" / "config.toml").read_text()
     assert 'timeout_commit = "0s"' in tuned
 
 
+def test_its_bytes_are_counted_and_what_nobody_counts_is_not_called_none(
+    program: Path, tmp_path: Path
+) -> None:
+    one = PeerRun("beside", validators=2, rates_per_s=(60.0,), warmup_s=0.1, measure_s=0.5)
+
+    [kept] = run(one, "default", program, tmp_path)
+
+    found = figures(kept)
+    # A name with its number, "=", and as much as a record of ours carries.
+    assert 256 + 24 < found["link_bytes_per_transaction"] < 256 + 40
+    assert found["synced_writes_per_transaction"] is None
+    assert not {"timeouts", "views_per_decision"} & set(found)
+
+
+def test_no_post_is_too_long_for_it(program: Path, tmp_path: Path) -> None:
+    """Of more than ten transactions the program as it comes takes none."""
+    one = PeerRun("beside", validators=2, rates_per_s=(1_500.0,), warmup_s=0.1, measure_s=0.3)
+
+    [kept] = run(one, "default", program, tmp_path)
+
+    assert Counter(row.status for row in kept.rows) == {"confirmed": len(kept.rows)}
+
+
+def test_posts_are_made_as_by_our_own_clients(tmp_path: Path) -> None:
+    """What fell due within ten milliseconds is one post, when they are over."""
+    job = {
+        "peer": "cometbft", "seed": 1, "prefix": "p", "urls": ["http://h:1", "http://h:2"],
+        "arrival": "constant", "rate_per_s": 200.0, "duration_s": 0.04, "payload_bytes": 8,
+        "interval_s": 0.01, "height": 0,
+    }  # fmt: skip
+
+    client = prepare(job)
+
+    entries = list(client.entries.values())
+    assert [entry.node for entry in entries] == [0, 0, 1, 1, 0, 0, 1, 1]
+    assert not client._is_due(entries[0], 0.009)
+    assert client._is_due(entries[1], 0.01)
+    assert not client._is_due(entries[2], 0.019)
+
+
+def test_a_node_that_ends_under_load_gives_no_figures(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_COMET", "ends")
+    one = PeerRun(
+        "dies", validators=2, rates_per_s=(60.0,), warmup_s=0.1, measure_s=0.3, settle_s=0.1
+    )
+
+    async def measure() -> None:
+        with trio.fail_after(LIMIT_S):
+            await run_peer(one, "default", program, 1, tmp_path, lambda _: None)
+
+    with pytest.raises(UnreachableError, match="ended under load"):
+        trio.run(measure)
+
+
 def test_a_program_that_makes_no_network_is_told_in_a_line(tmp_path: Path) -> None:
     broken = tmp_path / "cometbft"
-    broken.write_text("#!/bin/sh\necho 'no such flag' >&2\nexit 1\n", encoding="utf-8")
+    broken.write_text('#!/bin/sh\necho "no such flag in $5" >&2\nexit 1\n', encoding="utf-8")
     broken.chmod(0o755)
     one = PeerRun("beside", validators=1)
 
-    with pytest.raises(UnreachableError, match="no such flag"):
+    with pytest.raises(UnreachableError, match="no such flag in beside") as told:
         trio.run(run_peer, one, "default", broken, 1, tmp_path, lambda _: None)
+
+    # It is kept with the results, which are read elsewhere.
+    assert str(tmp_path) not in str(told.value)
 
 
 def test_settings_go_into_their_sections_and_nothing_else_changes() -> None:
@@ -64,6 +134,8 @@ def test_settings_go_into_their_sections_and_nothing_else_changes() -> None:
         "[p2p]",
         'laddr = "tcp://0.0.0.0:26656"',
         'flush_throttle_timeout = "5ms"',
+        "[rpc]",
+        "max_request_batch_size = 0",
         "[mempool]",
         "size = 100000",
         "[consensus]",
@@ -78,11 +150,16 @@ def test_the_words_of_the_rpc_are_read_as_they_are_meant() -> None:
     taken = {"id": 0, "result": {"code": 0}}
     full = {"id": 1, "error": {"code": -32603, "message": "Internal error", "data": "full"}}
 
-    assert len(raw) == 256
+    assert len(raw.partition(b"=")[2]) == 256
+    assert len(words.transaction("a-1", b"")) == len("a-1=") + 32
     assert len(json.loads(words.post([raw, raw]))) == 2
     assert words.refusals(json.dumps([taken, full]).encode(), 2) == ["", "full"]
     block = {"result": {"block": {"data": {"txs": [base64.b64encode(raw).decode()]}}}}
     assert words.block(json.dumps(block).encode()) == ["a-1"]
+    refused = {"id": 0, "result": {"code": 2}}
+    assert words.refusals(json.dumps([refused]).encode(), 1) == ["code 2"]
+    assert words.is_there(json.dumps(block).encode())
+    assert not words.is_there(b'{"error": {"message": "too high"}}')
     assert words.block(b'{"error": {"message": "too high"}}') is None
     assert words.block(b'{"result": {"block": {"data": {"txs": null}}}}') == []
     with pytest.raises(ValueError, match="length"):
@@ -97,3 +174,10 @@ def test_a_peer_that_is_not_there_is_a_wrong_usage(words: str) -> None:
 
 def test_a_given_program_counts(program: Path) -> None:
     assert programs((f"cometbft={program}",))["cometbft"] == program
+
+
+def test_how_to_repeat_a_run_names_no_place_on_this_machine() -> None:
+    words = command_words("/there/own.toml", ("cometbft=/elsewhere/bin/cometbft",))
+
+    assert words[-3:] == ["own.toml", "--peer", "cometbft=cometbft"]
+    assert command_words("smoke", ())[-1] == "smoke"

@@ -167,7 +167,7 @@ def peer_steps(suite: Suite, found: dict[str, Path]) -> list[Step]:
         )
         for one in suite.peers
         if one.peer in found
-        for variant in PEERS[one.peer].variants
+        for variant in one.variants or PEERS[one.peer].variants
     ]
 
 
@@ -208,12 +208,7 @@ async def _run_one(step: Step, place: Path, results: Results, show: Callable[[Ro
 async def _load(
     trial: Trial, place: Path, results: Results, show: Callable[[Row], None]
 ) -> Verdict:
-    def keep(measured: Measurement) -> Row:
-        row = results.keep(measured)
-        show(row)
-        return row
-
-    return await run_trial(trial, place, keep)
+    return await run_trial(trial, place, partial(_keep, results, show))
 
 
 async def _proofs(
@@ -243,11 +238,15 @@ async def _peer(
     results: Results,
     show: Callable[[Row], None],
 ) -> None:
-    def keep(measured: Measurement) -> None:
-        show(results.keep(measured))
-
-    version = await run_peer(one, variant, program, seed, place, keep)
+    kept = partial(_keep, results, show)
+    version = await run_peer(one, variant, program, seed, place, kept)
     results.know_peer(one.peer, version, PEERS[one.peer].differs)
+
+
+def _keep(results: Results, show: Callable[[Row], None], measured: Measurement) -> Row:
+    row = results.keep(measured)
+    show(row)
+    return row
 
 
 def _keep_row(results: Results, show: Callable[[Row], None], row: Row) -> None:

@@ -49,6 +49,10 @@ class Peer(ABC):
     async def height(self) -> int:
         """Of the newest block, by the first node."""
 
+    @abstractmethod
+    async def is_idle(self) -> bool:
+        """Whether no node has a transaction left that is in no block."""
+
     async def link_bytes(self) -> float | None:
         """So far, sent by all nodes to each other, before encryption; None where none counts it."""
         return None

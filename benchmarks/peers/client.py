@@ -167,7 +167,7 @@ def prepare(job: dict[str, Any]) -> PeerClient:
     entries = {}
     due = arrivals(draw, job["arrival"], job["rate_per_s"], job["duration_s"])
     for number, moment in enumerate(due):
-        identity = f"{job['prefix']}-{number}"
+        identity = f"{job['prefix']}-{number:028}"
         raw = words.transaction(identity, draw.randbytes(job["payload_bytes"]))
         turn = int(moment / job["interval_s"]) % len(job["urls"])
         entries[identity] = Entry(raw, moment, turn)

@@ -110,7 +110,7 @@ class CometBFT(Peer):
     variants: ClassVar[tuple[str, ...]] = ("default", "tuned")
     differs: ClassVar[str] = (
         "Its kvstore checks no signatures and proves nothing of its state; around the same payload "
-        "it has a name of some 30 bytes, ours a header and a signature. It syncs votes and blocks "
+        "it has a name of 32 bytes, ours a header and a signature. It syncs votes and blocks "
         "before it goes on, as ours does (some 13 synced writes a block and node), but not the "
         "state of the kvstore. As it comes a block waits a second for stragglers; tuned it does "
         "not. A block counts once a node has stored it, before it is executed, and nodes are asked "
@@ -172,6 +172,10 @@ class CometBFT(Peer):
     async def height(self) -> int:
         told = await _ask(f"{self.urls[0]}/status")
         return int(told["sync_info"]["latest_block_height"])
+
+    async def is_idle(self) -> bool:
+        told = [await _ask(f"{url}/num_unconfirmed_txs") for url in self.urls]
+        return not any(int(one["total"]) for one in told)
 
     async def link_bytes(self) -> float | None:
         """Of connections that are there: one that was lost takes its count along."""

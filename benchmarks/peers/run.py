@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import trio
 
 from benchmarks.harness.drive import Clients, Driven, Row, start_clients
 from benchmarks.harness.samples import Measurement
+from benchmarks.harness.search import Search, seek
 from benchmarks.harness.suite import PeerRun
 from benchmarks.harness.watch import SAMPLE_S, Gauge
 from benchmarks.peers.adapter import Peer, Words
@@ -21,6 +24,10 @@ from ledger.errors import UnreachableError, UserError
 PEERS: dict[str, type[Peer]] = {CometBFT.name: CometBFT}
 WORDS: dict[str, type[Words]] = {CometBFT.name: CometWords}
 INTERVAL_S = 0.01
+LEVEL_S = 60.0
+POLL_S = 0.1
+Keep = Callable[[Measurement], dict[str, Any]]
+"""Stores a measurement; its figures."""
 
 
 def programs(given: tuple[str, ...]) -> dict[str, Path]:
@@ -42,36 +49,48 @@ def programs(given: tuple[str, ...]) -> dict[str, Path]:
 
 
 async def run_peer(
-    one: PeerRun,
-    variant: str,
-    program: Path,
-    seed: int,
-    workspace: Path,
-    keep: Callable[[Measurement], Any],
+    one: PeerRun, variant: str, program: Path, seed: int, workspace: Path, keep: Keep
 ) -> str:
-    """Every rate on one network of a peer; what the program calls itself.
+    """Every rate on one network of a peer, or a search for the most; how it calls itself.
 
     Raises UnreachableError where it does not start, NoData where nothing was confirmed.
     """
-    folder = workspace / f"{one.name}-{one.peer}-{variant}"
+    folder = workspace / f"{one.name}-{one.peer}-{variant}".replace(" ", "_")
     peer = PEERS[one.peer](program, folder, one.validators, variant)
+    offer, level = partial(_measure, one, peer, seed), partial(_level, peer)
     try:
         await peer.start()
-        for place, rate in enumerate(one.rates_per_s):
-            keep(await _measure(one, peer, rate, place, seed))
+        if one.objective_p99_ms:
+            search = Search(one.rates_per_s[0], one.steps, one.objective_p99_ms)
+            await seek(search, folder.name, offer, keep, level)
+        else:
+            for place, rate in enumerate(one.rates_per_s):
+                keep(await offer(rate, place))
+                await level()
         return await peer.version()
     finally:
         await peer.stop()
 
 
-async def _measure(one: PeerRun, peer: Peer, rate: float, place: int, seed: int) -> Measurement:
-    name = f"{one.name}-{one.peer}-{peer.variant}-{place}-{rate:g}"
+async def _level(peer: Peer) -> bool:
+    """Wait until nothing is left of the last load; whether it is so."""
+    with trio.move_on_after(LEVEL_S):
+        while True:
+            with suppress(UnreachableError):  # too busy to answer
+                if await peer.is_idle():
+                    return True
+            await trio.sleep(POLL_S)
+    return False
+
+
+async def _measure(one: PeerRun, peer: Peer, seed: int, rate: float, place: int) -> Measurement:
+    name = f"{peer.folder.name}-{place}-{rate:g}"
     blocks = peer.folder.parent / f"{name}.json"
     duration = one.warmup_s + one.measure_s
     job = {
         "peer": one.peer,
         "seed": f"{seed} {name}",
-        "prefix": name,
+        "prefix": f"{place:03}",
         "urls": peer.urls,
         "arrival": one.arrival,
         "rate_per_s": rate,
@@ -160,7 +179,7 @@ def labels_of(one: PeerRun, variant: str, seed: int) -> dict[str, Any]:
         "payload_bytes": one.payload_bytes,
         "records": 1,
         "scenario": "none",
-        "objective_p99_ms": 0.0,
+        "objective_p99_ms": one.objective_p99_ms,
         "repetition": 0,
         "seed": seed,
         "window": 0,

@@ -90,6 +90,9 @@ class Node:
                 return {"result": {"block": {"data": {"txs": block["txs"]}}}}
         return {"error": {"code": -32603, "message": "height must be less than the newest"}}
 
+    def unconfirmed(self) -> dict[str, Any]:
+        return {"result": {"total": str(len(list((self.folder / "pool").glob("*.tx"))))}}
+
     def net_info(self) -> dict[str, Any]:
         """Everything that came in goes out to one other node."""
         sent = {"connection_status": {"SendMonitor": {"Bytes": str(self.taken_bytes)}}}
@@ -110,6 +113,8 @@ def start(words: list[str]) -> None:
         def do_GET(self) -> None:
             if self.path.startswith("/status"):
                 self.answer(node.status())
+            elif self.path.startswith("/num_unconfirmed_txs"):
+                self.answer(node.unconfirmed())
             elif self.path.startswith("/net_info"):
                 self.answer(node.net_info())
             else:

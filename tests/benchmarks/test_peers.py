@@ -7,6 +7,7 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import trio
@@ -14,11 +15,15 @@ import trio
 from benchmarks.harness.record import command_words
 from benchmarks.harness.samples import Measurement, figures
 from benchmarks.harness.suite import PeerRun
+from benchmarks.peers.adapter import Peer
 from benchmarks.peers.client import prepare
 from benchmarks.peers.cometbft import COMMON, TUNED, CometWords, configured
-from benchmarks.peers.run import programs, run_peer
+from benchmarks.peers.run import PEERS, labels_of, programs, run_peer
+from benchmarks.report import words
+from benchmarks.report.tables import grouped
 from ledger.errors import UnreachableError, UserError
 from tests.benchmarks.fake_comet import CONFIG
+from tests.benchmarks.made import measured
 from tests.host.program import LIMIT_S, ROOT
 
 FAKE = ROOT / "tests" / "benchmarks" / "fake_comet.py"
@@ -35,9 +40,13 @@ def program(tmp_path: Path) -> Path:
 def run(one: PeerRun, variant: str, program: Path, folder: Path) -> list[Measurement]:
     kept: list[Measurement] = []
 
+    def keep(measured: Measurement) -> dict[str, Any]:
+        kept.append(measured)
+        return dict(figures(measured))
+
     async def measure() -> str:
         with trio.fail_after(LIMIT_S):
-            return await run_peer(one, variant, program, 1, folder, kept.append)
+            return await run_peer(one, variant, program, 1, folder, keep)
 
     assert trio.run(measure) == "0.0-fake"
     return kept
@@ -66,8 +75,8 @@ def test_its_bytes_are_counted_and_what_nobody_counts_is_not_called_none(
     [kept] = run(one, "default", program, tmp_path)
 
     found = figures(kept)
-    # A name with its number, "=", and as much as a record of ours carries.
-    assert 256 + 24 < found["link_bytes_per_transaction"] < 256 + 40
+    # A name, "=", and as much as a record of ours carries.
+    assert found["link_bytes_per_transaction"] == 32 + 1 + 256
     assert found["synced_writes_per_transaction"] is None
     assert not {"timeouts", "views_per_decision"} & set(found)
 
@@ -81,10 +90,67 @@ def test_no_post_is_too_long_for_it(program: Path, tmp_path: Path) -> None:
     assert Counter(row.status for row in kept.rows) == {"confirmed": len(kept.rows)}
 
 
+class Quick(Peer):
+    """Confirms everything within 40 ms, and has then nothing left unless it is busy."""
+
+    name = "cometbft"
+    variants = ("default", "tuned")
+    is_busy = False
+    urls: ClassVar[list[str]] = []
+
+    async def start(self) -> None: ...
+
+    async def height(self) -> int:
+        return 1
+
+    async def is_idle(self) -> bool:
+        return not self.is_busy
+
+    async def version(self) -> str:
+        return "0.0-fake"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> type[Quick]:
+    async def measure(one: PeerRun, peer: Peer, seed: int, rate: float, place: int) -> Measurement:
+        labels = labels_of(one, peer.variant, seed)
+        return measured(name=f"{one.name}-{place}", rate_per_s=rate, labels=labels)
+
+    monkeypatch.setitem(PEERS, "cometbft", Quick)
+    monkeypatch.setattr("benchmarks.peers.run._measure", measure)
+    return Quick
+
+
+@pytest.mark.parametrize(("objective_ms", "rates"), [(1_000, [40, 80, 160]), (39, [40, 20, 10])])
+def test_its_saturation_is_looked_for_like_ours(
+    objective_ms: float, rates: list[float], quick: type[Quick], tmp_path: Path
+) -> None:
+    one = PeerRun("most", rates_per_s=(40.0,), objective_p99_ms=objective_ms, steps=3)
+
+    found = run(one, "tuned", tmp_path, tmp_path)
+
+    assert [each.rate_per_s for each in found] == rates
+    told = words.load_findings(grouped([{"kind": "load", **figures(each)} for each in found]))
+    kept = "kept no rate within a p99 of 39 ms: with 10"
+    if rates[0] < rates[1]:
+        kept = "kept up within a p99 of 1,000 ms with 160"
+    assert told[0].text.startswith(f"cometbft tuned {kept} transactions a second")
+
+
+def test_its_search_ends_where_the_load_before_is_not_worked_off(
+    quick: type[Quick], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quick, "is_busy", True)
+    monkeypatch.setattr("benchmarks.peers.run.LEVEL_S", 0.0)
+    one = PeerRun("most", rates_per_s=(40.0,), objective_p99_ms=1_000, steps=3)
+
+    assert [each.rate_per_s for each in run(one, "tuned", tmp_path, tmp_path)] == [40]
+
+
 def test_posts_are_made_as_by_our_own_clients(tmp_path: Path) -> None:
     """What fell due within ten milliseconds is one post, when they are over."""
     job = {
-        "peer": "cometbft", "seed": 1, "prefix": "p", "urls": ["http://h:1", "http://h:2"],
+        "peer": "cometbft", "seed": 1, "prefix": "000", "urls": ["http://h:1", "http://h:2"],
         "arrival": "constant", "rate_per_s": 200.0, "duration_s": 0.04, "payload_bytes": 8,
         "interval_s": 0.01, "height": 0,
     }  # fmt: skip
@@ -108,7 +174,7 @@ def test_a_node_that_ends_under_load_gives_no_figures(
 
     async def measure() -> None:
         with trio.fail_after(LIMIT_S):
-            await run_peer(one, "default", program, 1, tmp_path, lambda _: None)
+            await run_peer(one, "default", program, 1, tmp_path, lambda _: {})
 
     with pytest.raises(UnreachableError, match="ended under load"):
         trio.run(measure)
@@ -121,7 +187,7 @@ def test_a_program_that_makes_no_network_is_told_in_a_line(tmp_path: Path) -> No
     one = PeerRun("beside", validators=1)
 
     with pytest.raises(UnreachableError, match="no such flag in beside") as told:
-        trio.run(run_peer, one, "default", broken, 1, tmp_path, lambda _: None)
+        trio.run(run_peer, one, "default", broken, 1, tmp_path, lambda _: {})
 
     # It is kept with the results, which are read elsewhere.
     assert str(tmp_path) not in str(told.value)

@@ -2,7 +2,8 @@
 
 All nodes share one folder: each adds what is posted to it to a pool, and the first makes a block of
 the pool every 50 ms.  One node shows each block later than the others.
-With FAKE_COMET=ends in the environment the second ends when something is posted to it.
+With FAKE_COMET=ends in the environment the second ends when something is posted to it; a node ends
+when whoever started it has, unless it says "stays", as the real ones do.
 """
 
 from __future__ import annotations
@@ -136,7 +137,8 @@ def start(words: list[str]) -> None:
 
     if node.number == 0:
         threading.Thread(target=node.forge, daemon=True).start()
-    threading.Thread(target=leave, args=(os.getppid(),), daemon=True).start()
+    if os.environ.get("FAKE_COMET") != "stays":
+        threading.Thread(target=leave, args=(os.getppid(),), daemon=True).start()
     ThreadingHTTPServer((host, int(port)), Handler).serve_forever()
 
 

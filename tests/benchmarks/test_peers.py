@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,17 +23,13 @@ from benchmarks.report.tables import grouped
 from ledger.errors import UnreachableError, UserError
 from tests.benchmarks.fake_comet import CONFIG
 from tests.benchmarks.made import measured
-from tests.host.program import LIMIT_S, ROOT
-
-FAKE = ROOT / "tests" / "benchmarks" / "fake_comet.py"
+from tests.benchmarks.program import made_program
+from tests.host.program import LIMIT_S
 
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    path = tmp_path / "cometbft"
-    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{FAKE}" "$@"\n', encoding="utf-8")
-    path.chmod(0o755)
-    return path
+    return made_program(tmp_path)
 
 
 def run(one: PeerRun, variant: str, program: Path, folder: Path) -> list[Measurement]:

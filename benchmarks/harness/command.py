@@ -26,7 +26,6 @@ from benchmarks.harness.samples import Measurement
 from benchmarks.harness.simulated import Job, run_simulated
 from benchmarks.harness.suite import (
     Lineage,
-    PeerRun,
     Proofs,
     Simulated,
     Suite,
@@ -36,7 +35,7 @@ from benchmarks.harness.suite import (
 )
 from benchmarks.harness.trial import run_trial
 from benchmarks.harness.verdict import Verdict
-from benchmarks.peers.run import PEERS, programs, run_peer
+from benchmarks.peers.run import PEERS, PeerTrial, peer_trials, programs, run_peer
 from benchmarks.report.command import draw
 from benchmarks.report.glossary import ALL, text_of
 from host.progress import Bar
@@ -157,17 +156,16 @@ def steps(suite: Suite) -> list[Step]:
 
 
 def peer_steps(suite: Suite, found: dict[str, Path]) -> list[Step]:
-    """Every peer that is installed, in each of its variants."""
+    """Every network of the peers that are installed."""
     return [
         Step(
-            f"{one.name}-{variant}",
-            f"{one.name}: {one.peer} {variant}",
-            one.estimate_s(),
-            partial(_peer, one, variant, found[one.peer], suite.seed),
+            trial.name,
+            trial.title,
+            trial.run.estimate_s(),
+            partial(_peer, trial, found[trial.run.peer]),
         )
-        for one in suite.peers
-        if one.peer in found
-        for variant in one.variants or PEERS[one.peer].variants
+        for trial in peer_trials(suite)
+        if trial.run.peer in found
     ]
 
 
@@ -230,17 +228,11 @@ async def _simulated(
 
 
 async def _peer(
-    one: PeerRun,
-    variant: str,
-    program: Path,
-    seed: int,
-    place: Path,
-    results: Results,
-    show: Callable[[Row], None],
+    trial: PeerTrial, program: Path, place: Path, results: Results, show: Callable[[Row], None]
 ) -> None:
-    kept = partial(_keep, results, show)
-    version = await run_peer(one, variant, program, seed, place, kept)
-    results.know_peer(one.peer, version, PEERS[one.peer].differs)
+    name = trial.run.peer
+    version = await run_peer(trial, program, place, partial(_keep, results, show))
+    results.know_peer(name, version, PEERS[name].differs)
 
 
 def _keep(results: Results, show: Callable[[Row], None], measured: Measurement) -> Row:

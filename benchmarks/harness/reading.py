@@ -112,6 +112,7 @@ def _check_peer(one: PeerRun) -> None:
     _that(one.peer in PEERS, where, f"peers are {', '.join(PEERS)}")
     variants = PEERS[one.peer].variants
     _that(set(one.variants) <= set(variants), where, f"variants are {', '.join(variants)}")
+    _that(set(one.links) <= set(LINKS), where, f"links are {', '.join(LINKS)}")
     _that(one.arrival in ARRIVALS, where, f"arrival is {' or '.join(ARRIVALS)}")
     _that(bool(one.rates_per_s) and min(one.rates_per_s) > 0, where, "rates are above 0")
     _that(1 <= one.validators <= 100, where, "1 to 100 validators")

@@ -246,6 +246,7 @@ class PeerRun:
     experiment: str = ""
     """Whose plots and tables it joins; empty: one of its own name."""
     validators: int = 4
+    links: tuple[str, ...] = ("loopback",)
     payload_bytes: int = 256
     rates_per_s: tuple[float, ...] = (200.0,)
     """As of an experiment."""
@@ -258,7 +259,7 @@ class PeerRun:
     settle_s: float = 20.0
 
     def estimate_s(self) -> float:
-        """About how long one variant takes."""
+        """About how long one variant takes over links of one kind."""
         rates = self.steps if self.objective_p99_ms else len(self.rates_per_s)
         return 15 + rates * (self.warmup_s + self.measure_s + 3)
 

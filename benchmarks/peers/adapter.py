@@ -9,10 +9,14 @@ same functions.  `differs` says what is not the same, and stands in the report.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 import trio
+
+from host.home import Endpoint
+from host.proxy import Way
 
 
 class Peer(ABC):
@@ -32,17 +36,25 @@ class Peer(ABC):
         self.nodes = nodes
         self.variant = variant
         self.processes: list[trio.Process] = []
+        self.relays: Mapping[Way, Endpoint] = {}
+        """Where a node finds a higher one; straight where it does not say."""
 
     @property
     @abstractmethod
     def urls(self) -> list[str]:
         """Where each node takes transactions and shows blocks, over HTTP."""
 
+    @property
+    @abstractmethod
+    def listens(self) -> list[Endpoint]:
+        """Where each node listens for the others, known before it starts."""
+
     @abstractmethod
     async def start(self) -> None:
         """Make the network and start its processes; returns when it can take transactions.
 
-        Raises UnreachableError where it does not come up.
+        The lower number dials the higher, there or at the relay.  Raises UnreachableError where it
+        does not come up.
         """
 
     @abstractmethod

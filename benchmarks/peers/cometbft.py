@@ -12,6 +12,7 @@ import json
 import re
 import socket
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,14 +20,14 @@ import httpx
 import trio
 
 from benchmarks.peers.adapter import Peer, Words
+from host.home import Endpoint
 from ledger.errors import UnreachableError
 
+HOST = "127.0.0.1"
 START_S = 30.0
 POLL_S = 0.1
 DIGEST_BYTES = 32
 """In place of no payload, as in a record of ours."""
-P2P_PORT = 26656
-"""Written into the files by `testnet`; each node has an address of its own instead."""
 COMMON = {
     ("mempool", "size"): "100000",
     ("mempool", "cache_size"): "200000",
@@ -109,7 +110,7 @@ class CometBFT(Peer):
     binary: ClassVar[str] = "cometbft"
     variants: ClassVar[tuple[str, ...]] = ("default", "tuned")
     differs: ClassVar[str] = (
-        "Its kvstore checks no signatures and proves nothing of its state; around the same payload "
+        "its kvstore checks no signatures and proves nothing of its state; around the same payload "
         "it has a name of 32 bytes, ours a header and a signature. It syncs votes and blocks "
         "before it goes on, as ours does (some 13 synced writes a block and node), but not the "
         "state of the kvstore. As it comes a block waits a second for stragglers; tuned it does "
@@ -119,21 +120,34 @@ class CometBFT(Peer):
 
     def __init__(self, program: Path, folder: Path, nodes: int, variant: str) -> None:
         super().__init__(program, folder, nodes, variant)
-        self._addresses = [f"127.0.0.{node + 1}" for node in range(nodes)]
-        self._ports = [_free_port(address) for address in self._addresses]
+        found = [Endpoint(HOST, port) for port in _free_ports(2 * nodes)]
+        self._listens, self._answers = found[:nodes], found[nodes:]
 
     @property
     def urls(self) -> list[str]:
-        return [
-            f"http://{address}:{port}"
-            for address, port in zip(self._addresses, self._ports, strict=True)
-        ]
+        return [f"http://{place.host}:{place.port}" for place in self._answers]
+
+    @property
+    def listens(self) -> list[Endpoint]:
+        return self._listens
 
     async def start(self) -> None:
+        await self._make()
+        with trio.move_on_after(START_S) as patience:
+            # The highest first: who dials in vain tries again only after some seconds.
+            for node in reversed(range(self.nodes)):
+                self.processes.insert(0, await self._run(node))
+                await self._hears(node)
+            await self._grows()
+        if patience.cancelled_caught:
+            raise UnreachableError(f"{self.name} made no block within {START_S:g} s")
+
+    async def _make(self) -> None:
+        """Make the files of the network."""
         made = await trio.run_process(
             [
                 str(self.program), "testnet", "--v", str(self.nodes), "--o", str(self.folder),
-                "--populate-persistent-peers", "--starting-ip-address", "127.0.0.1",
+                "--populate-persistent-peers", "--starting-ip-address", HOST,
             ],
             capture_stdout=True,
             capture_stderr=True,
@@ -144,30 +158,53 @@ class CometBFT(Peer):
             # It is kept with the results, where no place on this machine belongs.
             said = "".join(last).replace(str(self.folder), self.folder.name)
             raise UnreachableError(f"{self.name} testnet failed: {said}")
-        for node, (address, port) in enumerate(zip(self._addresses, self._ports, strict=True)):
-            home = self.folder / f"node{node}"
-            file = home / "config" / "config.toml"
+        for node in range(self.nodes):
+            file = self._home(node) / "config" / "config.toml"
+            text = file.read_text(encoding="utf-8")
             settings = {**COMMON, **(TUNED if self.variant == "tuned" else {})}
-            file.write_text(configured(file.read_text(encoding="utf-8"), settings), "utf-8")
-            self.processes.append(
-                await trio.lowlevel.open_process(
-                    [
-                        str(self.program), "start", "--home", str(home),
-                        "--proxy_app=persistent_kvstore",
-                        "--p2p.laddr", f"tcp://{address}:{P2P_PORT}",
-                        "--rpc.laddr", f"tcp://{address}:{port}",
-                        "--rpc.pprof_laddr", "", "--p2p.pex=false", "--log_level", "error",
-                    ],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,
-                )
-            )  # fmt: skip
-        with trio.move_on_after(START_S) as patience:
-            await self._grows()
-        if patience.cancelled_caught:
-            raise UnreachableError(f"{self.name} made no block within {START_S:g} s")
+            settings["p2p", "persistent_peers"] = f'"{self._dialled(node, text)}"'
+            file.write_text(configured(text, settings), encoding="utf-8")
+
+    def _home(self, node: int) -> Path:
+        return self.folder / f"node{node}"
+
+    def _dialled(self, node: int, text: str) -> str:
+        """Those that a node dials, of all that `testnet` has named in their order."""
+        named = "".join(re.findall(r"^persistent_peers = .*", text, re.MULTILINE))
+        places = []
+        for other, name in enumerate(re.findall(r"(\w+)@", named)):
+            if other > node:
+                place = self.relays.get((node, other), self._listens[other])
+                places.append(f"{name}@{place.host}:{place.port}")
+        return ",".join(places)
+
+    async def _run(self, node: int) -> trio.Process:
+        listens, answers = self._listens[node], self._answers[node]
+        return await trio.lowlevel.open_process(
+            [
+                str(self.program), "start", "--home", str(self._home(node)),
+                "--proxy_app=persistent_kvstore",
+                "--p2p.laddr", f"tcp://{listens.host}:{listens.port}",
+                "--rpc.laddr", f"tcp://{answers.host}:{answers.port}",
+                "--rpc.pprof_laddr", "", "--p2p.pex=false", "--log_level", "error",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+
+    async def _hears(self, node: int) -> None:
+        """Wait until a node listens for the others."""
+        place = self._listens[node]
+        while self.processes[0].poll() is None:
+            try:
+                stream = await trio.open_tcp_stream(place.host, place.port)
+            except OSError:
+                await trio.sleep(POLL_S)  # not up yet
+                continue
+            await stream.aclose()
+            return
 
     async def height(self) -> int:
         told = await _ask(f"{self.urls[0]}/status")
@@ -225,8 +262,10 @@ def configured(text: str, settings: dict[tuple[str, str], str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _free_port(address: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        found: int = probe.getsockname()[1]
-        return found
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody has, all at once, so that they differ."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [probe.getsockname()[1] for probe in probes]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ import trio
 from benchmarks.harness.drive import Clients, Driven, Row, start_clients
 from benchmarks.harness.samples import Measurement
 from benchmarks.harness.search import Search, seek
-from benchmarks.harness.suite import PeerRun
+from benchmarks.harness.suite import PeerRun, Suite
 from benchmarks.harness.watch import SAMPLE_S, Gauge
+from benchmarks.harness.wires import Wires, open_relays
 from benchmarks.peers.adapter import Peer, Words
 from benchmarks.peers.cometbft import CometBFT, CometWords
 from ledger.errors import UnreachableError, UserError
@@ -48,28 +51,57 @@ def programs(given: tuple[str, ...]) -> dict[str, Path]:
     return found
 
 
-async def run_peer(
-    one: PeerRun, variant: str, program: Path, seed: int, workspace: Path, keep: Keep
-) -> str:
-    """Every rate on one network of a peer, or a search for the most; how it calls itself.
+@dataclass(frozen=True, slots=True)
+class PeerTrial:
+    """One network of a peer."""
+
+    run: PeerRun
+    variant: str
+    link: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Unique within a suite, and fit for a folder."""
+        one = self.run
+        return f"{one.name}-{one.peer}-{self.variant}-{self.link}".replace(" ", "_")
+
+    @property
+    def title(self) -> str:
+        """What a progress line calls it."""
+        return f"{self.run.name}: {self.run.peer} {self.variant}, {self.link}"
+
+
+def peer_trials(suite: Suite) -> Iterator[PeerTrial]:
+    """Every variant over links of every kind."""
+    for one in suite.peers:
+        for link, variant in product(one.links, one.variants or PEERS[one.peer].variants):
+            yield PeerTrial(one, variant, link, suite.seed)
+
+
+async def run_peer(trial: PeerTrial, program: Path, workspace: Path, keep: Keep) -> str:
+    """Every rate on one network, or a search for the most; what the program calls itself.
 
     Raises UnreachableError where it does not start, NoData where nothing was confirmed.
     """
-    folder = workspace / f"{one.name}-{one.peer}-{variant}".replace(" ", "_")
-    peer = PEERS[one.peer](program, folder, one.validators, variant)
-    offer, level = partial(_measure, one, peer, seed), partial(_level, peer)
-    try:
+    one, folder = trial.run, workspace / trial.name
+    peer = PEERS[one.peer](program, folder, one.validators, trial.variant)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(peer.stop)
+        wires = None
+        if trial.link != "loopback":
+            relays = open_relays(peer.listens, trial.link, trial.seed)
+            wires, peer.relays = await stack.enter_async_context(relays)
         await peer.start()
+        offer, level = partial(_measure, trial, peer, wires), partial(_level, peer)
         if one.objective_p99_ms:
             search = Search(one.rates_per_s[0], one.steps, one.objective_p99_ms)
-            await seek(search, folder.name, offer, keep, level)
+            await seek(search, trial.name, offer, keep, level)
         else:
             for place, rate in enumerate(one.rates_per_s):
                 keep(await offer(rate, place))
                 await level()
         return await peer.version()
-    finally:
-        await peer.stop()
 
 
 async def _level(peer: Peer) -> bool:
@@ -83,13 +115,15 @@ async def _level(peer: Peer) -> bool:
     return False
 
 
-async def _measure(one: PeerRun, peer: Peer, seed: int, rate: float, place: int) -> Measurement:
-    name = f"{peer.folder.name}-{place}-{rate:g}"
+async def _measure(
+    trial: PeerTrial, peer: Peer, wires: Wires | None, rate: float, place: int
+) -> Measurement:
+    one, name = trial.run, f"{trial.name}-{place}-{rate:g}"
     blocks = peer.folder.parent / f"{name}.json"
     duration = one.warmup_s + one.measure_s
     job = {
         "peer": one.peer,
-        "seed": f"{seed} {name}",
+        "seed": f"{trial.seed} {name}",
         "prefix": f"{place:03}",
         "urls": peer.urls,
         "arrival": one.arrival,
@@ -107,7 +141,7 @@ async def _measure(one: PeerRun, peer: Peer, seed: int, rate: float, place: int)
     pids: list[int | None] = [process.pid for process in peer.processes]
     try:
         await clients.ready()
-        sent = await peer.link_bytes()
+        sent = await _sent(peer, wires)
         gauge.look(pids)
         before = sum(gauge.cpu_s)
         driven = await _watched(clients, gauge, pids)
@@ -118,7 +152,7 @@ async def _measure(one: PeerRun, peer: Peer, seed: int, rate: float, place: int)
         raise UnreachableError(f"{name}: a node ended under load")
     return Measurement(
         name=name,
-        labels=labels_of(one, peer.variant, seed),
+        labels=labels_of(trial),
         rate_per_s=rate,
         warmup_s=one.warmup_s,
         duration_s=duration,
@@ -129,7 +163,7 @@ async def _measure(one: PeerRun, peer: Peer, seed: int, rate: float, place: int)
         rows=driven.rows,
         blocks=_seen(blocks, driven.rows),
         events=(),
-        costs=_costs(sent, await peer.link_bytes()),
+        costs=_more(sent, await _sent(peer, wires)),
         cpu_s=sum(gauge.cpu_s) - before,
         peak_mib=max(gauge.peak_mib),
         late_s=driven.late_s,
@@ -152,10 +186,20 @@ async def _watched(clients: Clients, gauge: Gauge, pids: list[int | None]) -> Dr
     return driven
 
 
-def _costs(before: float | None, after: float | None) -> dict[str, float] | None:
-    if before is None or after is None or after < before:
-        return None  # none counts it, or a connection was lost and began anew
-    return {"link_bytes": after - before}
+async def _sent(peer: Peer, wires: Wires | None) -> dict[str, float]:
+    """What has been counted so far."""
+    found = {}
+    if (sent := await peer.link_bytes()) is not None:
+        found["link_bytes"] = sent
+    if wires is not None:
+        found["proxied_bytes"] = await wires.relayed_bytes()
+    return found
+
+
+def _more(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    """What was counted both times; less than before is of a connection that began anew."""
+    grown = {name: after[name] - count for name, count in before.items() if name in after}
+    return {name: count for name, count in grown.items() if count >= 0}
 
 
 def _seen(file: Path, rows: Iterable[Row]) -> dict[int, tuple[float | None, ...]]:
@@ -169,18 +213,19 @@ def _seen(file: Path, rows: Iterable[Row]) -> dict[int, tuple[float | None, ...]
     }
 
 
-def labels_of(one: PeerRun, variant: str, seed: int) -> dict[str, Any]:
-    """As of a trial, with the peer as the protocol."""
+def labels_of(trial: PeerTrial) -> dict[str, Any]:
+    """As of a trial of ours, with the peer as the protocol."""
+    one = trial.run
     return {
         "experiment": one.experiment or one.name,
-        "protocol": f"{one.peer} {variant}" if PEERS[one.peer].variants[1:] else one.peer,
+        "protocol": f"{one.peer} {trial.variant}" if PEERS[one.peer].variants[1:] else one.peer,
         "validators": one.validators,
-        "link": "loopback",
+        "link": trial.link,
         "payload_bytes": one.payload_bytes,
         "records": 1,
         "scenario": "none",
         "objective_p99_ms": one.objective_p99_ms,
         "repetition": 0,
-        "seed": seed,
+        "seed": trial.seed,
         "window": 0,
     }

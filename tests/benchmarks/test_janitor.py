@@ -177,7 +177,7 @@ measure_s = 1.0
     "sign",
     [
         "start",
-        "ledger-benchmark-*/killed-cometbft-default-0-20.csv.err",
+        "ledger-benchmark-*/killed-cometbft-default-loopback-0-20.csv.err",
     ],
     ids=["start", "load"],
 )

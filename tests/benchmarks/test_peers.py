@@ -13,13 +13,14 @@ import trio
 
 from benchmarks.harness.record import command_words
 from benchmarks.harness.samples import Measurement, figures
-from benchmarks.harness.suite import PeerRun
+from benchmarks.harness.suite import PeerRun, Suite
 from benchmarks.peers.adapter import Peer
 from benchmarks.peers.client import prepare
 from benchmarks.peers.cometbft import COMMON, TUNED, CometWords, configured
-from benchmarks.peers.run import PEERS, labels_of, programs, run_peer
+from benchmarks.peers.run import PEERS, PeerTrial, labels_of, peer_trials, programs, run_peer
 from benchmarks.report import words
 from benchmarks.report.tables import grouped
+from host.home import Endpoint
 from ledger.errors import UnreachableError, UserError
 from tests.benchmarks.fake_comet import CONFIG
 from tests.benchmarks.made import measured
@@ -33,6 +34,7 @@ def program(tmp_path: Path) -> Path:
 
 
 def run(one: PeerRun, variant: str, program: Path, folder: Path) -> list[Measurement]:
+    trial = PeerTrial(one, variant, one.links[0], 1)
     kept: list[Measurement] = []
 
     def keep(measured: Measurement) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def run(one: PeerRun, variant: str, program: Path, folder: Path) -> list[Measure
 
     async def measure() -> str:
         with trio.fail_after(LIMIT_S):
-            return await run_peer(one, variant, program, 1, folder, keep)
+            return await run_peer(trial, program, folder, keep)
 
     assert trio.run(measure) == "0.0-fake"
     return kept
@@ -58,7 +60,9 @@ def test_a_peer_is_measured_like_our_own_network(program: Path, tmp_path: Path) 
     # The second node shows every block later, and counts: it is at all nodes or nowhere.
     assert found["latency_low_ms"] >= 100
     assert found["cpu_ms_per_transaction"] > 0
-    tuned = (tmp_path / "beside-cometbft-tuned" / "node1" / "config" / "config.toml").read_text()
+    tuned = (
+        tmp_path / "beside-cometbft-tuned-loopback" / "node1" / "config" / "config.toml"
+    ).read_text()
     assert 'timeout_commit = "0s"' in tuned
 
 
@@ -74,6 +78,35 @@ def test_its_bytes_are_counted_and_what_nobody_counts_is_not_called_none(
     assert found["link_bytes_per_transaction"] == 32 + 1 + 256
     assert found["synced_writes_per_transaction"] is None
     assert not {"timeouts", "views_per_decision"} & set(found)
+
+
+def test_its_nodes_may_be_far_apart(program: Path, tmp_path: Path) -> None:
+    one = PeerRun(
+        "far", validators=2, links=("lan",), rates_per_s=(60.0,), warmup_s=0.1, measure_s=0.5
+    )
+
+    [kept] = run(one, "default", program, tmp_path)
+
+    found = figures(kept)
+    assert found["link"] == "lan"
+    # The first node sends all that it is given to the second, and that goes through the relay.
+    through = sum(row.node == 0 for row in kept.rows) * (32 + 1 + 256)
+    assert found["wire_bytes_per_transaction"] == through / len(kept.rows) > 0
+
+
+def test_every_variant_is_measured_over_all_links() -> None:
+    one = PeerRun("p q", links=("lan", "25ms"))
+    other = PeerRun("r", variants=("tuned",))
+
+    found = [trial.name for trial in peer_trials(Suite("", "", peers=(one, other)))]
+
+    assert found == [
+        "p_q-cometbft-default-lan",
+        "p_q-cometbft-tuned-lan",
+        "p_q-cometbft-default-25ms",
+        "p_q-cometbft-tuned-25ms",
+        "r-cometbft-tuned-loopback",
+    ]
 
 
 def test_no_post_is_too_long_for_it(program: Path, tmp_path: Path) -> None:
@@ -92,6 +125,7 @@ class Quick(Peer):
     variants = ("default", "tuned")
     is_busy = False
     urls: ClassVar[list[str]] = []
+    listens: ClassVar[list[Endpoint]] = []
 
     async def start(self) -> None: ...
 
@@ -107,9 +141,10 @@ class Quick(Peer):
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> type[Quick]:
-    async def measure(one: PeerRun, peer: Peer, seed: int, rate: float, place: int) -> Measurement:
-        labels = labels_of(one, peer.variant, seed)
-        return measured(name=f"{one.name}-{place}", rate_per_s=rate, labels=labels)
+    async def measure(
+        trial: PeerTrial, _peer: Peer, _wires: None, rate: float, place: int
+    ) -> Measurement:
+        return measured(name=f"{trial.name}-{place}", rate_per_s=rate, labels=labels_of(trial))
 
     monkeypatch.setitem(PEERS, "cometbft", Quick)
     monkeypatch.setattr("benchmarks.peers.run._measure", measure)
@@ -169,7 +204,8 @@ def test_a_node_that_ends_under_load_gives_no_figures(
 
     async def measure() -> None:
         with trio.fail_after(LIMIT_S):
-            await run_peer(one, "default", program, 1, tmp_path, lambda _: {})
+            trial = PeerTrial(one, "default", "loopback", 1)
+            await run_peer(trial, program, tmp_path, lambda _: {})
 
     with pytest.raises(UnreachableError, match="ended under load"):
         trio.run(measure)
@@ -179,10 +215,10 @@ def test_a_program_that_makes_no_network_is_told_in_a_line(tmp_path: Path) -> No
     broken = tmp_path / "cometbft"
     broken.write_text('#!/bin/sh\necho "no such flag in $5" >&2\nexit 1\n', encoding="utf-8")
     broken.chmod(0o755)
-    one = PeerRun("beside", validators=1)
+    trial = PeerTrial(PeerRun("beside", validators=1), "default", "loopback", 1)
 
     with pytest.raises(UnreachableError, match="no such flag in beside") as told:
-        trio.run(run_peer, one, "default", broken, 1, tmp_path, lambda _: {})
+        trio.run(run_peer, trial, broken, tmp_path, lambda _: {})
 
     # It is kept with the results, which are read elsewhere.
     assert str(tmp_path) not in str(told.value)
@@ -194,6 +230,7 @@ def test_settings_go_into_their_sections_and_nothing_else_changes() -> None:
     assert text.splitlines() == [
         "[p2p]",
         'laddr = "tcp://0.0.0.0:26656"',
+        'persistent_peers = "id0@127.0.0.1:26656,id1@127.0.0.2:26656"',
         'flush_throttle_timeout = "5ms"',
         "[rpc]",
         "max_request_batch_size = 0",

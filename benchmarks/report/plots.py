@@ -183,6 +183,8 @@ def load_curves(name: str, groups: Sequence[Group]) -> Plot | None:
     )
     for axes in (left, right):
         axes.set_xlim(left=0)
+        # Of thousands more would touch each other.
+        axes.locator_params(axis="x", nbins=6)
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     right.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     _legend(figure, right)

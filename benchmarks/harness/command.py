@@ -20,13 +20,12 @@ from benchmarks.harness.lineages import run_lineage
 from benchmarks.harness.probe import check_possible
 from benchmarks.harness.proofs import run_proofs
 from benchmarks.harness.reading import read_suite, ready_suites, suite_text
-from benchmarks.harness.record import run_record
+from benchmarks.harness.record import command_words, run_record
 from benchmarks.harness.results import Results, Row, label_of
 from benchmarks.harness.samples import Measurement
 from benchmarks.harness.simulated import Job, run_simulated
 from benchmarks.harness.suite import (
     Lineage,
-    PeerRun,
     Proofs,
     Simulated,
     Suite,
@@ -36,7 +35,7 @@ from benchmarks.harness.suite import (
 )
 from benchmarks.harness.trial import run_trial
 from benchmarks.harness.verdict import Verdict
-from benchmarks.peers.run import PEERS, programs, run_peer
+from benchmarks.peers.run import PEERS, PeerTrial, peer_trials, programs, run_peer
 from benchmarks.report.command import draw
 from benchmarks.report.glossary import ALL, text_of
 from host.progress import Bar
@@ -86,8 +85,7 @@ def command(
     for missing in sorted({one.peer for one in chosen.peers} - set(found_peers)):
         say(f"{missing} is not installed: measured without it (--peer {missing}=PATH names it)")
     say(f"{chosen.title}: {len(planned)} networks, about {minutes:.0f} minutes, into {folder}")
-    words = ["python", "-m", "benchmarks", "run", suite]
-    words += [word for given in peers for word in ("--peer", given)]
+    words = command_words(suite, peers)
     shown = partial(_show, as_json=as_json)
     with one_error(), workspace() as place:
         found = None if no_ceilings else ceilings.measure(place)
@@ -158,17 +156,16 @@ def steps(suite: Suite) -> list[Step]:
 
 
 def peer_steps(suite: Suite, found: dict[str, Path]) -> list[Step]:
-    """Every peer that is installed, in each of its variants."""
+    """Every network of the peers that are installed."""
     return [
         Step(
-            f"{one.name}-{variant}",
-            f"{one.name}: {one.peer} {variant}",
-            one.estimate_s(),
-            partial(_peer, one, variant, found[one.peer], suite.seed),
+            trial.name,
+            trial.title,
+            trial.run.estimate_s(),
+            partial(_peer, trial, found[trial.run.peer]),
         )
-        for one in suite.peers
-        if one.peer in found
-        for variant in PEERS[one.peer].variants
+        for trial in peer_trials(suite)
+        if trial.run.peer in found
     ]
 
 
@@ -209,12 +206,7 @@ async def _run_one(step: Step, place: Path, results: Results, show: Callable[[Ro
 async def _load(
     trial: Trial, place: Path, results: Results, show: Callable[[Row], None]
 ) -> Verdict:
-    def keep(measured: Measurement) -> Row:
-        row = results.keep(measured)
-        show(row)
-        return row
-
-    return await run_trial(trial, place, keep)
+    return await run_trial(trial, place, partial(_keep, results, show))
 
 
 async def _proofs(
@@ -236,19 +228,17 @@ async def _simulated(
 
 
 async def _peer(
-    one: PeerRun,
-    variant: str,
-    program: Path,
-    seed: int,
-    place: Path,
-    results: Results,
-    show: Callable[[Row], None],
+    trial: PeerTrial, program: Path, place: Path, results: Results, show: Callable[[Row], None]
 ) -> None:
-    def keep(measured: Measurement) -> None:
-        show(results.keep(measured))
+    name = trial.run.peer
+    version = await run_peer(trial, program, place, partial(_keep, results, show))
+    results.know_peer(name, version, PEERS[name].differs)
 
-    version = await run_peer(one, variant, program, seed, place, keep)
-    results.know_peer(one.peer, version, PEERS[one.peer].differs)
+
+def _keep(results: Results, show: Callable[[Row], None], measured: Measurement) -> Row:
+    row = results.keep(measured)
+    show(row)
+    return row
 
 
 def _keep_row(results: Results, show: Callable[[Row], None], row: Row) -> None:

@@ -16,12 +16,14 @@ from benchmarks.harness.suite import (
     Event,
     Experiment,
     Lineage,
+    PeerRun,
     Proofs,
     Scenario,
     Simulated,
     Suite,
     protocols_of,
 )
+from benchmarks.peers.run import PEERS
 from consensus.byzantine import attackers_named
 from consensus.registry import protocol_named
 from ledger.errors import UserError
@@ -30,6 +32,7 @@ from ledger.keys import REAL_SCHEMES
 from sim.scenario_file import read_scenario
 from sim.toml_text import parse_toml, read_fields
 
+ARRIVALS = ("poisson", "constant")
 SUITES = Path(__file__).resolve().parents[1] / "suites"
 
 
@@ -66,7 +69,7 @@ def _check(suite: Suite) -> None:
     anything = suite.experiments or suite.proofs or suite.lineages or suite.simulated
     _that(bool(anything), "experiments", "none is named")
     parts: list[Experiment | Proofs | Lineage | Simulated] = [*suite.experiments, *suite.proofs]
-    names = [one.name for one in [*parts, *suite.lineages, *suite.simulated]]
+    names = [one.name for one in [*parts, *suite.lineages, *suite.simulated, *suite.peers]]
     _that(len(set(names)) == len(names), "experiments", "two have one name")
     for scenario in suite.scenarios:
         where = f"scenario {scenario.name}"
@@ -78,6 +81,8 @@ def _check(suite: Suite) -> None:
         for protocol in protocols_of(each):
             protocol_named(protocol)
         _that(set(each.links) <= {"world", "lan"}, each.name, "simulated links are world or lan")
+    for peer in suite.peers:
+        _check_peer(peer)
     known = {scenario.name: scenario for scenario in suite.scenarios}
     known.setdefault(NO_FAULT, Scenario(NO_FAULT))
     for one in suite.experiments:
@@ -93,13 +98,25 @@ def _check(suite: Suite) -> None:
             _check_native(where, known[name])
         for link in one.links:
             _that(link in LINKS, where, f"links are {', '.join(LINKS)}")
-        _that(one.arrival in ("poisson", "constant"), where, "arrival is poisson or constant")
+        _that(one.arrival in ARRIVALS, where, f"arrival is {' or '.join(ARRIVALS)}")
         _that(one.policy in POLICIES, where, f"policies are {', '.join(POLICIES)}")
         _that(one.signed or one.policy == "open", where, "what nobody signed needs an open policy")
         _that(one.scheme in REAL_SCHEMES, where, f"schemes are {', '.join(REAL_SCHEMES)}")
         _that(bool(one.rates_per_s) and min(one.rates_per_s) > 0, where, "rates are above 0")
         _that(all(1 <= n <= 100 for n in one.validators), where, "1 to 100 validators")
         _that(min(one.measure_s, one.repetitions, one.clients) > 0, where, "nothing is measured")
+
+
+def _check_peer(one: PeerRun) -> None:
+    where = f"peer {one.name}"
+    _that(one.peer in PEERS, where, f"peers are {', '.join(PEERS)}")
+    variants = PEERS[one.peer].variants
+    _that(set(one.variants) <= set(variants), where, f"variants are {', '.join(variants)}")
+    _that(set(one.links) <= set(LINKS), where, f"links are {', '.join(LINKS)}")
+    _that(one.arrival in ARRIVALS, where, f"arrival is {' or '.join(ARRIVALS)}")
+    _that(bool(one.rates_per_s) and min(one.rates_per_s) > 0, where, "rates are above 0")
+    _that(1 <= one.validators <= 100, where, "1 to 100 validators")
+    _that(one.measure_s > 0, where, "nothing is measured")
 
 
 def _check_event(where: str, event: Event) -> None:

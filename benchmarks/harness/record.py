@@ -46,6 +46,19 @@ def run_record(
     }
 
 
+def command_words(suite: str, peers: tuple[str, ...]) -> list[str]:
+    """How to repeat a run: files of one machine by their names, since a report is read on others.
+
+    The suite itself stands beside the record.
+    """
+    words = ["python", "-m", "benchmarks", "run"]
+    words.append(Path(suite).name if Path(suite).is_absolute() else suite)
+    for given in peers:
+        name, _, path = given.partition("=")
+        words += ["--peer", f"{name}={Path(path).name}"]
+    return words
+
+
 def commit() -> str:
     """The version of this program, with "+" where files have changed since; or its number."""
     try:

@@ -194,9 +194,10 @@ def _costs(one: Measurement, confirmed: int) -> Figures:
         if one.costs is not None and name in one.costs:
             found[f"{name}_per_transaction"] = one.costs[name] / confirmed
     if one.costs is not None:
-        entered, decided = one.costs.get("views_entered", 0.0), one.costs.get("decided", 0.0)
-        found["timeouts"] = one.costs.get("timeouts", 0.0)
-        found["views_per_decision"] = entered / decided if decided else None
+        # Of another system nobody counts them, which is not none.
+        if decided := one.costs.get("decided"):
+            found["timeouts"] = one.costs.get("timeouts", 0.0)
+            found["views_per_decision"] = one.costs.get("views_entered", 0.0) / decided
         if "proxied_bytes" in one.costs:
             found["wire_bytes_per_transaction"] = one.costs["proxied_bytes"] / confirmed
     return found

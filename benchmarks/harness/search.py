@@ -9,8 +9,12 @@ the worst that did not is halved, on a scale of ratios.
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from benchmarks.harness.samples import Measurement
+from benchmarks.metrics import NoData
 
 CONFIRMED = 0.99
 """Share of what was offered that must be confirmed."""
@@ -59,3 +63,30 @@ class Search:
         else:
             self.refused = min(self.refused, rate)
         return kept
+
+
+async def seek(
+    search: Search,
+    name: str,
+    offer: Callable[[float, int], Awaitable[Measurement]],
+    keep: Callable[[Measurement], dict[str, Any]],
+    level: Callable[[], Awaitable[bool]],
+) -> None:
+    """Offer rates to one network until enough is known; `level` waits for it after each.
+
+    That no rate keeps the objective is a result like another.  Raises NoData where nothing was
+    confirmed at any rate.
+    """
+    is_known = False
+    while (rate := search.next_rate()) is not None:
+        measured = await offer(rate, search.tried)
+        try:
+            search.tell(rate, keep(measured))
+            is_known = True
+        except NoData:
+            search.tell(rate, None)
+        if not await level():
+            # It still works off what was too much: the next figures would be of that.
+            break
+    if not is_known:
+        raise NoData(f"{name}: nothing was confirmed at any rate")

@@ -241,19 +241,27 @@ class PeerRun:
 
     name: str
     peer: str = "cometbft"
+    variants: tuple[str, ...] = ()
+    """Of its configurations; empty: all that its adapter has."""
     experiment: str = ""
     """Whose plots and tables it joins; empty: one of its own name."""
     validators: int = 4
+    links: tuple[str, ...] = ("loopback",)
     payload_bytes: int = 256
     rates_per_s: tuple[float, ...] = (200.0,)
+    """As of an experiment."""
+    objective_p99_ms: float = 0.0
+    """As of an experiment: search for the highest rate that keeps this p99; 0: no search."""
+    steps: int = 6
     arrival: str = "poisson"
     warmup_s: float = 3.0
     measure_s: float = 10.0
     settle_s: float = 20.0
 
     def estimate_s(self) -> float:
-        """About how long one variant takes."""
-        return 15 + len(self.rates_per_s) * (self.warmup_s + self.measure_s + 3)
+        """About how long one variant takes over links of one kind."""
+        rates = self.steps if self.objective_p99_ms else len(self.rates_per_s)
+        return 15 + rates * (self.warmup_s + self.measure_s + 3)
 
 
 @dataclass(frozen=True, slots=True)

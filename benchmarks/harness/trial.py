@@ -17,12 +17,11 @@ from benchmarks.harness.injector import Injector
 from benchmarks.harness.namespaces import Namespaces, open_namespaces
 from benchmarks.harness.native_disks import NativeDisks, native_disks
 from benchmarks.harness.samples import Measurement
-from benchmarks.harness.search import Search
+from benchmarks.harness.search import Search, seek
 from benchmarks.harness.suite import SMALL_DISK, Trial
 from benchmarks.harness.verdict import Verdict, judge
 from benchmarks.harness.watch import SAMPLE_S, Gauge, Watch, all_counters, grown
 from benchmarks.harness.wires import Links, open_wires
-from benchmarks.metrics import NoData
 from consensus.registry import protocol_named
 from host.cluster import Cluster, open_cluster
 from host.network import MEMBER_KEY_FILE, Plan, create_network, homes_of
@@ -209,28 +208,17 @@ async def run_trial(trial: Trial, workspace: Path, keep: Keep) -> Verdict:
 
 
 async def _search(arena: Arena, keep: Keep) -> int:
-    """Offer rates until the highest that keeps the objective is known; what was lost on the way.
+    """Look for saturation; what was lost on the way.  The network is judged as any."""
+    one = arena.trial.experiment
+    offered: list[Measurement] = []
 
-    That no rate keeps it is a result like another, and the network is judged as any.  Raises NoData
-    where nothing was confirmed at any rate.
-    """
-    one, lost, is_known = arena.trial.experiment, 0, False
+    async def offer(rate: float, place: int) -> Measurement:
+        offered.append(await measure(arena, rate, place))
+        return offered[-1]
+
     search = Search(one.rates_per_s[0], one.steps, one.objective_p99_ms)
-    while (rate := search.next_rate()) is not None:
-        measured = await measure(arena, rate, search.tried)
-        try:
-            search.tell(rate, keep(measured))
-            is_known = True
-        except NoData:
-            search.tell(rate, None)
-        is_level = await arena.level()
-        lost += lost_rows(measured, arena.watch)
-        if not is_level:
-            # It still works off what was too much: the next figures would be of that.
-            break
-    if not is_known:
-        raise NoData(f"{arena.trial.name}: nothing was confirmed at any rate")
-    return lost
+    await seek(search, arena.trial.name, offer, keep, arena.level)
+    return sum(lost_rows(measured, arena.watch) for measured in offered)
 
 
 def lost_rows(measured: Measurement, watch: Watch) -> int:

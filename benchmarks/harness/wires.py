@@ -112,12 +112,24 @@ class Wires(Links):
 async def open_wires(folder: Path, link: str, seed: int) -> AsyncIterator[Wires]:
     """A proxy between the nodes of a network that does not run yet; gone with the block."""
     homes = homes_of(folder)
-    configs = [read_config(home) for home in homes]
+    listens = [read_config(home).listen for home in homes]
+    async with open_relays(listens, link, seed) as (wires, relays):
+        write_peers(homes, relays)
+        yield wires
+
+
+@asynccontextmanager
+async def open_relays(
+    listens: Sequence[Endpoint], link: str, seed: int
+) -> AsyncIterator[tuple[Wires, dict[Way, Endpoint]]]:
+    """A proxy between nodes that listen there, and where each finds those that it dials.
+
+    The lower number dials the higher.
+    """
     targets = [
-        # The lower number dials the higher.
-        [one, other, configs[other].listen.host, configs[other].listen.port]
-        for one in range(len(homes))
-        for other in range(one + 1, len(homes))
+        [one, other, listens[other].host, listens[other].port]
+        for one in range(len(listens))
+        for other in range(one + 1, len(listens))
     ]
     process = await trio.lowlevel.open_process(
         [sys.executable, "-m", "host.proxy"],
@@ -127,12 +139,11 @@ async def open_wires(folder: Path, link: str, seed: int) -> AsyncIterator[Wires]
         start_new_session=True,
     )
     try:
-        wires = Wires(process, len(homes), link)
+        wires = Wires(process, len(listens), link)
         answer = await wires.ask({"seed": seed, "targets": targets})
-        ports = {(one, other): port for one, other, port in answer["ports"]}
-        write_peers(homes, {way: Endpoint("127.0.0.1", port) for way, port in ports.items()})
         await wires.apply()
-        yield wires
+        ports = answer["ports"]
+        yield wires, {(one, other): Endpoint("127.0.0.1", port) for one, other, port in ports}
     finally:
         if process.poll() is None:
             process.kill()

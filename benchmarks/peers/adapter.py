@@ -9,10 +9,14 @@ same functions.  `differs` says what is not the same, and stands in the report.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 import trio
+
+from host.home import Endpoint
+from host.proxy import Way
 
 
 class Peer(ABC):
@@ -32,22 +36,38 @@ class Peer(ABC):
         self.nodes = nodes
         self.variant = variant
         self.processes: list[trio.Process] = []
+        self.relays: Mapping[Way, Endpoint] = {}
+        """Where a node finds a higher one; straight where it does not say."""
 
     @property
     @abstractmethod
     def urls(self) -> list[str]:
         """Where each node takes transactions and shows blocks, over HTTP."""
 
+    @property
+    @abstractmethod
+    def listens(self) -> list[Endpoint]:
+        """Where each node listens for the others, known before it starts."""
+
     @abstractmethod
     async def start(self) -> None:
         """Make the network and start its processes; returns when it can take transactions.
 
-        Raises UnreachableError where it does not come up.
+        The lower number dials the higher, there or at the relay.  Raises UnreachableError where it
+        does not come up.
         """
 
     @abstractmethod
     async def height(self) -> int:
         """Of the newest block, by the first node."""
+
+    @abstractmethod
+    async def is_idle(self) -> bool:
+        """Whether no node has a transaction left that is in no block."""
+
+    async def link_bytes(self) -> float | None:
+        """So far, sent by all nodes to each other, before encryption; None where none counts it."""
+        return None
 
     async def version(self) -> str:
         """What the program calls itself."""
@@ -86,6 +106,14 @@ class Words(ABC):
 
         Raises ValueError for an answer that is none.
         """
+
+    @abstractmethod
+    def sign_path(self, height: int) -> str:
+        """Where a node shows that it has the block at a height, whatever is in it."""
+
+    @abstractmethod
+    def is_there(self, answer: bytes) -> bool:
+        """Whether it has."""
 
     @abstractmethod
     def block_path(self, height: int) -> str:

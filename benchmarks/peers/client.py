@@ -1,7 +1,9 @@
 """The load client of a peer, a process of its own: `python -m benchmarks.peers.client`.
 
 Alike to `benchmarks/harness/client.py` in what counts: arrivals drawn beforehand, open load, due
-times, rows of the same form.  The peer's own language is an argument (`benchmarks/peers/adapter`).
+times, posts of what fell due within an interval, rows of the same form.  What is in a block is read
+at one node, as there; of the others only that they have it, which costs them little.  The peer's
+own language is an argument (`benchmarks/peers/adapter`).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -20,7 +23,7 @@ from benchmarks.harness.client import arrivals, connect, leave_with_harness
 from benchmarks.peers.adapter import Words
 from benchmarks.peers.run import WORDS
 
-BATCH_MAX = 100
+BATCH_MAX = 400
 POLL_S = 0.02
 ANSWER_S = 5.0
 
@@ -62,6 +65,7 @@ class PeerClient:
         nodes = range(len(self.urls))
         threads = [threading.Thread(target=self._send, args=(n,), daemon=True) for n in nodes]
         threads += [threading.Thread(target=self._follow, args=(n,), daemon=True) for n in nodes]
+        threads.append(threading.Thread(target=self._read, daemon=True))
         for thread in threads:
             thread.start()
         while self.now() < deadline_s and not self._is_done():
@@ -74,23 +78,26 @@ class PeerClient:
         if any(not entry.status for entry in self.entries.values()):
             return False
         used = {entry.height for entry in self.entries.values() if entry.height}
-        return all(None not in self.seen[height] for height in used)
+        return all(None not in self.seen.get(height, [None]) for height in used)
 
     def _send(self, node: int) -> None:
         connection = connect(self.urls[node], ANSWER_S)
         mine = [entry for entry in self.entries.values() if entry.node == node]
         place = 0
         while place < len(mine) and not self.over.is_set():
-            stop = place
-            now = self.now()
-            while stop < len(mine) and stop - place < BATCH_MAX and mine[stop].due_s <= now:
+            stop, now = place, self.now()
+            while stop < min(len(mine), place + BATCH_MAX) and self._is_due(mine[stop], now):
                 stop += 1
             if stop == place:
-                time.sleep(min(self.interval_s, max(0.0, mine[place].due_s - now)))
+                time.sleep(self.interval_s)
                 continue
             self._post(connection, mine[place:stop])
             place = stop
         connection.close()
+
+    def _is_due(self, entry: Entry, now: float) -> bool:
+        """Whether the interval is over in which it fell due."""
+        return (int(entry.due_s / self.interval_s) + 1) * self.interval_s <= now
 
     def _post(self, connection: http.client.HTTPConnection, entries: list[Entry]) -> None:
         now = self.now()
@@ -110,25 +117,46 @@ class PeerClient:
                 entry.status = f"refused {reason}".replace(",", ";").replace("\n", " ")
 
     def _follow(self, node: int) -> None:
-        connection = connect(self.urls[node], ANSWER_S)
-        height = self.first
-        while not self.over.is_set():
-            found = None
-            try:
-                connection.request("GET", self.words.block_path(height))
-                found = self.words.block(connection.getresponse().read())
-            except (OSError, ValueError, http.client.HTTPException):
-                connection.close()
-            if found is None:
-                time.sleep(POLL_S)
-                continue
-            times = self.seen.setdefault(height, [None] * len(self.urls))
-            times[node] = self.now()
-            for identity in found:
+        """See when a node has each block."""
+
+        def see(height: int, answer: bytes) -> bool:
+            is_there = self.words.is_there(answer)
+            if is_there:
+                self.seen.setdefault(height, [None] * len(self.urls))[node] = self.now()
+            return is_there
+
+        self._climb(node, self.words.sign_path, see)
+
+    def _read(self) -> None:
+        """See what is in each block."""
+
+        def read(height: int, answer: bytes) -> bool:
+            found = self.words.block(answer)
+            for identity in found or ():
                 entry = self.entries.get(identity)
                 if entry is not None and not entry.height:
                     entry.height, entry.status = height, "confirmed"
-            height += 1
+            return found is not None
+
+        self._climb(0, self.words.block_path, read)
+
+    def _climb(
+        self, node: int, path: Callable[[int], str], take: Callable[[int, bytes], bool]
+    ) -> None:
+        """Ask a node about one height after another, each until the answer is one of its block."""
+        connection = connect(self.urls[node], ANSWER_S)
+        height = self.first
+        while not self.over.is_set():
+            is_there = False
+            try:
+                connection.request("GET", path(height))
+                is_there = take(height, connection.getresponse().read())
+            except (OSError, ValueError, http.client.HTTPException):
+                connection.close()
+            if is_there:
+                height += 1
+            else:
+                time.sleep(POLL_S)
         connection.close()
 
 
@@ -139,7 +167,7 @@ def prepare(job: dict[str, Any]) -> PeerClient:
     entries = {}
     due = arrivals(draw, job["arrival"], job["rate_per_s"], job["duration_s"])
     for number, moment in enumerate(due):
-        identity = f"{job['prefix']}-{number}"
+        identity = f"{job['prefix']}-{number:028}"
         raw = words.transaction(identity, draw.randbytes(job["payload_bytes"]))
         turn = int(moment / job["interval_s"]) % len(job["urls"])
         entries[identity] = Entry(raw, moment, turn)

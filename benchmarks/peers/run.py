@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.drive import Row, start_clients
+import trio
+
+from benchmarks.harness.drive import Clients, Driven, Row, start_clients
 from benchmarks.harness.samples import Measurement
-from benchmarks.harness.suite import PeerRun
-from benchmarks.harness.watch import Gauge
+from benchmarks.harness.search import Search, seek
+from benchmarks.harness.suite import PeerRun, Suite
+from benchmarks.harness.watch import SAMPLE_S, Gauge
+from benchmarks.harness.wires import Wires, open_relays
 from benchmarks.peers.adapter import Peer, Words
 from benchmarks.peers.cometbft import CometBFT, CometWords
-from ledger.errors import UserError
+from ledger.errors import UnreachableError, UserError
 
 PEERS: dict[str, type[Peer]] = {CometBFT.name: CometBFT}
 WORDS: dict[str, type[Words]] = {CometBFT.name: CometWords}
 INTERVAL_S = 0.01
+LEVEL_S = 60.0
+POLL_S = 0.1
+Keep = Callable[[Measurement], dict[str, Any]]
+"""Stores a measurement; its figures."""
 
 
 def programs(given: tuple[str, ...]) -> dict[str, Path]:
@@ -39,37 +51,80 @@ def programs(given: tuple[str, ...]) -> dict[str, Path]:
     return found
 
 
-async def run_peer(
-    one: PeerRun,
-    variant: str,
-    program: Path,
-    seed: int,
-    workspace: Path,
-    keep: Callable[[Measurement], Any],
-) -> str:
-    """Every rate on one network of a peer; what the program calls itself.
+@dataclass(frozen=True, slots=True)
+class PeerTrial:
+    """One network of a peer."""
+
+    run: PeerRun
+    variant: str
+    link: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Unique within a suite, and fit for a folder."""
+        one = self.run
+        return f"{one.name}-{one.peer}-{self.variant}-{self.link}".replace(" ", "_")
+
+    @property
+    def title(self) -> str:
+        """What a progress line calls it."""
+        return f"{self.run.name}: {self.run.peer} {self.variant}, {self.link}"
+
+
+def peer_trials(suite: Suite) -> Iterator[PeerTrial]:
+    """Every variant over links of every kind."""
+    for one in suite.peers:
+        for link, variant in product(one.links, one.variants or PEERS[one.peer].variants):
+            yield PeerTrial(one, variant, link, suite.seed)
+
+
+async def run_peer(trial: PeerTrial, program: Path, workspace: Path, keep: Keep) -> str:
+    """Every rate on one network, or a search for the most; what the program calls itself.
 
     Raises UnreachableError where it does not start, NoData where nothing was confirmed.
     """
-    folder = workspace / f"{one.name}-{one.peer}-{variant}"
-    peer = PEERS[one.peer](program, folder, one.validators, variant)
-    try:
+    one, folder = trial.run, workspace / trial.name
+    peer = PEERS[one.peer](program, folder, one.validators, trial.variant)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(peer.stop)
+        wires = None
+        if trial.link != "loopback":
+            relays = open_relays(peer.listens, trial.link, trial.seed)
+            wires, peer.relays = await stack.enter_async_context(relays)
         await peer.start()
-        for place, rate in enumerate(one.rates_per_s):
-            keep(await _measure(one, peer, rate, place, seed))
+        offer, level = partial(_measure, trial, peer, wires), partial(_level, peer)
+        if one.objective_p99_ms:
+            search = Search(one.rates_per_s[0], one.steps, one.objective_p99_ms)
+            await seek(search, trial.name, offer, keep, level)
+        else:
+            for place, rate in enumerate(one.rates_per_s):
+                keep(await offer(rate, place))
+                await level()
         return await peer.version()
-    finally:
-        await peer.stop()
 
 
-async def _measure(one: PeerRun, peer: Peer, rate: float, place: int, seed: int) -> Measurement:
-    name = f"{one.name}-{one.peer}-{peer.variant}-{place}-{rate:g}"
+async def _level(peer: Peer) -> bool:
+    """Wait until nothing is left of the last load; whether it is so."""
+    with trio.move_on_after(LEVEL_S):
+        while True:
+            with suppress(UnreachableError):  # too busy to answer
+                if await peer.is_idle():
+                    return True
+            await trio.sleep(POLL_S)
+    return False
+
+
+async def _measure(
+    trial: PeerTrial, peer: Peer, wires: Wires | None, rate: float, place: int
+) -> Measurement:
+    one, name = trial.run, f"{trial.name}-{place}-{rate:g}"
     blocks = peer.folder.parent / f"{name}.json"
     duration = one.warmup_s + one.measure_s
     job = {
         "peer": one.peer,
-        "seed": f"{seed} {name}",
-        "prefix": name,
+        "seed": f"{trial.seed} {name}",
+        "prefix": f"{place:03}",
         "urls": peer.urls,
         "arrival": one.arrival,
         "rate_per_s": rate,
@@ -83,18 +138,21 @@ async def _measure(one: PeerRun, peer: Peer, rate: float, place: int, seed: int)
     }
     clients = await start_clients([job], module="benchmarks.peers.client")
     gauge = Gauge.of(one.validators)
-    pids = [process.pid for process in peer.processes]
+    pids: list[int | None] = [process.pid for process in peer.processes]
     try:
         await clients.ready()
-        gauge.look([*pids])
+        sent = await _sent(peer, wires)
+        gauge.look(pids)
         before = sum(gauge.cpu_s)
-        driven = await clients.results(await clients.begin())
-        gauge.look([*pids])
+        driven = await _watched(clients, gauge, pids)
+        gauge.look(pids)
     finally:
         clients.kill()
+    if any(process.poll() is not None for process in peer.processes):
+        raise UnreachableError(f"{name}: a node ended under load")
     return Measurement(
         name=name,
-        labels=labels_of(one, peer.variant, seed),
+        labels=labels_of(trial),
         rate_per_s=rate,
         warmup_s=one.warmup_s,
         duration_s=duration,
@@ -105,12 +163,43 @@ async def _measure(one: PeerRun, peer: Peer, rate: float, place: int, seed: int)
         rows=driven.rows,
         blocks=_seen(blocks, driven.rows),
         events=(),
-        costs=None,
+        costs=_more(sent, await _sent(peer, wires)),
         cpu_s=sum(gauge.cpu_s) - before,
         peak_mib=max(gauge.peak_mib),
         late_s=driven.late_s,
         client_cpu_s=driven.cpu_s,
     )
+
+
+async def _watched(clients: Clients, gauge: Gauge, pids: list[int | None]) -> Driven:
+    """The load, and meanwhile how much memory it takes."""
+
+    async def sample() -> None:
+        while True:
+            gauge.look(pids)
+            await trio.sleep(SAMPLE_S)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sample)
+        driven = await clients.results(await clients.begin())
+        nursery.cancel_scope.cancel()
+    return driven
+
+
+async def _sent(peer: Peer, wires: Wires | None) -> dict[str, float]:
+    """What has been counted so far."""
+    found = {}
+    if (sent := await peer.link_bytes()) is not None:
+        found["link_bytes"] = sent
+    if wires is not None:
+        found["proxied_bytes"] = await wires.relayed_bytes()
+    return found
+
+
+def _more(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    """What was counted both times; less than before is of a connection that began anew."""
+    grown = {name: after[name] - count for name, count in before.items() if name in after}
+    return {name: count for name, count in grown.items() if count >= 0}
 
 
 def _seen(file: Path, rows: Iterable[Row]) -> dict[int, tuple[float | None, ...]]:
@@ -124,18 +213,19 @@ def _seen(file: Path, rows: Iterable[Row]) -> dict[int, tuple[float | None, ...]
     }
 
 
-def labels_of(one: PeerRun, variant: str, seed: int) -> dict[str, Any]:
-    """As of a trial, with the peer as the protocol."""
+def labels_of(trial: PeerTrial) -> dict[str, Any]:
+    """As of a trial of ours, with the peer as the protocol."""
+    one = trial.run
     return {
         "experiment": one.experiment or one.name,
-        "protocol": one.peer if variant == "default" else f"{one.peer} {variant}",
+        "protocol": f"{one.peer} {trial.variant}" if PEERS[one.peer].variants[1:] else one.peer,
         "validators": one.validators,
-        "link": "loopback",
+        "link": trial.link,
         "payload_bytes": one.payload_bytes,
         "records": 1,
         "scenario": "none",
-        "objective_p99_ms": 0.0,
+        "objective_p99_ms": one.objective_p99_ms,
         "repetition": 0,
-        "seed": seed,
+        "seed": trial.seed,
         "window": 0,
     }

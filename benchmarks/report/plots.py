@@ -38,8 +38,9 @@ COLOURS = {
 SPARE = ("#a0522d", "#2f4f4f", "#e6550d", "#31a354")
 TONES = (INK, "#a0522d")
 """Of curves that are of no protocol, whose colour would say that they are."""
-SHADES = {"sticky": 0.3, "reputation": -0.22}
-"""How much of white, or below 0 of black, the colour of a protocol gets under a leader policy."""
+SHADES = {"sticky": 0.3, "reputation": -0.22, "default": 0.0, "tuned": -0.45}
+"""How much of white, or below 0 of black, the colour of a protocol gets under a leader policy, and
+that of another system as it comes, or tuned."""
 OTHER_SHADE = 0.5
 MARKS = "os^Dvp*X"
 STEP_S, WIDTH_S = 0.1, 1.0
@@ -86,9 +87,9 @@ class Plot:
 def colour(protocol: str) -> str:
     """The same protocol has the same colour everywhere, an unknown one a spare.
 
-    Under another leader policy (`jolteon+sticky`) it is a shade of it.
+    Under another leader policy (`jolteon+sticky`) or tuned (`cometbft tuned`) it is a shade of it.
     """
-    name, _, policy = protocol.partition(" ")[0].partition("+")
+    name, _, policy = protocol.replace(" ", "+").partition("+")
     plain = COLOURS.get(name) or SPARE[sum(name.encode()) % len(SPARE)]
     share = SHADES.get(policy, OTHER_SHADE) if policy else 0.0
     end = 255 if share > 0 else 0
@@ -182,6 +183,8 @@ def load_curves(name: str, groups: Sequence[Group]) -> Plot | None:
     )
     for axes in (left, right):
         axes.set_xlim(left=0)
+        # Of thousands more would touch each other.
+        axes.locator_params(axis="x", nbins=6)
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     right.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     _legend(figure, right)

@@ -91,16 +91,23 @@ def _rate(group: Group) -> float:
 
 def _sweep(where: str, groups: Sequence[Group]) -> Finding:
     """At the highest rate that any of them kept up with."""
-    protocols = dict.fromkeys(str(group.labels["protocol"]) for group in groups)
     top = max((_rate(group) for group in groups if keeps_up(group)), default=None)
     if top is None:
         return Finding(_sentence(where, "no protocol kept up with any rate"))
-    same = [group for group in groups if _rate(group) == top and keeps_up(group)]
+    protocols = dict.fromkeys(str(group.labels["protocol"]) for group in groups)
+    offered = [group for group in groups if _rate(group) == top]
+    same = [group for group in offered if keeps_up(group)]
     text = f"with {top:,.0f} transactions a second p50 was "
     text += _span(_known(same, "latency_p50_ms"), "ms")
-    left = [name for name in protocols if name not in {one.labels["protocol"] for one in same}]
+    left = [str(group.labels["protocol"]) for group in offered if group not in same]
     if left:
         text += f"; {', '.join(left)} did not keep up with that"
+    # Another rate was offered, or nothing was confirmed.
+    missing = [
+        name for name in protocols if name not in {one.labels["protocol"] for one in offered}
+    ]
+    if missing:
+        text += f"; of {', '.join(missing)} there are no figures at that rate"
     return Finding(_sentence(where, text))
 
 

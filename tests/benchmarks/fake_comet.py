@@ -2,6 +2,8 @@
 
 All nodes share one folder: each adds what is posted to it to a pool, and the first makes a block of
 the pool every 50 ms.  One node shows each block later than the others.
+With FAKE_COMET=ends in the environment the second ends when something is posted to it; a node ends
+when whoever started it has, unless it says "stays", as the real ones do.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
+import socket
 import sys
 import threading
 import time
@@ -18,7 +22,10 @@ from typing import Any
 
 CONFIG = """[p2p]
 laddr = "tcp://0.0.0.0:26656"
+persistent_peers = "id0@127.0.0.1:26656,id1@127.0.0.2:26656"
 flush_throttle_timeout = "100ms"
+[rpc]
+max_request_batch_size = 10
 [mempool]
 size = 5000
 [consensus]
@@ -41,12 +48,30 @@ class Node:
     def __init__(self, home: Path) -> None:
         self.folder = home.parent
         self.number = int(home.name.removeprefix("node"))
-        self.count = 0
+        self.count = self.taken_bytes = 0
+        config = (home / "config" / "config.toml").read_text()
+        [bound] = re.findall(r"max_request_batch_size = (\d+)", config)
+        self.batch_max = int(bound)
+        [dialled] = re.findall(r'persistent_peers = "(.*)"', config)
+        places = [each.partition("@")[2].split(":") for each in dialled.split(",") if each]
+        self.links = [socket.create_connection((host, int(port))) for host, port in places]
+
+    def post(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """A post that is too long gets one answer in all, as from the real one."""
+        if os.environ.get("FAKE_COMET") == "ends" and self.number == 1:
+            os._exit(1)
+        assert all(row["method"] == "broadcast_tx_sync" for row in rows)
+        if self.batch_max and len(rows) > self.batch_max:
+            return [{"error": {"code": -32600, "message": "batch request exceeds maximum"}}]
+        return [{"id": row["id"], **self.take(row["params"]["tx"])} for row in rows]
 
     def take(self, raw: str) -> dict[str, Any]:
         if base64.b64decode(raw).startswith(b"full"):
             return {"error": {"code": -32603, "message": "mempool is full"}}
         self.count += 1
+        self.taken_bytes += len(base64.b64decode(raw))
+        for link in self.links:
+            link.sendall(base64.b64decode(raw))
         path = self.folder / "pool" / f"{self.number}-{self.count}"
         path.with_suffix(".new").write_text(raw)
         path.with_suffix(".new").rename(path.with_suffix(".tx"))
@@ -73,12 +98,36 @@ class Node:
                 return {"result": {"block": {"data": {"txs": block["txs"]}}}}
         return {"error": {"code": -32603, "message": "height must be less than the newest"}}
 
+    def unconfirmed(self) -> dict[str, Any]:
+        return {"result": {"total": str(len(list((self.folder / "pool").glob("*.tx"))))}}
+
+    def net_info(self) -> dict[str, Any]:
+        """Everything that came in goes out to one other node."""
+        sent = {"connection_status": {"SendMonitor": {"Bytes": str(self.taken_bytes)}}}
+        return {"result": {"peers": [sent]}}
+
     def status(self) -> dict[str, Any]:
         newest = max((int(p.name) for p in (self.folder / "blocks").glob("[0-9]*")), default=0)
         return {"result": {"sync_info": {"latest_block_height": str(newest)}}}
 
 
+def listen(place: str) -> None:
+    """Take what others send, and forget it."""
+    host, port = place.removeprefix("tcp://").split(":")
+    listener = socket.create_server((host, int(port)))
+
+    def swallow(link: socket.socket) -> None:
+        while link.recv(4096):
+            pass
+
+    while True:
+        link, _ = listener.accept()
+        threading.Thread(target=swallow, args=(link,), daemon=True).start()
+
+
 def start(words: list[str]) -> None:
+    laddr = words[words.index("--p2p.laddr") + 1]
+    threading.Thread(target=listen, args=(laddr,), daemon=True).start()
     node = Node(Path(words[words.index("--home") + 1]))
     host, port = words[words.index("--rpc.laddr") + 1].removeprefix("tcp://").split(":")
 
@@ -88,13 +137,16 @@ def start(words: list[str]) -> None:
         def do_GET(self) -> None:
             if self.path.startswith("/status"):
                 self.answer(node.status())
+            elif self.path.startswith("/num_unconfirmed_txs"):
+                self.answer(node.unconfirmed())
+            elif self.path.startswith("/net_info"):
+                self.answer(node.net_info())
             else:
                 self.answer(node.block(int(self.path.partition("height=")[2])))
 
         def do_POST(self) -> None:
             rows = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            assert all(row["method"] == "broadcast_tx_async" for row in rows)
-            self.answer([{"id": row["id"], **node.take(row["params"]["tx"])} for row in rows])
+            self.answer(node.post(rows))
 
         def answer(self, document: Any) -> None:
             body = json.dumps(document).encode()
@@ -108,7 +160,8 @@ def start(words: list[str]) -> None:
 
     if node.number == 0:
         threading.Thread(target=node.forge, daemon=True).start()
-    threading.Thread(target=leave, args=(os.getppid(),), daemon=True).start()
+    if os.environ.get("FAKE_COMET") != "stays":
+        threading.Thread(target=leave, args=(os.getppid(),), daemon=True).start()
     ThreadingHTTPServer((host, int(port)), Handler).serve_forever()
 
 

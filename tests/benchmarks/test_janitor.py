@@ -7,6 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -17,6 +20,7 @@ from benchmarks.harness.janitor import VARIABLE, workspace
 from benchmarks.harness.probe import native_abilities
 from benchmarks.harness.results import read_record
 from benchmarks.harness.throttle import CONTROLLERS
+from tests.benchmarks.program import made_program
 from tests.host.program import LIMIT_S, ROOT
 
 HARNESS = """
@@ -75,9 +79,57 @@ STAGES = {
     "ceilings": "ledger-benchmark-*/tmp*",
     "start": "ledger-benchmark-*/killed-*/node0",
     "load": "ledger-benchmark-*/killed-*.client0.csv.err",
+    "verdict": "audit",
     "collect": "out/results.jsonl",
 }
-"""What shows that a run is there."""
+"""What shows that a run is there: a file, or a word that starts a process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Harness:
+    process: subprocess.Popen[str]
+    others: list[psutil.Process]
+    """Those that it and others had started."""
+    mark: str
+
+    def end(self, number: int) -> None:
+        """Send it a signal: now nothing may be left."""
+        self.process.send_signal(number)
+        self.process.wait(LIMIT_S)
+        _, alive = psutil.wait_procs(self.others, timeout=LIMIT_S)
+        assert not alive
+        assert not marked(self.mark)
+
+
+@contextmanager
+def until(sign: str, folder: Path, suite: str, *words: str) -> Iterator[Harness]:
+    """A run of a suite as far as a sign of it, and the processes that there are then."""
+    (folder / "killed.toml").write_text(suite, encoding="utf-8")
+    words = ("run", str(folder / "killed.toml"), "--out", str(folder / "out"), "--json", *words)
+    mark = f"killed {os.getpid()} {folder.name} {sign}"
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(folder), "MARK": mark, "FAKE_COMET": "stays"},
+    ) as process:
+        deadline = time.monotonic() + LIMIT_S
+        while not (list(folder.glob(sign)) or any(sign in each for each in words_of(process.pid))):
+            assert time.monotonic() < deadline, f"{sign} did not come"
+            os.sched_yield()
+        others = [each for each in marked(mark) if each.pid != process.pid]
+        assert others
+        for each in others:
+            with suppress(psutil.NoSuchProcess):
+                if sign in each.cmdline():
+                    each.suspend()  # or it would soon end by itself
+        try:
+            yield Harness(process, others, mark)
+        finally:
+            for left in marked(mark):
+                left.kill()
 
 
 @pytest.mark.parametrize(
@@ -91,39 +143,61 @@ STAGES = {
 def test_nothing_is_left_of_a_run_that_was_killed_at_any_stage(
     stage: str, number: int, tmp_path: Path
 ) -> None:
-    sign = STAGES[stage]
-    suite = tmp_path / "killed.toml"
-    suite.write_text(RUN, encoding="utf-8")
-    words = ["benchmarks", "run", str(suite), "--out", str(tmp_path / "out"), "--json"]
-    words += [] if stage == "ceilings" else ["--no-ceilings"]
-    mark = {"TMPDIR": str(tmp_path), "MARK": f"killed {os.getpid()} {stage}"}
-    with subprocess.Popen(
-        [sys.executable, "-m", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, **mark},
-    ) as harness:
-        deadline = time.monotonic() + LIMIT_S
-        while not list(tmp_path.glob(sign)):
-            assert time.monotonic() < deadline, f"{sign} did not come"
-            os.sched_yield()
-        others = [each for each in marked(mark["MARK"]) if each.pid != harness.pid]
-        assert others
+    words = () if stage == "ceilings" else ("--no-ceilings",)
+    with until(STAGES[stage], tmp_path, RUN, *words) as harness:
+        harness.end(number)
 
-        harness.send_signal(number)
-        harness.wait(LIMIT_S)
-        _, alive = psutil.wait_procs(others, timeout=LIMIT_S)
-
-        assert not alive
-        assert not marked(mark["MARK"])
         assert not list(tmp_path.glob("ledger-benchmark-*"))
         if (stage, number) == ("load", signal.SIGTERM):
-            assert harness.stderr is not None
-            assert "what was measured is in" in harness.stderr.read()
-            assert harness.returncode == 128 + number
+            assert harness.process.stderr is not None
+            assert "what was measured is in" in harness.process.stderr.read()
+            assert harness.process.returncode == 128 + number
             assert not read_record(tmp_path / "out").get("finished")
+
+
+PEER = """
+title = "Killed"
+question = "What is left?"
+
+[[simulated]]
+name = "before"
+validators = [4]
+decisions = 1
+
+[[peers]]
+name = "killed"
+validators = 2
+rates_per_s = [20.0]
+warmup_s = 0.5
+measure_s = 1.0
+"""
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        "start",
+        "ledger-benchmark-*/killed-cometbft-default-loopback-0-20.csv.err",
+    ],
+    ids=["start", "load"],
+)
+def test_nothing_is_left_of_another_system_whose_run_was_killed(sign: str, tmp_path: Path) -> None:
+    """Its nodes have sessions of their own and do not look after who started them."""
+    program = made_program(tmp_path)
+    words = ("--no-ceilings", "--peer", f"cometbft={program}")
+    with until(sign, tmp_path, PEER, *words) as harness:
+        harness.end(signal.SIGKILL)
+
+        assert not list(tmp_path.glob("ledger-benchmark-*"))
+
+
+def words_of(pid: int) -> list[list[str]]:
+    """The words that started each process below one."""
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.Error):
+            found.append(process.cmdline())
+    return found
 
 
 def marked(mark: str) -> list[psutil.Process]:

@@ -238,7 +238,8 @@ def test_a_sweep_is_a_curve_and_a_protocol_has_one_colour(tmp_path: Path) -> Non
     assert "latency at all nodes (ms)" in svg
     assert "currentColor" in page
     assert "currentColor" not in svg
-    assert plots.colour("cometbft tuned") == plots.colour("cometbft")
+    assert plots.colour("cometbft default") == plots.colour("cometbft")
+    assert plots.colour("cometbft tuned") != plots.colour("cometbft")
     shades = {plots.colour(f"jolteon{policy}") for policy in ("", "+sticky", "+reputation", "+own")}
     assert len(shades) == 4
     assert plots.colour("jolteon") == plots.COLOURS["jolteon"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -16,6 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "benchmarks" / "results"
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 Row = dict[str, Any]
+PLACE = re.compile(r"(?<![\w.<-])/(?:tmp|home|root|work|usr|opt|var|mnt|srv|Users|private)/[\w.-]")
+"""A path of the machine on which it was measured; markup and MIME types have slashes, too."""
+HOST = re.compile(r"https?://([\w.-]+)")
+HOSTS = {"www.w3.org", "purl.org", "creativecommons.org", "matplotlib.org"}
+"""That pictures name as their format, licence and maker."""
 
 
 def table(head: str) -> list[list[str]]:
@@ -121,3 +127,37 @@ def test_a_record_says_of_which_commit_each_run_is() -> None:
         record = json.loads((path / "run.json").read_text(encoding="utf-8"))
         assert record["commit"]
         assert record["finished"]
+
+
+def strange(text: str) -> list[str]:
+    """The places on a machine and in a network that a text names."""
+    places = [found[0] for found in PLACE.finditer(text)]
+    return places + [host for host in HOST.findall(text) if host not in HOSTS]
+
+
+@pytest.mark.parametrize("run", sorted(path.name for path in RUNS.iterdir()))
+def test_no_file_of_a_run_names_a_place_on_the_machine_or_a_host(run: str) -> None:
+    """Who reads it has another machine, and what it was installed from is nobody's business."""
+    found = {}
+    for path in (RUNS / run).rglob("*"):
+        if path.is_dir() or path.suffix == ".png":
+            continue
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
+        if names := strange(text):
+            found[str(path.relative_to(RUNS))] = names
+
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"--peer", "cometbft=/usr/local/bin/cometbft"',
+        "[Errno 2] No such file or directory: '/tmp/ledger-benchmark-x1/node0'",
+        "Fetched from https://packages.example/simple",
+    ],
+)
+def test_a_place_is_known_as_one(text: str) -> None:
+    assert len(strange(text)) == 1
+    assert not strange("text/html </root><use/> 5/s /v1/stream?from=1 http://www.w3.org/2000/svg")

@@ -93,6 +93,12 @@ def test_every_list_is_an_axis(tmp_path: Path) -> None:
         (f"{EVENTS}[{{ {FULL}, amount = 8.0 }}]\n{ONE}", "numbered nodes"),
         (f"{EVENTS}[{{ {FULL} }}]\n{ONE}{NATIVE}", "needs an amount"),
         (f'{EVENTS}[{{ kind = "kill", at_s = 1.0 }}]\n{ONE}scenarios = ["s"]\n', "outside"),
+        (f'{ONE}[[peers]]\nname = "e"\n', "one name"),
+        (f'{ONE}[[peers]]\nname = "p"\npeer = "other"\n', "peers are cometbft"),
+        (f'{ONE}[[peers]]\nname = "p"\nvariants = ["fast"]\n', "variants are default, tuned"),
+        (f'{ONE}[[peers]]\nname = "p"\nlinks = ["moon"]\n', "peer p: links"),
+        (f'{ONE}[[peers]]\nname = "p"\nrates_per_s = []\n', "peer p: rates"),
+        (f'{ONE}[[peers]]\nname = "p"\narrival = "bursts"\n', "peer p: arrival"),
         (
             '[[scenarios]]\nname = "s"\nbyzantine = "lazy"\n[[experiments]]\nname = "e"\n',
             "lazy",

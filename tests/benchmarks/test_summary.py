@@ -29,6 +29,18 @@ def texts(found: list[dict[str, Any]], summary: Any = load_summary) -> list[str]
     return [one.text for one in summary(groups)]
 
 
+def test_who_was_not_offered_the_highest_rate_is_not_said_to_have_failed_at_it() -> None:
+    rows = [load("raft", rate, 30.0) for rate in (100.0, 400.0)]
+    rows += [load("pbft", 100.0, 40.0), load("simplex", 100.0, 40.0)]
+
+    assert texts(rows) == [
+        (
+            "With 400 transactions a second p50 was 30 ms (raft); of pbft, simplex there are no "
+            "figures at that rate."
+        )
+    ]
+
+
 def test_protocols_are_compared_at_the_highest_rate_that_one_keeps() -> None:
     rows = [load("raft", rate, 30.0) for rate in (100.0, 400.0)]
     rows += [load("pbft", 100.0, 40.0), load("pbft", 400.0, 90.0)]

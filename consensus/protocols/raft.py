@@ -33,6 +33,7 @@ Deviations:
   need be (section 6.4), brings it along.  So nothing is ever accepted but in its own term.
 * One entry of the own term is under way at a time, as large as there is work.
 * An idle ledger is quiet: heartbeats are sent and election timers run only while something waits.
+* A leader's own log has its entry once another one has (section 10.2.1 lets it be late).
 * A leader steps down where its entry, rather than its heartbeats, finds no quorum in time: servers
   that are up and refuse its entry (its clock was wrong) would otherwise follow it for ever.
 * No PreVote, no leadership transfer, no membership change (chapters 4 and 9).
@@ -139,6 +140,15 @@ class Raft(Server):
         """
         term, index = self.last
         return value.slot[0] != term or value.slot[1] > index
+
+    def is_welcome(self, value: Value) -> bool:
+        """Whether the own entry is in another log already, or nobody else is needed.
+
+        Not before that does it go into the leader's own: one that all others refuse, since its
+        clock was wrong, would keep that log ahead of theirs, and whoever has it would have to lead.
+        """
+        accepted = self.tally.count(ACCEPT, value.slot, value.digest)
+        return value.proposer != self.me or accepted > 0 or self.validators.quorum == 1
 
     def may_commit(self, value: Value, certificate: Certificate) -> bool:
         """AdvanceCommitIndex: a quorum has accepted the entry, in the term that made it."""
@@ -316,7 +326,7 @@ class Raft(Server):
         value = self._offered
         if value is None or self.said(ACCEPT, value.slot) is not None:
             return
-        is_next = self.may_accept(value) and self.is_further(value)
+        is_next = self.may_accept(value) and self.is_further(value) and self.is_welcome(value)
         if is_next and self.tree.is_valid(value.digest):
             self.tip = value.digest
             self.persist(Record(self.term, self.tree.known(self.tip)).encode())

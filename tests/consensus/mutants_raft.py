@@ -94,6 +94,13 @@ class NeverAsksAgain(Raft):
         pass
 
 
+class TakesItsOwn(Raft):
+    """A leader's entry is in its log once it is in another one."""
+
+    def is_welcome(self, value: Value) -> bool:
+        return True
+
+
 class LeadsForEver(Raft):
     """Section 6.2: a leader that finds no quorum in time makes way."""
 

@@ -79,6 +79,13 @@ def test_a_leader_whose_entry_is_refused_makes_way() -> None:
     assert [violation.property for violation in broken] == ["P10"]
 
 
+def test_an_entry_that_all_others_refuse_is_in_no_log() -> None:
+    broken = schedules.leap_with_nobody_to_spare(mutants.TakesItsOwn).violations
+
+    assert schedules.leap_with_nobody_to_spare(Raft).is_sound
+    assert [violation.property for violation in broken] == ["P10"]
+
+
 def test_acceptances_that_come_after_the_leader_gave_up_still_decide() -> None:
     ring = Ring(Raft)
     ring.submit(b"\x01" * 32)

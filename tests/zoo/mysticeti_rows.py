@@ -104,7 +104,7 @@ MYSTICETI = (
               "P16", lambda protocol: ("P16",) if ms.times_answered(protocol, 0, 9) > 1 else ()),
     mysticeti("T1", "time", m.StampsByTheLatest, "time is that of the f+1st latest author",
               "P3", lambda protocol: ("P3",) if any(ms.clocks_ahead(protocol, 2)) else ()),
-    mysticeti("T1a", "time", m.JudgesEveryTime, "a block with parents waits for no clock",
+    mysticeti("T1a", "time", m.JudgesEveryTime, "a block waits for no clock",
               "P10", lambda protocol: tuple(dict.fromkeys(ms.leapt_clock(protocol)))),
     mysticeti("L11", "liveness", m.NeverAsks, "a missing ancestor is asked for", "P10",
               goes_on(ms.one_unheard)),

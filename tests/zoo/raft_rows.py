@@ -59,6 +59,10 @@ RAFT = (
     raft("R9", "liveness", r.LeadsForEver, "6.2: a leader that finds no quorum makes way", "P10",
          lambda protocol: tuple(
              violation.property for violation in rs.leap_of_the_leader(protocol).violations)),
+    raft("R10", "liveness", r.TakesItsOwn, "a leader's entry is in its log once it is in another",
+         "P10", lambda protocol: tuple(
+             violation.property
+             for violation in rs.leap_with_nobody_to_spare(protocol).violations)),
     raft("L2", "liveness", r.TimerOfEveryTerm, "figure 3.1: only the leader, or a vote, puts off "
          "the next election", "P10", reported(rs.fast_clock)),
 )  # fmt: skip

@@ -244,7 +244,9 @@ def test_whole_replicas_with_nobody_to_spare_go_on(protocol: str) -> None:
     assert [number for number in range(3) if whole.broken(base, number)] == []
 
 
-@pytest.mark.parametrize(("id_", "number"), [("R9-raft", 48), ("T1a-mysticeti", 48)])
+@pytest.mark.parametrize(
+    ("id_", "number"), [("R9-raft", 24), ("R10-raft", 24), ("T1a-mysticeti", 20)]
+)
 def test_a_protocol_that_has_nobody_to_spare_and_stops_is_found(id_: str, number: int) -> None:
     assert whole.attempt(BY_ID[id_], number)[0].is_kill
 

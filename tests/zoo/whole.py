@@ -21,7 +21,7 @@ from tests.zoo.model import Mutant, Verdict, judge
 
 __all__ = ["attempt", "broken", "fits"]
 
-KINDS = ("clock", "lost-disk", "isolate", "crash", "partition", "slow-jobs")
+KINDS = ("clock", "isolate", "crash", "partition", "slow-jobs", "lost-disk")
 NODES = 4
 TRANSACTIONS_MAX = 12
 DEAD = 0.7
@@ -42,12 +42,15 @@ def broken(protocol: type[Consensus], number: int) -> tuple[str, ...]:
 def drawn(protocol: type[Consensus], number: int) -> Scenario:
     """A scenario with some of the kinds of fault."""
     draw = Random(f"whole {number}")
-    kinds = tuple(kind for kind in KINDS if draw.random() < 0.5) or ("clock",)
+    is_dead = draw.random() < DEAD
+    # Whoever lost its disk is one who is not to be spared, too.
+    kinds = KINDS[:-1] if is_dead else KINDS
+    kinds = tuple(kind for kind in kinds if draw.random() < 0.5) or ("clock",)
     crash_only = protocol.fault_model == "crash"
     # Mutants of one protocol bear one name, which the leaders are drawn from.
     scenario = draw_scenario(number, protocol.name, NODES, faults=kinds, crash_only=crash_only)
     incidents = list(scenario.incidents)
-    if draw.random() < DEAD:
+    if is_dead:
         who = draw.randrange(NODES)
         incidents = [one for one in incidents if one.nodes != (who,)]
         at_ms = draw.randint(0, scenario.stable_ms - 100)

@@ -242,7 +242,14 @@ def test_a_protocol_that_does_not_recover_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("id_", "number"), [("Z3-tendermint", 16), ("Z8-jolteon", 46), ("D2-pbft", 4), ("R1-raft", 16)]
+    ("id_", "number"),
+    [
+        ("Z3-tendermint", 16),
+        ("Z8-jolteon", 46),
+        ("D2-pbft", 4),
+        ("R1-raft", 16),
+        ("R8-raft", 488),
+    ],
 )
 def test_who_decides_alone_is_forgotten_without_the_rule_that_protects_him(
     id_: str, number: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from consensus.interface import Message, Signed
+from consensus.interface import MESSAGE_BYTES_MAX, Message, Signed
 from ledger import encoding, layout
 from ledger.encoding import encode
 from ledger.keys import ConsensusSigner
@@ -18,7 +18,7 @@ from ledger.store import Write
 
 record_shape = encoding.row(
     encoding.uint(63, low=1),
-    encoding.blob(512 * 1024),
+    encoding.blob(MESSAGE_BYTES_MAX),
     encoding.blob(96),
     encoding.statement_signature,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from consensus.interface import AnyCertificate, Consensus, Message
+from consensus.interface import MESSAGE_BYTES_MAX, AnyCertificate, Consensus, Message
 from consensus.io import Channel
 from consensus.packets import Packet, SignedPacket, decode_packet
 from ledger import encoding
@@ -127,5 +127,5 @@ def decode_message(kinds: dict[int, type[Message]], kind: int, body: bytes) -> M
     if message_type is None:
         raise DecodeFault("message.kind", f"the protocol has no message of kind {kind}")
     return message_type.from_row(
-        encoding.decode(body, message_type.SHAPE, size_max=512 * 1024, what="message")
+        encoding.decode(body, message_type.SHAPE, size_max=MESSAGE_BYTES_MAX, what="message")
     )

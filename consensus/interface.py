@@ -29,9 +29,13 @@ from typing import Any, ClassVar, NamedTuple
 from consensus.leaders import Policy
 from ledger.certificate import Certificate, TimeoutCertificate
 from ledger.encoding import Shape
+from ledger.limits import VALIDATORS_MAX
 from ledger.statement import Slot
 from ledger.validators import ValidatorSet
 from ledger.value import Value
+
+MESSAGE_BYTES_MAX = 512 * 1024
+"""An encoded message of a plugin: what is longer, nobody reads."""
 
 AnyCertificate = Certificate | TimeoutCertificate
 
@@ -430,6 +434,16 @@ class Consensus(ABC):
     def certificate_quorum(cls, phase: str, validators: ValidatorSet) -> int:
         """How many signatures a certificate of this phase holds: the epoch's quorum."""
         return validators.quorum
+
+    @classmethod
+    def validators_max(cls, parameters: Mapping[str, int], signature_bytes: int) -> int:
+        """How many validators a network can have, whose statements have signatures so long.
+
+        A message with a few certificates at most fits into MESSAGE_BYTES_MAX for any number that
+        `init` takes.  A protocol that puts more into one says here how many validators it is for;
+        with more, it would stop where such a message is due.
+        """
+        return VALIDATORS_MAX
 
     @classmethod
     def turn(cls) -> int:

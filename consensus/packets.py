@@ -11,7 +11,13 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, ClassVar
 
-from consensus.interface import AnyCertificate, DecisionProof, Message, Signed
+from consensus.interface import (
+    MESSAGE_BYTES_MAX,
+    AnyCertificate,
+    DecisionProof,
+    Message,
+    Signed,
+)
 from consensus.io import Channel
 from ledger import encoding
 from ledger.certificate import (
@@ -28,7 +34,6 @@ from ledger.statement import Slot, phase_shape, value_shape
 from ledger.value import VALUE_BYTES_MAX, Value, parse_value
 
 VERSION = 1
-BODY_BYTES_MAX = 512 * 1024
 DIGESTS_MAX = 1_024
 VALUES_MAX = 256
 SIGNED_MAX = 4_096
@@ -54,7 +59,7 @@ class SignedPacket:
     SHAPE: ClassVar[tuple[encoding.Shape, ...]] = (
         encoding.uint(VALIDATORS_MAX - 1),
         encoding.uint(63, low=1),
-        encoding.blob(BODY_BYTES_MAX),
+        encoding.blob(MESSAGE_BYTES_MAX),
         encoding.statement_signature,
     )
     sender: int

@@ -94,9 +94,10 @@ def create_network(
     """
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty; choose a new directory")
+    parameters = _parameters(plan)
     seeds = [Seeds.new() for _ in range(plan.validators)]
     member_seeds = [secrets.token_bytes(SEED_BYTES) for _ in range(plan.members)]
-    genesis = _make_genesis(plan, seeds, member_seeds)
+    genesis = _make_genesis(plan, parameters, seeds, member_seeds)
     endpoints = _endpoints(plan)
     folder.mkdir(parents=True, exist_ok=True)
     text = genesis_format.to_json(genesis)
@@ -127,7 +128,32 @@ def create_network(
     return genesis
 
 
-def _make_genesis(plan: Plan, seeds: Sequence[Seeds], member_seeds: Sequence[bytes]) -> Genesis:
+def _parameters(plan: Plan) -> dict[str, int]:
+    """The protocol's parameters.  Raises UserError where it has no such, or cannot work by them."""
+    protocol = plan.protocol
+    unknown = [name for name, _ in plan.parameters if name not in protocol.PARAMETERS]
+    if unknown:
+        known = ", ".join(sorted(protocol.PARAMETERS))
+        raise UserError(f"{protocol.name} has no parameter {unknown[0]}; it has {known}")
+    parameters = {**protocol.PARAMETERS, **dict(plan.parameters)}
+    signature_bytes = suite_named(plan.scheme).statements.signature_bytes
+    most = protocol.validators_max(parameters, signature_bytes)
+    if plan.validators > most:
+        given = "".join(f", {name}={number}" for name, number in plan.parameters)
+        raise UserError(
+            f"{protocol.name} has room for {most} validators in its messages"
+            f" ({plan.scheme}{given}): take fewer, a --scheme of shorter signatures,"
+            " or another --parameter"
+        )
+    return parameters
+
+
+def _make_genesis(
+    plan: Plan,
+    parameters: dict[str, int],
+    seeds: Sequence[Seeds],
+    member_seeds: Sequence[bytes],
+) -> Genesis:
     suite = suite_named(plan.scheme)
     validators = []
     for index, seed in enumerate(seeds):
@@ -142,11 +168,6 @@ def _make_genesis(plan: Plan, seeds: Sequence[Seeds], member_seeds: Sequence[byt
                 keys.own_checkpoint_key,
             )
         )
-    unknown = [name for name, _ in plan.parameters if name not in plan.protocol.PARAMETERS]
-    if unknown:
-        known = ", ".join(sorted(plan.protocol.PARAMETERS))
-        raise UserError(f"{plan.protocol.name} has no parameter {unknown[0]}; it has {known}")
-    parameters = {**plan.protocol.PARAMETERS, **dict(plan.parameters)}
     crash_only = plan.protocol.fault_model == "crash"
     epoch = EpochRecord(
         number=0,

@@ -21,10 +21,13 @@ from consensus.interface import (
 )
 from ledger.value import Value
 from sim.plugin_life import Life
+from sim.plugin_scenario import MS
 from sim.plugin_step import Request, Surroundings
 
 RUN_AHEAD = 16
 """Decided blocks beyond the certified ones with which a seat still proposes and votes."""
+REFETCH_MS = 100
+"""A replica's tick: how often it asks again for values that have not come."""
 
 
 class Seat(Life):
@@ -43,6 +46,7 @@ class Seat(Life):
         self._asked: RequestPayload | None = None
         self._validating: dict[bytes, Value] = {}
         self._fetching: dict[bytes, None] = {}
+        self._will_refetch = False
         self._ordinals = {value.digest: ordinal for ordinal, value in enumerate(self.log)}
         self._ordinals[self._world.context.epoch] = -1
         self._ordered = {
@@ -154,6 +158,17 @@ class Seat(Life):
         for digest in self._fetching:
             self._world.ask_for_value(self.index, digest)
 
+    def _refetch_later(self) -> None:
+        """Whatever else is going on: the plugin asks once, and may have nothing else to do."""
+        if self._fetching and not self._will_refetch:
+            self._will_refetch = True
+            self.later(REFETCH_MS * MS, self._refetch_now)
+
+    def _refetch_now(self) -> None:
+        self._will_refetch = False
+        self.refetch()
+        self._refetch_later()
+
     def _answer_payload(self) -> None:
         asked = self._asked
         if asked is None or not self._may_run_ahead():
@@ -216,6 +231,7 @@ class Seat(Life):
         elif digest not in self._fetching:
             self._fetching[digest] = None
             self._world.ask_for_value(self.index, digest)
+            self._refetch_later()
 
     def receive_value(self, value: Value) -> None:
         """A peer's answer to a fetch."""

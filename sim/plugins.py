@@ -310,7 +310,6 @@ class PluginWorld(PluginPlans):
             return
         self._share_again(seat)
         seat.wake()
-        seat.refetch()
         peers = [peer for peer in self.seats if peer.is_up and self._converse(seat, peer)]
         if peers and not self._is_withheld():
             seat.later(self._delay_us(), self._answer, seat, self.draw.choice(peers))

@@ -67,8 +67,9 @@ from consensus.protocols.mysticeti_messages import (
 )
 from consensus.protocols.mysticeti_rules import WAVE, Decided
 from consensus.protocols.mysticeti_state import State
+from ledger.limits import VALIDATORS_MAX
 from ledger.statement import Slot
-from ledger.validators import ValidatorSet
+from ledger.validators import QuorumRule, ValidatorSet, quorum_size
 from ledger.value import Value
 
 TRIES_MAX = 30
@@ -86,6 +87,11 @@ class Mysticeti(State):
         "timeout_max_ms": 16_000,
         "leaders": 1,
     }
+
+    @classmethod
+    def validators_max(cls, parameters: Mapping[str, int], signature_bytes: int) -> int:
+        sizes = range(1, VALIDATORS_MAX + 1)
+        return max(n for n in sizes if quorum_size(n, QuorumRule.BYZANTINE) <= PARENTS_MAX)
 
     @classmethod
     def recovery_bound_ms(

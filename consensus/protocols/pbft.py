@@ -47,25 +47,38 @@ Deviations:
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import ClassVar
 
 from consensus.doubling import failing_ms, growing_ms
-from consensus.interface import AnyCertificate, DecisionProof, Message, Root, Signed, Timer
+from consensus.interface import (
+    MESSAGE_BYTES_MAX,
+    AnyCertificate,
+    DecisionProof,
+    Message,
+    Root,
+    Signed,
+    Timer,
+)
 from consensus.protocols.pbft_messages import (
     COMMIT,
     NULL,
     PREPARE,
     VIEW_CHANGE,
+    WINDOW_MAX,
     Commit,
     NewView,
     Prepare,
     PrePrepare,
     ViewChange,
+    longest_message,
 )
 from consensus.protocols.pbft_state import NOWHERE
 from consensus.protocols.pbft_views import Views
 from ledger.certificate import TimeoutCertificate
+from ledger.encoding import encode
+from ledger.limits import VALIDATORS_MAX
 from ledger.statement import Slot
 from ledger.validators import ValidatorSet
 from ledger.value import Value
@@ -90,6 +103,19 @@ class Pbft(Views):
         "spacing_ms": 50,
         "overdue": 32,
     }
+
+    @classmethod
+    def validators_max(cls, parameters: Mapping[str, int], signature_bytes: int) -> int:
+        window = parameters["window"]
+        if window > WINDOW_MAX:
+            return 0
+
+        def size(validators: int) -> int:
+            return len(encode(longest_message(validators, window, signature_bytes).row()))
+
+        return bisect_left(
+            range(1, VALIDATORS_MAX + 1), True, key=lambda n: size(n) > MESSAGE_BYTES_MAX
+        )
 
     @classmethod
     def recovery_bound_ms(

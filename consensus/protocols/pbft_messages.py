@@ -21,8 +21,9 @@ from ledger.certificate import (
 )
 from ledger.encoding import Shape
 from ledger.errors import DecodeFault
-from ledger.limits import VALIDATORS_MAX
+from ledger.limits import INTEGER_MAX, VALIDATORS_MAX
 from ledger.statement import Slot
+from ledger.validators import QuorumRule, quorum_size
 from ledger.value import VALUE_BYTES_MAX, Value, parse_value
 
 PREPARE, COMMIT, VIEW_CHANGE, NEW_VIEW = "prepare", "commit", "view-change", "new-view"
@@ -229,3 +230,19 @@ class NewView(Message):
 
     def certificates(self) -> tuple[AnyCertificate, ...]:
         return (self.asked, *self.proofs)
+
+
+def longest_message(validators: int, window: int, signature_bytes: int) -> NewView:
+    """The new view after which every number of the window is prepared again, as all report."""
+    numbers = range(INTEGER_MAX - window, INTEGER_MAX)
+    quorum = quorum_size(validators, QuorumRule.BYZANTINE)
+    signers = range(validators - quorum, validators)
+    signatures = tuple((signer, bytes(signature_bytes)) for signer in signers)
+    proofs = tuple(
+        Certificate(PREPARE, (number, INTEGER_MAX - 1), bytes(32), signatures) for number in numbers
+    )
+    claims = tuple((number, INTEGER_MAX - 1, bytes(32)) for number in numbers)
+    report = Report(numbers.start - 1, claims)
+    entries = tuple((signer, report.digest, signature) for signer, signature in signatures)
+    asked = TimeoutCertificate(VIEW_CHANGE, (INTEGER_MAX,), entries)
+    return NewView(INTEGER_MAX, asked, (report,) * quorum, proofs)

@@ -11,6 +11,7 @@ from typing import Any
 
 from consensus.guard import CHECKPOINT_PHASE
 from consensus.interface import (
+    MESSAGE_BYTES_MAX,
     Consensus,
     Message,
     Send,
@@ -31,8 +32,6 @@ from sim.plugins import PluginScenario, run
 FLIPS = 12
 """Bytes of a field that are changed, one at a time."""
 FAULT_MODELS = ("byzantine", "crash", "none")
-MESSAGE_BYTES_MAX = 512 * 1024
-"""What the guard's record holds."""
 
 
 def test_a_plugin_says_what_it_is(subject: Subject) -> None:

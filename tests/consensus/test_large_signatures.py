@@ -11,13 +11,23 @@ from consensus import pacemaker_messages as paced
 from consensus.inspector import decode_message
 from consensus.interface import Message
 from consensus.protocols import pbft_messages as pbft
+from consensus.protocols import simplex_messages as simplex
+from consensus.protocols import streamlet_messages as streamlet
 from consensus.protocols import tendermint_messages as tendermint
+from consensus.protocols.mysticeti import Mysticeti
+from consensus.protocols.mysticeti_messages import PARENTS_MAX
 from consensus.protocols.pbft import Pbft
 from consensus.protocols.tendermint_record import Lock, Record, Valid, parse_record
 from ledger.certificate import Certificate, TimeoutCertificate
 from ledger.encoding import encode
 from ledger.errors import DecodeFault
-from ledger.limits import EXTRA_BYTES_MAX, ML_DSA_65_SIGNATURE_BYTES, VALIDATORS_MAX
+from ledger.keys import REAL_SCHEMES, suite_named
+from ledger.limits import (
+    EXTRA_BYTES_MAX,
+    ML_DSA_65_SIGNATURE_BYTES,
+    SIGNATURE_BYTES,
+    VALIDATORS_MAX,
+)
 from ledger.statement import Slot
 from ledger.validators import QuorumRule, quorum_size
 from ledger.value import PAYLOAD_MAX, Value
@@ -26,7 +36,7 @@ SIGNATURE = bytes(ML_DSA_65_SIGNATURE_BYTES)
 INIT_MAX = 100
 """Validators of the largest network that `init` makes."""
 PBFT_MAX = 25
-"""Of PBFT, whose new views hold a certificate for every number of the window; see decision 0018."""
+"""Of PBFT by default, whose new views hold a certificate for every number of the window."""
 
 
 def signers(validators: int) -> range:
@@ -59,31 +69,72 @@ def locked() -> Message:
     return tendermint.Proposal(value, 7, 6, polka)
 
 
+def notarized(propose: type[simplex.Propose | streamlet.Propose], phase: str) -> Message:
+    """With the notarization of the parent."""
+    parent = certificate(INIT_MAX, phase, (2**40,), bytes(32))
+    return propose(largest_value((2**40 + 1,), parent.value), parent)
+
+
 def new_view(validators: int) -> Message:
-    """Of a window of which every number was prepared."""
-    window = Pbft.PARAMETERS["window"]
-    proofs = tuple(
-        certificate(validators, pbft.PREPARE, (2**40 + number, 6), bytes(32))
-        for number in range(window)
-    )
-    report = pbft.Report(2**40 - 1, tuple((*proof.slot, proof.value) for proof in proofs))  # type: ignore[misc]
-    entries = tuple((n, report.digest, SIGNATURE) for n in signers(validators))
-    asked = TimeoutCertificate(pbft.VIEW_CHANGE, (7,), entries)
-    return pbft.NewView(7, asked, (report,) * len(entries), proofs)
+    return pbft.longest_message(validators, Pbft.PARAMETERS["window"], len(SIGNATURE))
 
 
-@pytest.mark.parametrize("message", [chained(), locked(), new_view(PBFT_MAX)])
-def test_the_largest_messages_are_read(message: Message) -> None:
+def read(message: Message) -> Message:
+    """What others make of its bytes.  Raises DecodeFault."""
     kinds: dict[int, type[Message]] = {message.KIND: type(message)}
+    return decode_message(kinds, message.KIND, encode(message.row()))
 
-    assert decode_message(kinds, message.KIND, encode(message.row())) == message
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        chained(),
+        locked(),
+        notarized(simplex.Propose, simplex.VOTE),
+        notarized(streamlet.Propose, streamlet.VOTE),
+        new_view(PBFT_MAX),
+    ],
+)
+def test_the_largest_messages_are_read(message: Message) -> None:
+    assert read(message) == message
 
 
-def test_a_new_view_of_more_validators_is_too_long() -> None:
-    message = new_view(PBFT_MAX + 2)
+@pytest.mark.parametrize("window", [1, 8, 64])
+@pytest.mark.parametrize("scheme", REAL_SCHEMES)
+def test_pbft_is_for_as_many_validators_as_its_longest_new_view_has_room_for(
+    scheme: str, window: int
+) -> None:
+    signature_bytes = suite_named(scheme).statements.signature_bytes
+    most = Pbft.validators_max({**Pbft.PARAMETERS, "window": window}, signature_bytes)
 
-    with pytest.raises(DecodeFault, match=r"encoding\.size"):
-        decode_message({message.KIND: type(message)}, message.KIND, encode(message.row()))
+    longest = pbft.longest_message(most, window, signature_bytes)
+    assert read(longest) == longest
+    if most < VALIDATORS_MAX:
+        with pytest.raises(DecodeFault, match=r"encoding\.size"):
+            read(pbft.longest_message(most + 1, window, signature_bytes))
+
+
+def test_the_longest_new_view_is_the_one_that_says_most() -> None:
+    """Every number of the window is prepared, by proofs of a quorum, as a quorum reports."""
+    window, quorum = Pbft.PARAMETERS["window"], quorum_size(PBFT_MAX, QuorumRule.BYZANTINE)
+    message = pbft.longest_message(PBFT_MAX, window, len(SIGNATURE))
+
+    assert [len(proof.signatures) for proof in message.proofs] == [quorum] * window
+    assert [len(report.claims) for report in message.reports] == [window] * quorum
+    assert len(message.asked.entries) == quorum
+
+
+def test_pbft_has_a_largest_window() -> None:
+    parameters = {**Pbft.PARAMETERS, "window": pbft.WINDOW_MAX + 1}
+
+    assert Pbft.validators_max(parameters, SIGNATURE_BYTES) == 0
+
+
+def test_mysticeti_is_for_as_many_validators_as_a_block_refers_to_a_quorum_of() -> None:
+    most = Mysticeti.validators_max(Mysticeti.PARAMETERS, len(SIGNATURE))
+
+    assert quorum_size(most, QuorumRule.BYZANTINE) == PARENTS_MAX
+    assert quorum_size(most + 1, QuorumRule.BYZANTINE) > PARENTS_MAX
 
 
 def test_tendermint_remembers_the_largest_polka() -> None:

@@ -143,6 +143,10 @@ def test_init_leaves_a_folder_alone_that_is_in_use(tmp_path: Path) -> None:
         (["--host", "127.0.0.1:65535"], "no port 65536"),
         (["--host", "127.0.0.1", "--host", "127.0.0.1"], "4 times"),
         (["--open"], "test network"),
+        (
+            ["--protocol", "pbft", "--scheme", "ml-dsa-44", "--validators", "35"],
+            "pbft has room for 34 validators in its messages (ml-dsa-44): take fewer,",
+        ),
     ],
 )
 def test_init_refuses_a_wrong_plan_in_one_line(

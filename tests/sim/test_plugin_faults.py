@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from consensus.interface import Event, Now
 from consensus.protocols.jolteon import Jolteon
+from consensus.protocols.solo import Solo
 from consensus.protocols.tendermint import Tendermint
 from ledger.value import Value
-from sim.plugin_node import RUN_AHEAD
+from sim.plugin_node import REFETCH_MS, RUN_AHEAD
 from sim.plugins import (
     EPOCH,
     Clock,
@@ -152,3 +153,29 @@ def test_a_seat_runs_ahead_of_its_certificates_by_blocks_alone() -> None:
     assert may_go_on(RUN_AHEAD, (PAYLOAD,))
     assert not may_go_on(RUN_AHEAD + 1, (PAYLOAD,))
     assert may_go_on(4 * RUN_AHEAD, ())
+
+
+def test_a_seat_asks_for_a_value_until_it_comes() -> None:
+    """Also where nothing else is to be done: whoever has it was cut off when it was asked for."""
+    value, arrived = Value(EPOCH, b"", (1,), 0, 1_000, (PAYLOAD,)), []
+
+    class Asks(Solo):
+        def on_start(self) -> None:
+            if self.me == 0:
+                self.offer(value)
+            if self.me == 3:
+                self.fetch(value.digest)
+
+        def on_value(self, value: Value) -> None:
+            arrived.append(value)
+
+    apart = Partition(0, 450, ((0,), (1, 2, 3)))
+    world = Script(PluginScenario(Asks, payloads=0, partitions=(apart,)))
+    world.run_ms(440)
+    assert not arrived
+
+    world.run_ms(160)
+    assert arrived == [value]
+
+    world.run_ms(REFETCH_MS)
+    assert len(world.agenda) == 0

@@ -8,6 +8,9 @@ two seats that run the protocol, one of which may have forgotten everything; it 
 anybody says; it shows certificates that it hoarded, splices messages, claims decisions, lets late
 ones through, and makes honest seats start again.  Once the others have decided as much, the first
 one comes back, and it begins anew.
+
+Where nobody lies it may spare who decides first, once or twice, so that a leader goes on alone; and
+what was said before somebody is cut off may still arrive behind what was said after it.
 """
 
 from __future__ import annotations
@@ -104,6 +107,7 @@ class Exile(Silence):
         self._leadership = draw.choice((0.25, 0.5, 0.75))
         self._beats = draw.choice((8, 16, 30))
         self._patience = draw.choice((4, 8, 14))
+        self._spares, self._lingers = (0, False) if has_liars else _mercies(number)
         self._adversary: Adversary | None = None
         if liar is not None and (self._hoard or self._claim or self._splice or self._fork):
             self._adversary = Adversary(
@@ -185,7 +189,12 @@ class Exile(Silence):
         seat = self.seats[index]
         if seat.is_byzantine or self._exiled is not None:
             return
-        if all(seat.durable > other.durable for other in self.honest if other is not seat):
+        if not all(seat.durable > other.durable for other in self.honest if other is not seat):
+            return
+        if self._spares:
+            self._spares -= 1
+            seat.later(0, seat.wake)  # As a replica does after every decision.
+        else:
             self._banish(seat)
 
     def _banish(self, seat: QuickSeat) -> None:
@@ -214,6 +223,11 @@ class Exile(Silence):
             self._moods = dict.fromkeys((BARE, *self._kinds()), ("all",))
         else:
             self._change_moods()
+        if self._lingers and draw.random() < 0.7:
+            whom = draw.choice([other for other in self.honest if other is not seat])
+            for held in list(self._held):
+                if held[0] is whom and held[1] == seat.validator and _kind(held[2]) != BARE:
+                    self._let_through(held)
 
     # --- what the adversary does when all is silent -----------------------------------------------
 
@@ -256,7 +270,7 @@ class Exile(Silence):
     def _let_through(self, held: tuple[QuickSeat, int, Packet]) -> None:
         seat, sender, packet = held
         is_cut = self._exiled is not None and (
-            seat is self._exiled or sender == self._exiled.validator
+            seat is self._exiled or (sender == self._exiled.validator and not self._lingers)
         )
         if not is_cut:
             self._held.remove(held)
@@ -375,6 +389,15 @@ class Exile(Silence):
         if mood == "few":
             return tuple(seat for seat in seats if draw.random() < 0.5), sides
         return seats, tuple(draw.randrange(2) for _ in seats)
+
+
+def _mercies(number: int) -> tuple[int, bool]:
+    """(lone decisions after which nobody is cut off yet, whether words outlive their speaker).
+
+    In every third scenario; most rules show where nobody is spared.
+    """
+    draw = Random(f"exile mercies {number}")
+    return (draw.choice((1, 1, 2)), draw.random() < 0.7) if number % 3 == 2 else (0, False)
 
 
 def _kind(packet: Packet) -> int:

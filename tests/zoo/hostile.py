@@ -73,6 +73,9 @@ KINDS: tuple[tuple[type[Packet], ...], ...] = (
 """What somebody may not hear for a while."""
 STABLE_MS = (800, 1_500, 3_000)
 BOUND_MS = 25_000
+CROWD_BOUND_MS = 60_000
+"""Where a transaction lives for a few blocks, and a block takes in hardly more than one: most of a
+crowd that insists at the same time expires, and tries again up to eight seconds later."""
 QUIET_MS = 4_000
 _ROBBERIES = {"lost-disk", "old-disk"}
 AHEAD_SLACK = 4
@@ -127,6 +130,7 @@ def draw_plan(number: int, home: str, mutant: Mutant) -> Plan:
     limits = dict(draw.choice(_LIMITS)) | dict(mutant.limits)
     # Where windows are short, there must be more blocks than fit into them.
     transactions = draw.choice((25, 40) if "replay_window" in limits else (2, 4, 10))
+    is_crowded = {"replay_window", "batch_transactions"} <= set(limits)
     scenario = Scenario(
         seed=number,
         protocol=home,
@@ -148,7 +152,7 @@ def draw_plan(number: int, home: str, mutant: Mutant) -> Plan:
             echoes=300,
         ),
         stable_ms=stable_ms,
-        bound_ms=BOUND_MS,
+        bound_ms=CROWD_BOUND_MS if is_crowded else BOUND_MS,
         quiet_ms=QUIET_MS,
     )
     tricks = tuple(draw.sample(list(TRICKS), draw.choice((1, 1, 2)))) if liar is not None else ()

@@ -74,6 +74,9 @@ class QuickSeat(Seat):
     def _brief_us(self) -> int:
         return 0
 
+    def _refetch_later(self) -> None:
+        """Here time passes by the world's will, which asks again where values may have come."""
+
     def due(self) -> tuple[int, Timer] | None:
         """(when, which) of the timers that run the next one to fire."""
         if not self._timers:

@@ -43,6 +43,7 @@ from tests.zoo import (
     exile,
     forgeries,
     healing,
+    hostile,
     mechanical,
     saved,
     strategies,
@@ -256,7 +257,14 @@ def test_a_protocol_that_does_not_recover_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("id_", "number"), [("Z3-tendermint", 16), ("Z8-jolteon", 46), ("D2-pbft", 4), ("R1-raft", 16)]
+    ("id_", "number"),
+    [
+        ("Z3-tendermint", 16),
+        ("Z8-jolteon", 46),
+        ("D2-pbft", 4),
+        ("R1-raft", 16),
+        ("R8-raft", 488),
+    ],
 )
 def test_who_decides_alone_is_forgotten_without_the_rule_that_protects_him(
     id_: str, number: int
@@ -480,3 +488,15 @@ def test_what_goes_wrong_in_a_small_scope_breaks_no_replica() -> None:
     for number in range(6):
         verdict, _ = strategies.BY_NAME["small"].attempt(unharmed, number)
         assert verdict.broken == (), number
+
+
+@pytest.mark.parametrize("number", [21, 45])
+def test_a_crowd_that_outlives_its_transactions_has_the_time_to_insist(number: int) -> None:
+    """Windows of a few blocks, and one transaction in a batch: no rule makes them confirmed soon.
+
+    Within 25 seconds neither B1 nor the replica as it is confirms all of them.
+    """
+    assert hostile.attempt(BY_ID["B1"], number) == (Verdict(()), 1)
+
+    plan = hostile.draw_plan(number, hostile.HOMES[number % len(hostile.HOMES)], BY_ID["B1"])
+    assert {"batch_transactions", "replay_window"} <= set(dict(plan.scenario.limits))

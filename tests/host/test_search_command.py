@@ -77,7 +77,7 @@ def test_nothing_found_is_a_bound_and_exit_code_0(tmp_path: Path) -> None:
     )  # fmt: skip
 
     assert done.check().out.endswith(
-        "strategies: twins 24, replicas 1\n"
+        "strategies: twins 15, replicas 10\n"
         "nothing found; with 95 % confidence fewer than 0.12 of such scenarios break anything "
         "(3/N)\n"
     )

@@ -11,6 +11,7 @@ from consensus.protocols.jolteon import Jolteon
 from consensus.protocols.raft import Raft
 from consensus.protocols.solo import Solo
 from consensus.protocols.tendermint import Tendermint
+from host.search import _chunks
 from ledger.errors import UserError
 from sim.plugin_scenario import Clock
 from sim.plugins import Crash, Partition, Pause, PluginScenario, Round
@@ -80,6 +81,14 @@ def test_chunks_take_turns_and_leave_nothing_out() -> None:
     for strategy in hunt.strategies:
         numbers = [n for chunk in chunks if chunk.strategy == strategy for n in chunk.numbers]
         assert numbers == list(range(3 * chunk_size(strategy)))
+
+
+def test_so_many_of_a_search_are_whole_replicas() -> None:
+    """About half of the time, since one takes as long as ten others; the documents say how many."""
+    chunks = list(_chunks(Hunt("jolteon", STRATEGIES, None, 1), 20_000))
+
+    assert sum(chunk.size for chunk in chunks) == 20_000
+    assert sum(chunk.size for chunk in chunks if chunk.strategy == REPLICAS) == 1_632
 
 
 def test_a_chunk_reports_the_first_scenario_that_broke_each_property() -> None:

@@ -365,7 +365,7 @@ class Spreading:
         """Whether a batch is here that a next value may name."""
         return self.pool.has_unordered(self.decided_height)
 
-    def oldest_age(self) -> int:
-        """Certified heights that the oldest unordered batch has waited."""
+    def oldest_age(self) -> int | None:
+        """Certified heights that the oldest of these batches has waited; None for no batch."""
         oldest = self.pool.oldest_unordered(self.decided_height)
-        return self.certified_height - oldest.since_height if oldest else 0
+        return self.certified_height - oldest.since_height if oldest is not None else None

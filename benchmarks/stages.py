@@ -25,6 +25,7 @@ import msgpack
 from api import describe, requests
 from benchmarks.harness.client import BATCH_MAX
 from consensus.dissemination import Dissemination
+from consensus.inspector import Inspector
 from consensus.io import Channel
 from consensus.jobs import AdmitTransactions, CheckBatch
 from consensus.packets import BatchPacket, decode_packet, encode_packet
@@ -104,6 +105,7 @@ class Walk:
     def __init__(self, genesis: Genesis, store: Store) -> None:
         self.watch = Stopwatch()
         self._genesis = genesis
+        self._inspector = Inspector(genesis, BELIEVING, protocol_named(genesis.epoch.protocol))
         self._store = store
         self._scheme = genesis.suite.members
         self._executor = Executor(genesis, ALL)
@@ -158,7 +160,7 @@ class Walk:
             "decode the packet", lambda: decode_packet(Channel.DISSEMINATION, frame)
         )
         assert isinstance(seen, BatchPacket)
-        check = CheckBatch(genesis, BELIEVING, seen.batch, seen.signature)
+        check = CheckBatch(self._inspector, seen.batch, seen.signature)
         checked = self.watch.time("check the batch", lambda: check.run(self._store))
         assert not isinstance(checked, Fault), checked
         # What a node executes it mostly has from a peer.

@@ -263,7 +263,7 @@ class Dissemination:
 
     def in_window(self, batch: Batch, height: int) -> bool:
         """Whether a batch may be ordered at this height."""
-        return self._is_window(batch.height, height)
+        return batch.height < height <= batch.height + self.limits.batch_window
 
     def _is_window(self, made: int, height: int) -> bool:
         return made < height <= made + self.limits.batch_window
@@ -300,18 +300,15 @@ class Dissemination:
 
     def is_in_time(self, batch: Batch, height: int) -> bool:
         """Whether a value above this height may yet name a batch: its lag ends in the window."""
-        return self.in_window(batch, max(height, batch.height) + 1 + self.lag)
+        first = height if height > batch.height else batch.height
+        return self.in_window(batch, first + 1 + self.lag)
 
     def oldest_unordered(self, height: int) -> Held | None:
         """The first of `unordered` that a value above this height may yet name."""
-        return next(
-            (
-                held
-                for digest, held in self.held.items()
-                if digest not in self.ordered and self.is_in_time(held.batch, height)
-            ),
-            None,
-        )
+        for digest, held in self.held.items():
+            if digest not in self.ordered and self.is_in_time(held.batch, height):
+                return held
+        return None
 
     def has_unordered(self, height: int) -> bool:
         return self.oldest_unordered(height) is not None
@@ -342,7 +339,9 @@ class Dissemination:
         stale = []
         for held in self.unordered():
             batch = held.batch
-            if not self.is_in_time(batch, height) and not held.is_given_back:
+            if self.is_in_time(batch, height):
+                continue
+            if not held.is_given_back:
                 held.is_given_back = True
                 self._give_back(batch, height)
             if not self.in_window(batch, max(height, batch.height) + 1):

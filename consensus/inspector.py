@@ -13,10 +13,12 @@ from consensus.interface import MESSAGE_BYTES_MAX, AnyCertificate, Consensus, Me
 from consensus.io import Channel
 from consensus.packets import Packet, SignedPacket, decode_packet
 from ledger import encoding
+from ledger.batch import Batch, parse_batch
 from ledger.certified import CheckpointCertificate, TreeHead, parse_certificate, stated_head
-from ledger.errors import DecodeFault, PeerFault
+from ledger.errors import DecodeFault, Fault, PeerFault
 from ledger.genesis import Genesis
 from ledger.keys import Suite
+from ledger.senders import sender_check
 from ledger.statement import Slot, Statement
 
 if TYPE_CHECKING:
@@ -32,13 +34,15 @@ HEADS_MAX = 256
 
 
 class Inspector:
-    """Decodes packets and messages of one epoch, and checks signatures and certificates."""
+    """Decodes packets, messages and batches of one epoch; checks signatures and certificates."""
 
     def __init__(self, genesis: Genesis, suite: Suite, protocol: type[Consensus]) -> None:
         self._network = genesis.network
         self._origin = genesis.origin
+        self._limits = genesis.limits
         self._epoch = genesis.epoch
         self._suite = suite
+        self._verify_sender = sender_check(genesis, suite.members.verify)
         self._protocol = protocol
         self._kinds: dict[int, type[Message]] = {m.KIND: m for m in protocol.MESSAGES}
         self._checked: OrderedDict[tuple[bytes, bytes, bytes], None] = OrderedDict()
@@ -68,6 +72,24 @@ class Inspector:
         for certificate in message.certificates():
             self.check_certificate(certificate)
         return message
+
+    def batch(self, raw: bytes, signature: bytes) -> Batch:
+        """The batch of these bytes, its creator's and every sender's signature right.
+
+        Raises Fault.  It runs in a job, beside everything else, so it remembers nothing here.
+        """
+        batch = parse_batch(raw, self._limits)
+        if batch.network != self._network or batch.epoch != self._epoch.id:
+            raise DecodeFault("batch.network", "of another network or epoch")
+        key = self._epoch.validators.statement_key(batch.creator)
+        verify = self._suite.statements.verify
+        if not verify(key, batch.statement().signed_bytes(), signature):
+            raise Fault("batch.creator-signature", culprit=batch.creator)
+        for transaction in batch.transactions:
+            signed = transaction.signed_bytes()
+            if not self._verify_sender(transaction.sender, signed, transaction.signature):
+                raise Fault("batch.transaction-signature", culprit=batch.creator)
+        return batch
 
     def signed_bytes(self, phase: str, slot: Slot, value: bytes) -> bytes:
         """What a validator of this network and epoch signs to say this."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from consensus.inspector import Inspector
 from consensus.io import Admission, Job
 from consensus.packets import Blocks
 from ledger import layout, merkle
@@ -14,7 +15,7 @@ from ledger.batch_store import find_batch
 from ledger.block import BlockHeader, BlockLeaf, parse_header, parse_leaf
 from ledger.certified import parse_certificate
 from ledger.encoding import encode
-from ledger.errors import DecodeFault, Fault, ProofFault
+from ledger.errors import Fault, ProofFault
 from ledger.execution import Execution, Executor, Head, parse_block_entry
 from ledger.genesis import Genesis
 from ledger.keys import Suite
@@ -97,8 +98,7 @@ class AdmitTransactions(Job):
 class CheckBatch(Job):
     """Decode a batch and check every signature in it.  The result is the batch or its fault."""
 
-    genesis: Genesis
-    suite: Suite
+    inspector: Inspector
     raw: bytes
     signature: bytes
 
@@ -108,21 +108,9 @@ class CheckBatch(Job):
 
     def run(self, reader: Reader) -> Batch | Fault:
         try:
-            batch = parse_batch(self.raw, self.genesis.limits)
-            epoch = self.genesis.epoch
-            if batch.network != self.genesis.network or batch.epoch != epoch.id:
-                raise DecodeFault("batch.network", "of another network or epoch")
-            key = epoch.validators.statement_key(batch.creator)
-            verify = self.suite.statements.verify
-            if not verify(key, batch.statement().signed_bytes(), self.signature):
-                raise Fault("batch.creator-signature", culprit=batch.creator)
-            check = sender_check(self.genesis, self.suite.members.verify)
-            for transaction in batch.transactions:
-                if not check(transaction.sender, transaction.signed_bytes(), transaction.signature):
-                    raise Fault("batch.transaction-signature", culprit=batch.creator)
+            return self.inspector.batch(self.raw, self.signature)
         except Fault as fault:
             return fault
-        return batch
 
 
 @dataclass(frozen=True, slots=True)

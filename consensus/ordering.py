@@ -51,6 +51,7 @@ from consensus.interface import (
     ValueReceived,
     Verdict,
 )
+from consensus.io import Report
 from consensus.outbox import Outbox
 from consensus.packets import (
     CertificatePacket,
@@ -152,8 +153,9 @@ class Ordering:
         self.plugin = self._setup.protocol(context, recovery)
         self._started = True
         self._events.appendleft(Start())
-        if self._spreading.has_unordered():
-            self._events.append(Pending(self._spreading.oldest_age()))
+        age = self._spreading.oldest_age()
+        if age is not None:
+            self._events.append(Pending(age))
 
     @property
     def _root(self) -> Root:
@@ -237,8 +239,9 @@ class Ordering:
     def pending(self) -> None:
         """A batch came, or time passed: the plugin may have something to order."""
         self._answer_payload()
-        if self._spreading.has_unordered():
-            self._queue(Pending(self._spreading.oldest_age()))
+        age = self._spreading.oldest_age()
+        if age is not None:
+            self._queue(Pending(age))
 
     def _learn(self, values: tuple[Value, ...]) -> None:
         for value in values:
@@ -388,7 +391,7 @@ class Ordering:
                 del self._validating[digest]
 
     def _note(self, effect: Note) -> None:
-        self._outbox.report(effect.name, **dict(effect.fields))
+        self._outbox.put(Report(effect.name, effect.fields))
 
     # --- time ---
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from consensus.dissemination import Dissemination, is_light
 from consensus.guard import Guard
+from consensus.inspector import Inspector
 from consensus.io import Admission, Answer
 from consensus.jobs import (
     Admitted,
@@ -64,6 +65,7 @@ class Spreading:
     ) -> None:
         genesis = setup.genesis
         self._setup = setup
+        self._inspector = Inspector.of(setup)
         self._outbox = outbox
         self._guard = guard
         self._executor = executor
@@ -221,7 +223,7 @@ class Spreading:
             return
         self._checking.add(digest)
         checks.append(size)
-        job = CheckBatch(self._setup.genesis, self._setup.suite, packet.batch, packet.signature)
+        job = CheckBatch(self._inspector, packet.batch, packet.signature)
         self._outbox.start(job, partial(self._checked, peer, packet, digest))
 
     def _checked(
@@ -363,7 +365,7 @@ class Spreading:
         """Whether a batch is here that a next value may name."""
         return self.pool.has_unordered(self.decided_height)
 
-    def oldest_age(self) -> int:
-        """Certified heights that the oldest unordered batch has waited."""
+    def oldest_age(self) -> int | None:
+        """Certified heights that the oldest of these batches has waited; None for no batch."""
         oldest = self.pool.oldest_unordered(self.decided_height)
-        return self.certified_height - oldest.since_height if oldest else 0
+        return self.certified_height - oldest.since_height if oldest is not None else None

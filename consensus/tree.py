@@ -81,9 +81,12 @@ class Tree:
         Nothing is where a value on it was found invalid: no honest validator votes for it.
         """
         line, below = self._line(tip)
-        if any(self._verdicts.get(value.digest) is False for value in line):
-            return False
-        return below != self._root.value or any(value.payload for value in line)
+        has_payload = below != self._root.value
+        for value in line:
+            if self._verdicts.get(value.digest) is False:
+                return False
+            has_payload = has_payload or bool(value.payload)
+        return has_payload
 
     def to_fetch(self, tip: bytes) -> bytes | None:
         """Digest of the first unknown value on the way to tip, once until `ask_again`."""

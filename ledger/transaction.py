@@ -42,6 +42,8 @@ VERSION = 1
 DOMAIN = b"ledger transaction\x00"
 _OPERATIONS_BYTES_MAX = TRANSACTION_BYTES_MAX - 4_096
 """Header, signature and their framing take less than 3,900 bytes, by the largest scheme."""
+COLUMNS_MIN = 6
+"""Fewer transactions are parsed sooner one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +237,8 @@ def _unpack(data: bytes, width: int) -> Any:
 def _parse_columns(
     raws: Sequence[bytes], pack: Callable[[Any], bytes]
 ) -> tuple[Transaction, ...] | None:
-    """All of them parsed, or None where any breaks a rule of `_parse`."""
-    if not raws or max(map(len, raws)) > TRANSACTION_BYTES_MAX:
+    """All of them parsed, or None where they are few or any breaks a rule of `_parse`."""
+    if len(raws) < COLUMNS_MIN or max(map(len, raws)) > TRANSACTION_BYTES_MAX:
         return None
     try:
         outers = [_unpack(raw, OPERATIONS_MAX) for raw in raws]

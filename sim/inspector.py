@@ -11,20 +11,24 @@ from consensus.inspector import Inspector
 from consensus.interface import Consensus, Message
 from consensus.io import Channel
 from consensus.packets import Packet, SignedPacket
+from ledger.batch import Batch
 from ledger.certified import CheckpointCertificate
 from ledger.genesis import Genesis
 from ledger.keys import Suite
 
 _REMEMBERED_MAX = 8_192
+_BATCHES_MAX = 512
+"""They are larger than the rest."""
 
 
 class SharedInspector(Inspector):
-    """Remembers the latest packets, messages and checkpoint certificates."""
+    """Remembers the latest packets, messages, batches and checkpoint certificates."""
 
     def __init__(self, genesis: Genesis, suite: Suite, protocol: type[Consensus]) -> None:
         super().__init__(genesis, suite, protocol)
         self._packets: dict[tuple[Channel, bytes], tuple[int, Packet]] = {}
         self._messages: dict[SignedPacket, Message] = {}
+        self._batches: dict[tuple[bytes, bytes], Batch] = {}
         self._checkpoints: dict[bytes, CheckpointCertificate] = {}
 
     def packet(self, channel: Channel, payload: bytes) -> tuple[int, Packet]:
@@ -43,6 +47,15 @@ class SharedInspector(Inspector):
             if len(self._messages) >= _REMEMBERED_MAX:
                 self._messages.clear()
             self._messages[packet] = known
+        return known
+
+    def batch(self, raw: bytes, signature: bytes) -> Batch:
+        known = self._batches.get((raw, signature))
+        if known is None:
+            known = super().batch(raw, signature)
+            if len(self._batches) >= _BATCHES_MAX:
+                self._batches.clear()
+            self._batches[raw, signature] = known
         return known
 
     def checkpoint(self, note: bytes) -> CheckpointCertificate:

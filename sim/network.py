@@ -135,7 +135,7 @@ class Network:
         self._last_channel: Channel | None = None
         self._last_payload = self._last_data = b""
         """What was sent last, and its bytes on the link: the same often goes to several peers."""
-        self._parsed: dict[bytes, list[Frame]] = {}
+        self._parsed: dict[bytes, list[tuple[Channel, bytes]]] = {}
         """What the bytes that were sent lately hold: a broadcast is taken apart once."""
 
     @property
@@ -285,13 +285,13 @@ class Network:
         if frames is None:
             frames = self._parse(data)
         receive = self._stations[link.dest].receive
-        for frame in frames:
-            receive(FrameArrived(link.source, _CHANNELS[frame.channel], frame.payload))
+        for channel, payload in frames:
+            receive(FrameArrived(link.source, channel, payload))
 
-    def _parse(self, data: bytes) -> list[Frame]:
+    def _parse(self, data: bytes) -> list[tuple[Channel, bytes]]:
         """The frames in these bytes, by the real reader; every send is of whole frames."""
         reader = FrameReader()
-        frames = reader.feed(data)
+        frames = [(_CHANNELS[frame.channel], frame.payload) for frame in reader.feed(data)]
         assert reader.is_between_frames
         if len(self._parsed) >= _PARSED_MAX:
             self._parsed.clear()

@@ -211,14 +211,15 @@ class Life(Process):
             return
         steps, self._writing = self._writing, []
         self._make_durable(steps)
-        outputs = [output for step in steps for output in step.outputs]
         if doom:
+            outputs = [output for step in steps for output in step.outputs]
             leaving = 0 if doom == "after" else self._world.draw.randint(0, len(outputs))
             self._release(outputs[:leaving])
             self.crash()
             return
         life = self._life
-        self._release(outputs)
+        for step in steps:
+            self._release(step.outputs)
         if self._life == life and not self._writing:
             self._write_next()
 

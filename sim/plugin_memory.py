@@ -10,14 +10,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from consensus.interface import Consensus, Context
+from consensus.interface import Consensus, Context, Message, Signed
 from ledger.certificate import Certificate, TimeoutCertificate
 from ledger.validators import ValidatorSet
 from ledger.value import Value
 
 _ATOMS = (int, bytes, str, type(None), type, Context, ValidatorSet, Value, Certificate,
-          TimeoutCertificate)  # fmt: skip
-"""What holds no container that can grow."""
+          TimeoutCertificate, Message, Signed)  # fmt: skip
+"""What holds no container that can grow; a message is built of tuples and numbers."""
 
 Below = Callable[[Any], Iterable[Any]]
 """What hangs directly below a thing of one type."""

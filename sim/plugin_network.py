@@ -179,15 +179,20 @@ class PluginNetwork(ABC):
         if self.recorder is not None:
             self.recorder.said(seat.index, packet)
         hears = self._who_hears(seat, packet)
-        is_calm = hears is None and self._is_calm()
-        for receiver in self.seats:
-            is_meant = to is None or to == receiver.validator
-            if is_meant and receiver.validator != seat.validator:
-                if is_calm:
-                    self.messages += 1
-                    self._arrive(seat, receiver, packet)
-                else:
-                    self._carry(seat, receiver, packet, hears)
+        sender = seat.validator
+        others = [
+            receiver
+            for receiver in self.seats
+            if receiver.validator != sender and (to is None or to == receiver.validator)
+        ]
+        if hears is None and self._is_calm():
+            self.messages += len(others)
+            agenda, delay_us = self.agenda, self._delay_us
+            for receiver in others:
+                agenda.at(agenda.now_us + delay_us(), receiver.deliver, sender, packet)
+        else:
+            for receiver in others:
+                self._carry(seat, receiver, packet, hears)
         if not isinstance(packet, bytes):
             self._recent.append((seat, packet))
 

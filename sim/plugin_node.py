@@ -128,14 +128,15 @@ class Seat(Life):
 
     def _may_run_ahead(self) -> bool:
         # Blocks count, as in a replica: nobody certifies values without payload, which make none.
-        ahead = sum(1 for value in self.log[self.certified :] if value.payload)
-        return not self._world.scenario.exchange_ms or ahead <= RUN_AHEAD
+        if not self._world.scenario.exchange_ms:
+            return True
+        return sum(1 for value in self.log[self.certified :] if value.payload) <= RUN_AHEAD
 
     # --- payloads, verdicts, values ---------------------------------------------------------------
 
     def has_unordered(self) -> bool:
         """Whether a payload is here that no decided value names."""
-        return any(payload not in self._ordered for payload in self.held)
+        return not self.held.keys() <= self._ordered.keys()
 
     def hold(self, payloads: tuple[bytes, ...]) -> None:
         """Payloads arrive."""

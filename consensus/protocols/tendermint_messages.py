@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from consensus.interface import AnyCertificate, Message
@@ -25,6 +26,12 @@ PRECOMMIT = "precommit"
 NIL = b""
 NO_ROUND = -1
 """A valid round or locked round that is none; 0 on the wire, where rounds count from 1."""
+
+
+@lru_cache(maxsize=256)
+def _proposed(*said: Any) -> bytes:
+    """What is counted of a proposal: everybody asks for the same few, many times each."""
+    return hashlib.sha256(encoding.encode(said)).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +100,7 @@ class Proposal(Message):
         )
 
     def statement(self) -> tuple[str, Slot, bytes]:
-        said = encoding.encode((self.value.digest, self.valid_round + 1))
-        return PROPOSAL, self.slot, hashlib.sha256(said).digest()
+        return PROPOSAL, self.slot, _proposed(self.value.digest, self.valid_round + 1)
 
     def certificates(self) -> tuple[AnyCertificate, ...]:
         return (self.proof,) if self.proof is not None else ()

@@ -20,7 +20,7 @@ from ledger.genesis import check_genesis, from_json, parse_genesis, to_json
 from ledger.joint_receipt import JointJudge, parse_joint_receipt
 from ledger.keys import MlDsa44, scheme_named, short_key
 from ledger.light import LightClient
-from ledger.transaction import parse_each, parse_transaction
+from ledger.transaction import COLUMNS_MIN, parse_each, parse_transaction
 from tests.ledger.builders import make_genesis, make_signed, seed_of, signer_of
 from tests.ledger.proven import Store, certify, records, small_store
 
@@ -127,7 +127,7 @@ def test_the_key_decides_what_is_signed() -> None:
 
 
 def test_a_transaction_is_read_alike_alone_and_among_others() -> None:
-    made = [make_signed(GENESIS, "alice", nonce) for nonce in range(3)]
+    made = [make_signed(GENESIS, "alice", nonce) for nonce in range(COLUMNS_MIN)]
     raws = [transaction.raw for transaction in made]
 
     assert list(parse_each(raws)) == made == [parse_transaction(raw) for raw in raws]

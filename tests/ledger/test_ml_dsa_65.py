@@ -48,6 +48,7 @@ from tests.ledger.proven import Store, certify, note_of, outcome_leaf, records, 
 
 SCHEME = "ml-dsa-65"
 GENESIS = make_genesis(scheme=SCHEME)
+INSPECTOR = Inspector(GENESIS, GENESIS.suite, Tendermint)
 VALIDATORS = GENESIS.epoch.validators
 KEYS = [consensus_signer_of(f"node{index}", SCHEME) for index in range(4)]
 ROOT = bytes(range(32))
@@ -284,13 +285,13 @@ def check_vote(key: Key) -> None:
     vote = Prevote(7, 0, b"\x01" * 32)
     said = Statement(GENESIS.network, GENESIS.epoch.id, *vote.statement())
     packet = SignedPacket(2, vote.KIND, encode(vote.row()), key(2).sign(said.signed_bytes()))
-    Inspector(GENESIS, GENESIS.suite, Tendermint).message(packet)
+    INSPECTOR.message(packet)
 
 
 def check_batch(key: Key) -> None:
     made = Store(GENESIS).batch(records(GENESIS, 1))
     signature = key(made.creator).sign(made.statement().signed_bytes())
-    found = CheckBatch(GENESIS, GENESIS.suite, made.raw, signature).run(Store(GENESIS).store)
+    found = CheckBatch(INSPECTOR, made.raw, signature).run(Store(GENESIS).store)
     if isinstance(found, Fault):
         raise found
 

@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 
 from api.proofs import joint_receipt
+from consensus.inspector import Inspector
 from consensus.jobs import AdmitTransactions, CheckBatch
+from consensus.protocols.solo import Solo
 from ledger import applications, queries
 from ledger.applications.interface import Application, Origin
 from ledger.applications.records import make_record
@@ -65,7 +67,8 @@ def at_the_door(genesis: Genesis, transaction: Transaction) -> None:
 def in_a_batch(genesis: Genesis, transaction: Transaction) -> None:
     batch = Store(genesis).batch([transaction])
     signature = signer_of("node0 consensus", genesis.scheme).sign(batch.statement().signed_bytes())
-    found = CheckBatch(genesis, genesis.suite, batch.raw, signature).run(Store(genesis).store)
+    inspector = Inspector(genesis, genesis.suite, Solo)
+    found = CheckBatch(inspector, batch.raw, signature).run(Store(genesis).store)
     if isinstance(found, Fault):
         raise found
 

@@ -19,6 +19,7 @@ from ledger.errors import DecodeFault, Fault
 from ledger.keys import Ed25519
 from ledger.limits import INTEGER_MAX, OPERATIONS_MAX, TRANSACTION_BYTES_MAX
 from ledger.transaction import (
+    COLUMNS_MIN,
     DOMAIN,
     Operation,
     grouped,
@@ -50,6 +51,8 @@ def make(*made: Operation, nonce: int = 5, expiry: int = 9) -> Any:
 
 EXAMPLE = make(OPERATION, Operation("other", 2, b"", b"salt"))
 SINGLE = make(OPERATION)
+MANY = [SINGLE.raw] * COLUMNS_MIN
+"""Enough company to be looked at by columns."""
 
 
 def raw_with(
@@ -74,7 +77,7 @@ def reason_of(raw: bytes) -> str:
     with pytest.raises(DecodeFault) as caught:
         parse_transaction(raw)
     reason = caught.value.reason
-    for lot in ([raw], [SINGLE.raw, raw], [raw, EXAMPLE.raw, SINGLE.raw]):
+    for lot in ([raw], [SINGLE.raw, raw], [*MANY, raw], [raw, EXAMPLE.raw, *MANY]):
         with pytest.raises(DecodeFault, match=reason):
             parse_transactions(lot)
         for given_raw, parsed in zip(lot, parse_each(lot), strict=True):
@@ -101,7 +104,8 @@ def test_what_is_made_is_parsed(made: list[Operation], number: int) -> None:
 
     assert again == transaction
     assert parse_transactions([transaction.raw, EXAMPLE.raw]) == (transaction, EXAMPLE)
-    assert parse_each([transaction.raw, SINGLE.raw]) == (transaction, SINGLE)
+    assert parse_transactions([transaction.raw, *MANY])[0] == transaction
+    assert parse_each([*MANY, transaction.raw])[-1] == transaction
     assert parse_transactions([]) == ()
     assert (again.network, again.sender, again.nonce) == (NETWORK, ALICE.public_key, number)
     assert again.operations == tuple(operation.row() for operation in made)
@@ -151,6 +155,7 @@ def test_damaged_bytes_are_refused_or_are_not_signed_by_the_sender(raw: bytes) -
         return
 
     assert parse_transactions([raw, SINGLE.raw]) == (transaction, SINGLE)
+    assert parse_transactions([raw, *MANY])[0] == transaction
     rows = transaction.operations
     assert encode((transaction.header, transaction.signature, rows)) == raw
     signed = transaction.signed_bytes()
@@ -271,6 +276,7 @@ def test_a_lot_is_judged_as_each_of_it_alone(raws: list[bytes]) -> None:
         except DecodeFault as fault:
             return str(fault)
 
-    judged = [str(each) if isinstance(each, DecodeFault) else each for each in parse_each(raws)]
+    for lot in (raws, [*raws, *MANY]):
+        found = [str(each) if isinstance(each, DecodeFault) else each for each in parse_each(lot)]
 
-    assert judged == [alone(raw) for raw in raws]
+        assert found == [alone(raw) for raw in lot]

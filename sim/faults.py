@@ -2,8 +2,8 @@
 
 Swarm testing (Groce et al., ISSTA 2012): each scenario enables a subset of the kinds and draws its
 own rates, since faults that are always mixed hide each other.  Every fault has ended by the
-stabilisation time, so that liveness can be judged after it; a scenario written by hand may hold
-some that never end.
+stabilisation time, so that liveness can be judged after it; but a node may die for good, and a
+scenario written by hand may hold more that never ends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from random import Random
 
 from ledger.errors import UserError
 from sim.regions import REGIONS
-from sim.scenario import Incident, Load, Pace, Scenario, Weather
+from sim.scenario import FOR_EVER_MS, Incident, Load, Pace, Scenario, Weather
 from sim.scenario_file import ScenarioFile, write_scenario
 from sim.watcher import Boundary
 
@@ -111,6 +111,22 @@ def draw_scenario(
         regions=_draw_regions(more, nodes) if "regions" in chosen else (),
         stable_ms=stable_ms,
     )
+
+
+def kill_for_good(scenario: Scenario) -> Scenario:
+    """The same with one node that dies for good, so that four nodes have none to spare.
+
+    Unchanged where it could not be spared: where no fault is borne, or disks are lost.
+    """
+    faults_max = (scenario.nodes - 1) // (2 if scenario.crash_only else 3)
+    if not faults_max or any(incident.kind in ROBBERIES for incident in scenario.incidents):
+        return scenario
+    draw = Random(f"scenario {scenario.seed} dead")
+    # Protocols with a fixed leader trust validator 0.
+    dead = draw.randrange(1, scenario.nodes)
+    end = Incident("crash", draw.randrange(scenario.stable_ms), FOR_EVER_MS, (dead,))
+    others = tuple(incident for incident in scenario.incidents if incident.nodes != (dead,))
+    return replace(scenario, incidents=(*others, end))
 
 
 def replay_command(scenario: Scenario) -> str:

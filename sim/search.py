@@ -215,7 +215,10 @@ def draw(hunt: Hunt, protocol: type[Consensus], strategy: str, number: int) -> A
     seed = hunt.seed * SEEDS_A_SEARCH + number
     if strategy == REPLICAS:
         crash_only = protocol.fault_model == "crash"
-        return faults.draw_scenario(seed, hunt.protocol, hunt.nodes or NODES, crash_only=crash_only)
+        nodes = hunt.nodes or NODES
+        scenario = faults.draw_scenario(seed, hunt.protocol, nodes, crash_only=crash_only)
+        may_spare = number % 2 == 0 or protocol.fault_model == "none"
+        return scenario if may_spare else faults.kill_for_good(scenario)
     check_strategies((strategy,))
     if strategy == GUIDED:
         first = number - number % EPISODE

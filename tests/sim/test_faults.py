@@ -8,8 +8,16 @@ from dataclasses import replace
 import pytest
 
 from ledger.errors import UserError
-from sim.faults import FAULTS, OLDER_FAULTS, OLDER_INCIDENTS, draw_scenario, replay_command
-from sim.scenario import Scenario, Weather
+from sim.faults import (
+    FAULTS,
+    OLDER_FAULTS,
+    OLDER_INCIDENTS,
+    ROBBERIES,
+    draw_scenario,
+    kill_for_good,
+    replay_command,
+)
+from sim.scenario import FOR_EVER_MS, Scenario, Weather
 from sim.scenario_file import ScenarioFile, read_scenario, write_scenario
 
 SEEDS = range(300)
@@ -107,3 +115,27 @@ def test_the_command_that_replays_any_other_scenario_carries_it() -> None:
 
     assert words == ["python", "node.py", "sim", "--scenario"]
     assert read_scenario(text).scenario == scenario
+
+
+def test_who_dies_for_good_is_one_that_can_be_spared() -> None:
+    dead = 0
+    for seed in range(60):
+        scenario = draw_scenario(seed, "tendermint", 4)
+        deadly = kill_for_good(scenario)
+        is_robbed = any(incident.kind in ROBBERIES for incident in scenario.incidents)
+        ends = [one for one in deadly.incidents if one.until_ms == FOR_EVER_MS]
+        assert len(ends) == (not is_robbed)
+        assert ends or deadly == scenario
+        for end in ends:
+            dead += 1
+            assert end.kind == "crash"
+            assert end.nodes[0] in (1, 2, 3)
+            assert end.at_ms < scenario.stable_ms
+            assert [one for one in deadly.incidents if one.nodes == end.nodes] == [end]
+    assert 10 < dead < 60
+
+
+@pytest.mark.parametrize(("nodes", "crash_only"), [(3, False), (2, True)])
+def test_where_nobody_can_be_spared_nobody_dies_for_good(nodes: int, crash_only: bool) -> None:
+    scenario = draw_scenario(7, "raft", nodes, crash_only=crash_only)
+    assert kill_for_good(scenario) == scenario

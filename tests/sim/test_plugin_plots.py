@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -11,7 +13,6 @@ from consensus.protocols.jolteon import Jolteon
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import PRECOMMIT, PREVOTE, Precommit, Prevote
 from sim.guided import EPISODE, Episode, play_and_look
-from sim.plugin_node import Seat
 from sim.plugin_plots import altered, draw_plot
 from sim.plugin_scenario import Round, Stumble
 from sim.plugin_step import Packet
@@ -33,11 +34,15 @@ class Counts(PluginWorld):
     def __init__(self, scenario: PluginScenario) -> None:
         self.heard: dict[int, dict[int, None]] = {}
         super().__init__(scenario)
+        for seat in self.seats:
+            seat.deliver = partial(self._count, seat.index, seat.deliver)  # type: ignore[method-assign]
 
-    def _arrive(self, seat: Seat, receiver: Seat, packet: Packet) -> None:
+    def _count(
+        self, receiver: int, deliver: Callable[[int, Packet], None], sender: int, packet: Packet
+    ) -> None:
         if isinstance(packet, Signed) and packet.message.statement()[:2] == (PREVOTE, (1, 0)):
-            self.heard.setdefault(receiver.index, {})[seat.index] = None
-        super()._arrive(seat, receiver, packet)
+            self.heard.setdefault(receiver, {})[sender] = None
+        deliver(sender, packet)
 
 
 def heard_prevotes(scenario: PluginScenario) -> list[int]:

@@ -11,11 +11,12 @@ from consensus.protocols.jolteon import Jolteon
 from consensus.protocols.raft import Raft
 from consensus.protocols.solo import Solo
 from consensus.protocols.tendermint import Tendermint
+from consensus.registry import protocol_named
 from host.search import _chunks
 from ledger.errors import UserError
 from sim.plugin_scenario import Clock
 from sim.plugins import Crash, Partition, Pause, PluginScenario, Round
-from sim.scenario import Incident, Scenario
+from sim.scenario import FOR_EVER_MS, Incident, Scenario
 from sim.scenario_file import ScenarioFile, read_scenario, write_scenario
 from sim.search import (
     GUIDED,
@@ -255,3 +256,19 @@ def test_a_finding_that_whole_replicas_do_not_share_says_so() -> None:
 
     assert whole is None
     assert words == "not reproduced there in 3 runs with the same faults"
+
+
+@pytest.mark.parametrize(("protocol", "is_deadly"), [("tendermint", True), ("solo", False)])
+def test_every_other_scenario_of_whole_replicas_has_nobody_to_spare(
+    protocol: str, is_deadly: bool
+) -> None:
+    hunt = Hunt(protocol, (REPLICAS,), None, 1)
+    plugin = protocol_named(protocol)
+    deadly = [
+        any(one.until_ms == FOR_EVER_MS for one in scenario.incidents)
+        for scenario in (draw(hunt, plugin, REPLICAS, number) for number in range(30))
+        if isinstance(scenario, Scenario)
+    ]
+
+    assert not any(deadly[::2])
+    assert any(deadly[1::2]) == is_deadly

@@ -53,7 +53,7 @@ def broken(protocol: type, number: int) -> tuple[str, ...]:
         return ("P19",)
 
 
-def draw_dag(draw: Random, *, ahead: bool) -> Drawing:
+def draw_dag(draw: Random, *, ahead: bool = False) -> Drawing:
     """Some rounds that are drawn, and behind them some in which everyone refers to the same."""
     drawing = Drawing()
     liar, count = draw.randrange(NODES), draw.choice((3, 3, 4, 6, 7))

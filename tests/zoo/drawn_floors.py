@@ -76,7 +76,7 @@ def _ordering(kind: type[Ordering]) -> Ordering:
     recovered = SimpleNamespace(decided=Root(b"", (0,), 0), decided_ordinal=0, positions=(),
                                 decisions=(), sent=(), record=None)  # fmt: skip
     pool = SimpleNamespace(lag=0)
-    spreading: Any = SimpleNamespace(pool=pool, has_unordered=lambda: False)
+    spreading: Any = SimpleNamespace(pool=pool, oldest_age=lambda: None)
     nothing: Any = None
     return kind(setup, cast("Any", recovered), Outbox(0, 0), guard, spreading,
                 lambda effect: None, nothing, lambda: True)  # fmt: skip

@@ -8,13 +8,23 @@ no encoding of their own.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable
 from functools import lru_cache
 from struct import Struct
 from typing import Any
 
-from consensus.io import FrameArrived, HostEvent, JobDone, PeerDown, PeerUp, Submitted, TimerRang
+from consensus.io import (
+    FrameArrived,
+    HostEvent,
+    JobDone,
+    Looped,
+    PeerDown,
+    PeerUp,
+    Started,
+    Submitted,
+    TimerRang,
+)
 from ledger.store import Write
 
 _HEAD = Struct(">8sIQI")
@@ -25,7 +35,7 @@ class Trace:
     """A running hash over everything that happened, and how often each kind did."""
 
     def __init__(self) -> None:
-        self._counts: dict[type, int] = {}
+        self._counts: defaultdict[type, int] = defaultdict(int)
         self._written = 0
         self._hash = hashlib.sha256()
         self._parts: list[bytes] = []
@@ -49,8 +59,8 @@ class Trace:
     def event(self, event: HostEvent, node: int, time_us: int) -> None:
         """An event reached the machine of a node."""
         kind = type(event)
-        self._counts[kind] = self._counts.get(kind, 0) + 1
-        name, payload_of = _KINDS.get(kind, _OTHER)
+        self._counts[kind] += 1
+        name, payload_of = _KINDS[kind]
         payload = payload_of(event)
         parts = self._parts
         parts.append(_HEAD.pack(name, node, time_us, len(payload)) + payload)
@@ -102,7 +112,6 @@ def _of_other(_event: HostEvent) -> bytes:
     return b""
 
 
-_OTHER: tuple[bytes, Callable[[Any], bytes]] = (b"event", _of_other)
 _KINDS: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {
     FrameArrived: (b"frame", _of_frame),
     TimerRang: (b"timer", _of_timer),
@@ -110,5 +119,7 @@ _KINDS: dict[type, tuple[bytes, Callable[[Any], bytes]]] = {
     PeerUp: (b"up", _of_peer),
     PeerDown: (b"down", _of_peer),
     Submitted: (b"submit", _of_submitted),
+    Started: (b"event", _of_other),
+    Looped: (b"event", _of_other),
 }
 """Each kind's name, and bytes that differ where what it carries does, as far as that is cheap."""

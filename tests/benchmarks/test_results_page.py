@@ -73,6 +73,23 @@ def test_the_protocols_side_by_side() -> None:
             agree(text, *(row["latency_p50_ms"] for row in distant))
 
 
+def test_another_system_under_the_same_load() -> None:
+    told = table("system")
+    names = ("cometbft tuned", "cometbft default", "tendermint")
+    for name, (system, low, high, most, near, far, costs) in zip(names, told, strict=True):
+        assert system.startswith(name)
+        [calm] = rows("compare", experiment="load", protocol=name, rate_per_s=100.0)
+        [busy] = rows("compare", experiment="load", protocol=name, rate_per_s=1_000.0)
+        agree(low, calm["latency_p50_ms"], calm["latency_p99_ms"])
+        agree(high, busy["latency_p50_ms"], busy["latency_p99_ms"])
+        agree(costs, busy["cpu_ms_per_transaction"], busy["link_bytes_per_transaction"])
+        found = list(kept(rows("compare", experiment="saturation", protocol=name)))
+        agree(most, *([max(row["confirmed_per_s"] for row in found)] if found else []))
+        for text, link in ((near, "25ms"), (far, "world")):
+            distant = rows("compare", experiment="distance", protocol=name, link=link)
+            agree(text, *(row["latency_p50_ms"] for row in distant))
+
+
 @pytest.mark.parametrize("row", table("protocol | fault"), ids=lambda row: "-".join(row[:2]))
 def test_each_fault(row: list[str]) -> None:
     protocol, scenario, gap, late, p99, available = row

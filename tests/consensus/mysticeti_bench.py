@@ -38,6 +38,8 @@ from ledger.value import Value
 EPOCH = b"e" * 32
 NOW = Now(1_000, 1_700_000_000_000)
 NODES = 4
+EFFECTS_MAX = 10_000
+"""Of one event, and of what is answered to what it leads to."""
 EARLIER = Value(EPOCH, b"", (0, 0, 0, 0), 0, NOW.wall_ms, (bytes(32),))
 """Decided before anything that is drawn."""
 
@@ -135,6 +137,7 @@ class Follower:
         """Let it take an event, and the answers to what it asks then."""
         events, said = [event], []
         while events:
+            assert len(said) < EFFECTS_MAX, "it asks and is answered for ever"
             for effect in self.plugin.step(NOW, events.pop(0)):
                 said.append(effect)
                 if isinstance(effect, Decide):

@@ -210,6 +210,10 @@ def test_an_inspector_that_lacks_a_rule_is_found_by_drawn_words(id_: str) -> Non
     assert any(drawn_words.PART.attempt(BY_ID[id_], number)[0].is_kill for number in range(300))
 
 
+def test_whole_replicas_end_for_a_validator_that_asks_for_ever() -> None:
+    assert not whole.attempt(BY_ID["D6-mysticeti"], 0)[0].is_kill
+
+
 def test_a_drawn_dag_ends_for_a_validator_that_asks_for_ever() -> None:
     assert not drawn_dags.attempt(BY_ID["D6-mysticeti"], 0)[0].is_kill
 

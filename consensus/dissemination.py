@@ -263,7 +263,7 @@ class Dissemination:
 
     def in_window(self, batch: Batch, height: int) -> bool:
         """Whether a batch may be ordered at this height."""
-        return batch.height < height <= batch.height + self.limits.batch_window
+        return self._is_window(batch.height, height)
 
     def _is_window(self, made: int, height: int) -> bool:
         return made < height <= made + self.limits.batch_window

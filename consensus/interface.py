@@ -21,14 +21,16 @@ Rules that every plugin can rely on, and must keep:
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, ABCMeta, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 from consensus.leaders import Policy
 from ledger.certificate import Certificate, TimeoutCertificate
-from ledger.encoding import Shape
+from ledger.encoding import Shape, encode
 from ledger.limits import VALIDATORS_MAX
 from ledger.statement import Slot
 from ledger.validators import ValidatorSet
@@ -47,6 +49,15 @@ class Now(NamedTuple):
     """For timers."""
     wall_ms: int
     """Milliseconds since 1970; only stamps values, and begins the slots of lock-step protocols."""
+
+
+@lru_cache(maxsize=512)
+def digest_of(*said: Any) -> bytes:
+    """What a statement counts where it says more than a value's digest, in its canonical encoding.
+
+    Everybody asks for the same few, many times each.
+    """
+    return hashlib.sha256(encode(said)).digest()
 
 
 class _MessageKind(ABCMeta):

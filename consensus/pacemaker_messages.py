@@ -8,12 +8,10 @@ first root, which has view 0 and needs no votes.  A timeout certificate (tc) is 
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar
 
-from consensus.interface import AnyCertificate, Message
+from consensus.interface import AnyCertificate, Message, digest_of
 from ledger import encoding
 from ledger.certificate import (
     Certificate,
@@ -66,12 +64,6 @@ def check_certificate(certificate: AnyCertificate) -> None:
         raise DecodeFault("paced.qc", f"{phase} {slot}")
 
 
-@lru_cache(maxsize=256)
-def _proposed(*said: Any) -> bytes:
-    """What is counted of a proposal: everybody asks for the same few, many times each."""
-    return hashlib.sha256(encoding.encode(said)).digest()
-
-
 @dataclass(frozen=True, slots=True)
 class Proposal(Message):
     """The leader's value for its view, and why it is safe to vote for it."""
@@ -109,7 +101,7 @@ class Proposal(Message):
 
     def statement(self) -> tuple[str, Slot, bytes]:
         qc = (self.qc.slot, self.qc.value) if self.qc is not None else None
-        return PROPOSAL, self.value.slot, _proposed(self.value.digest, qc, _row(self.tc))
+        return PROPOSAL, self.value.slot, digest_of(self.value.digest, qc, _row(self.tc))
 
     def certificates(self) -> tuple[AnyCertificate, ...]:
         return tuple(each for each in (self.qc, self.tc) if each is not None)

@@ -7,12 +7,10 @@ nil, is the empty digest.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar
 
-from consensus.interface import AnyCertificate, Message
+from consensus.interface import AnyCertificate, Message, digest_of
 from ledger import encoding
 from ledger.certificate import Certificate, certificate_shape
 from ledger.encoding import Shape
@@ -26,12 +24,6 @@ PRECOMMIT = "precommit"
 NIL = b""
 NO_ROUND = -1
 """A valid round or locked round that is none; 0 on the wire, where rounds count from 1."""
-
-
-@lru_cache(maxsize=256)
-def _proposed(*said: Any) -> bytes:
-    """What is counted of a proposal: everybody asks for the same few, many times each."""
-    return hashlib.sha256(encoding.encode(said)).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +92,7 @@ class Proposal(Message):
         )
 
     def statement(self) -> tuple[str, Slot, bytes]:
-        return PROPOSAL, self.slot, _proposed(self.value.digest, self.valid_round + 1)
+        return PROPOSAL, self.slot, digest_of(self.value.digest, self.valid_round + 1)
 
     def certificates(self) -> tuple[AnyCertificate, ...]:
         return (self.proof,) if self.proof is not None else ()

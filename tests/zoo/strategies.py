@@ -307,7 +307,7 @@ STRATEGIES = (
     Strategy(
         "whole",
         "whole replicas with clocks and disks that fail, and mostly nobody to spare",
-        whole.fits,
+        healing.fits,
         whole.attempt,
         weight=4.0,
     ),

@@ -17,10 +17,7 @@ from ledger.statement import Slot
 from sim.faults import ROBBERIES, draw_scenario, kill_for_good
 from sim.run import Run
 from sim.scenario import Scenario
-from tests.zoo.healing import fits
 from tests.zoo.model import Mutant, Verdict, judge
-
-__all__ = ["attempt", "broken", "fits"]
 
 KINDS = ("clock", "isolate", "crash", "partition", "slow-jobs", "lost-disk")
 """Of these some are drawn; disks are lost only where nobody is dead."""

@@ -7,6 +7,8 @@ looked at by everyone who gets it.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from consensus.inspector import Inspector
 from consensus.interface import Consensus, Message
 from consensus.io import Channel
@@ -16,9 +18,24 @@ from ledger.certified import CheckpointCertificate
 from ledger.genesis import Genesis
 from ledger.keys import Suite
 
+Key = TypeVar("Key")
+Known = TypeVar("Known")
 _REMEMBERED_MAX = 8_192
 _BATCHES_MAX = 512
 """They are larger than the rest."""
+
+
+class _Memory(dict[Key, Known]):
+    """What is known by what it was made of; it begins anew where it holds so many."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def __setitem__(self, key: Key, known: Known) -> None:
+        if len(self) >= self._most:
+            self.clear()
+        super().__setitem__(key, known)
 
 
 class SharedInspector(Inspector):
@@ -26,17 +43,15 @@ class SharedInspector(Inspector):
 
     def __init__(self, genesis: Genesis, suite: Suite, protocol: type[Consensus]) -> None:
         super().__init__(genesis, suite, protocol)
-        self._packets: dict[tuple[Channel, bytes], tuple[int, Packet]] = {}
-        self._messages: dict[SignedPacket, Message] = {}
-        self._batches: dict[tuple[bytes, bytes], Batch] = {}
-        self._checkpoints: dict[bytes, CheckpointCertificate] = {}
+        self._packets: _Memory[tuple[Channel, bytes], tuple[int, Packet]] = _Memory(_REMEMBERED_MAX)
+        self._messages: _Memory[SignedPacket, Message] = _Memory(_REMEMBERED_MAX)
+        self._batches: _Memory[tuple[bytes, bytes], Batch] = _Memory(_BATCHES_MAX)
+        self._checkpoints: _Memory[bytes, CheckpointCertificate] = _Memory(_REMEMBERED_MAX)
 
     def packet(self, channel: Channel, payload: bytes) -> tuple[int, Packet]:
         known = self._packets.get((channel, payload))
         if known is None:
             known = super().packet(channel, payload)
-            if len(self._packets) >= _REMEMBERED_MAX:
-                self._packets.clear()
             self._packets[channel, payload] = known
         return known
 
@@ -44,8 +59,6 @@ class SharedInspector(Inspector):
         known = self._messages.get(packet)
         if known is None:
             known = super().message(packet)
-            if len(self._messages) >= _REMEMBERED_MAX:
-                self._messages.clear()
             self._messages[packet] = known
         return known
 
@@ -53,8 +66,6 @@ class SharedInspector(Inspector):
         known = self._batches.get((raw, signature))
         if known is None:
             known = super().batch(raw, signature)
-            if len(self._batches) >= _BATCHES_MAX:
-                self._batches.clear()
             self._batches[raw, signature] = known
         return known
 
@@ -62,7 +73,5 @@ class SharedInspector(Inspector):
         known = self._checkpoints.get(note)
         if known is None:
             known = super().checkpoint(note)
-            if len(self._checkpoints) >= _REMEMBERED_MAX:
-                self._checkpoints.clear()
             self._checkpoints[note] = known
         return known

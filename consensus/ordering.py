@@ -73,6 +73,8 @@ from ledger.value import Value, parse_value
 PACE_TIMER = "pace"
 EARLY_MAX = 1_000
 """Plugin events kept while the plugin has not started."""
+ANSWERS_MAX = 10_000
+"""Events of one step that answer what the plugin said in it; one that asks for ever meets this."""
 
 
 class Ordering:
@@ -258,7 +260,10 @@ class Ordering:
 
     def run(self) -> None:
         """Let the plugin take every queued event, carrying out what it says."""
+        left = len(self._events) + ANSWERS_MAX
         while self._started and self._events:
+            assert left > 0, f"{self._setup.protocol.name} asks for ever within one step"
+            left -= 1
             event = self._events.popleft()
             for effect in self.plugin.step(self._outbox.now, event):
                 _CARRY_OUT[type(effect)](self, effect)

@@ -45,8 +45,13 @@ from storage import home as storage_home
 from storage.tripwire import sync_directory
 
 MEMBER_KEY_FILE = "member.key"
+PORT_MAX = 65_535
 PORTS_FROM, PORTS_TO = 20_000, 32_000
 """Below the ephemeral range of Linux (32768), so that no outgoing connection takes one."""
+PORTS_VARIABLE = "LEDGER_PORTS"
+"""Environment variable, `FROM-TO`: the ports to draw from instead.  Programs that make networks
+beside each other need ranges of their own: a port is drawn when a network is made and taken when
+its node starts."""
 
 
 class Seeds(NamedTuple):
@@ -246,7 +251,7 @@ def _endpoints(plan: Plan) -> list[tuple[Endpoint, Endpoint]]:
             number = first + offset if first else _free_port(host, taken)
             while first and (host, number) in taken:
                 number += 2
-            if number > 65_535:
+            if number > PORT_MAX:
                 raise UserError(f"{text}: there is no port {number}")
             taken.add((host, number))
             pair.append(Endpoint(host, number))
@@ -254,10 +259,22 @@ def _endpoints(plan: Plan) -> list[tuple[Endpoint, Endpoint]]:
     return found
 
 
+def _port_range() -> range:
+    """Where ports are drawn from.  Raises UserError."""
+    text = os.environ.get(PORTS_VARIABLE)
+    if text is None:
+        return range(PORTS_FROM, PORTS_TO)
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and 0 < int(first) <= int(last) <= PORT_MAX):
+        raise UserError(f"{PORTS_VARIABLE} is {text}: give two ports, such as 20000-20999")
+    return range(int(first), int(last) + 1)
+
+
 def _free_port(host: str, taken: set[tuple[str, int]]) -> int:
     """A port nobody listens on now, if the host is this machine; else just an unused one."""
+    ports = _port_range()
     for _ in range(1_000):
-        port = PORTS_FROM + secrets.randbelow(PORTS_TO - PORTS_FROM)
+        port = secrets.choice(ports)
         if (host, port) in taken:
             continue
         if not _is_loopback(host):
@@ -265,7 +282,7 @@ def _free_port(host: str, taken: set[tuple[str, int]]) -> int:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             if probe.connect_ex((host, port)) != 0:
                 return port
-    raise UserError(f"no free port found on {host}")
+    raise UserError(f"no free port found on {host} from {ports[0]} to {ports[-1]}")
 
 
 def _is_loopback(host: str) -> bool:

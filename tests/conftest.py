@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Iterator
 from itertools import groupby
 
 import pytest
@@ -26,16 +28,28 @@ WAITING = ("tests/host/", "tests/benchmarks/")
 """Where tests start real clusters, and wait for timers and disks much of their time."""
 
 
+PORTS_WIDTH = 400
+"""Ports of a worker: the largest network of a test has 34 validators, two ports each."""
+
+
 @pytest.fixture(scope="session", autouse=True)
-def ports_of_its_own() -> None:
-    """`init` draws ports that are free now, and its nodes listen a moment later: each worker draws
-    from a part of them that no other worker draws from meanwhile."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    width = (network.PORTS_TO - network.PORTS_FROM) // int(
-        os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
-    )
-    network.PORTS_FROM += worker * width
-    network.PORTS_TO = network.PORTS_FROM + width
+def ports_of_its_own() -> Iterator[None]:
+    """`init` draws ports that are free now, and its nodes listen a moment later: each worker draws,
+    and each program that it starts, from ports that no other worker of this machine draws from.
+
+    Whoever listens on the first port of a range has the range.
+    """
+    for first in range(network.PORTS_FROM, network.PORTS_TO, PORTS_WIDTH):
+        with socket.socket() as claim, pytest.MonkeyPatch.context() as patch:
+            try:
+                claim.bind(("127.0.0.1", first))
+                claim.listen()
+            except OSError:
+                continue
+            patch.setenv(network.PORTS_VARIABLE, f"{first + 1}-{first + PORTS_WIDTH - 1}")
+            yield
+            return
+    pytest.exit("every range of ports is some other test run's; end one of them", returncode=2)
 
 
 @pytest.hookimpl(optionalhook=True)

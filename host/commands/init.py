@@ -46,7 +46,8 @@ from storage.home import default_engine
     "hosts",
     multiple=True,
     metavar="HOST[:PORT]",
-    help="Where the nodes listen: once for all, or once a validator.",
+    help="Where the nodes listen: once for all, or once a validator.  Free ports from 20000 to "
+    "31999 unless given, or from those in LEDGER_PORTS=FROM-TO.",
 )
 @click.option(
     "--parameter",

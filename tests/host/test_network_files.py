@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from consensus.registry import protocol_named
-from host.home import Home, read_home
-from host.network import Plan, create_network
+from host.home import Home, read_config, read_home
+from host.network import PORTS_VARIABLE, Plan, create_network, homes_of
 from ledger.errors import UserError
 from tests.ledger.builders import seed_of
 
@@ -48,6 +48,31 @@ def test_every_file_and_folder_of_a_new_network_is_synced(
         assert path.stat().st_ino in synced, path
         if path.is_file():
             assert synced[path.stat().st_ino] == path.stat().st_size
+
+
+def test_ports_are_drawn_from_the_range_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The ports of this worker, whose first one the fixture of all tests listens on.
+    first = int(os.environ[PORTS_VARIABLE].partition("-")[0])
+    monkeypatch.setenv(PORTS_VARIABLE, f"{first}-{first + 3}")
+    homes = homes_of(network_of(tmp_path / "net", "ed25519"))
+    configs = [read_config(home) for home in homes]
+    ports = [end.port for config in configs for end in (config.listen, config.api)]
+    assert sorted(ports) == list(range(first, first + 4))
+
+    monkeypatch.setenv(PORTS_VARIABLE, f"{first - 1}-{first - 1}")
+    with pytest.raises(UserError, match=f"no free port found on 127.0.0.1 from {first - 1}"):
+        network_of(tmp_path / "other", "ed25519")
+
+
+@pytest.mark.parametrize("text", ["", "20000", "20000-", "0-1", "3-2", "1-65536", "a-b"])
+def test_a_range_that_is_none_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv(PORTS_VARIABLE, text)
+    with pytest.raises(UserError, match="LEDGER_PORTS is .*give two ports, such as 20000-20999"):
+        network_of(tmp_path / "net", "ed25519")
 
 
 def test_a_home_of_the_first_version_is_read(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from consensus.protocols.solo import Solo
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import PREVOTE, Precommit, Prevote, Proposal
 from consensus.replica import Replica
+from ledger.statement import Slot
 from tests.consensus import mutants_jolteon, mutants_tendermint
 from tests.schedules.mutants import Kind
 from tests.schedules.stage import Stage
@@ -228,6 +229,21 @@ def test_a_fresh_network_says_nothing_after_its_greetings(protocol: str) -> None
     stage.run_ms(60_000)
     assert len(stage.sent_log) == before
     assert all(node.is_idle for node in stage.nodes)
+
+
+class Insatiable(Solo):
+    """Asks for the next payload whenever it has one."""
+
+    def on_payload(self, slot: Slot, payload: tuple[bytes, ...]) -> None:
+        self.request_payload(slot, b"")
+
+
+def test_a_plugin_that_asks_for_ever_within_one_step_ends_its_node() -> None:
+    stage = Stage("solo", consensus=Insatiable)
+    stage.run_ms(200)
+    stage.submit(0, stage.transaction(0))
+    assert stage.until(lambda: 0 in stage.stopped)
+    assert "solo asks for ever within one step" in stage.stopped[0]
 
 
 # --- a leader that leaves something out -----------------------------------------------------------

@@ -13,7 +13,6 @@ from functools import partial
 from random import Random
 
 from consensus.interface import Consensus
-from ledger.statement import Slot
 from sim.faults import ROBBERIES, draw_scenario, kill_for_good
 from sim.run import Run
 from sim.scenario import Scenario
@@ -23,24 +22,8 @@ KINDS = ("clock", "isolate", "crash", "partition", "slow-jobs", "lost-disk")
 """Of these some are drawn; disks are lost only where nobody is dead."""
 NODES = 4
 TRANSACTIONS_MAX = 12
-ASKED_MAX = 10_000
-"""Payloads that one plugin may ask for in a millisecond; some mutants ask for ever in one step."""
 DEAD = 0.7
 """Share of the scenarios in which a node is dead from some time on."""
-
-
-class _Bounded(Consensus):
-    """A plugin that fails, rather than keep the simulator for ever, where it asks for ever."""
-
-    payloads_asked = 0
-    payloads_at_ms = 0
-
-    def request_payload(self, slot: Slot, parent: bytes) -> None:
-        if self.now.monotonic_ms != self.payloads_at_ms:
-            self.payloads_asked, self.payloads_at_ms = 0, self.now.monotonic_ms
-        self.payloads_asked += 1
-        assert self.payloads_asked < ASKED_MAX, "it asks for payloads for ever"
-        super().request_payload(slot, parent)
 
 
 def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
@@ -50,8 +33,7 @@ def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
 
 def broken(protocol: type[Consensus], number: int) -> tuple[str, ...]:
     """The properties that a protocol breaks in the scenario of this number."""
-    bounded = type(protocol.__name__, (_Bounded, protocol), {})
-    report = Run(drawn(protocol, number), bounded).lead()
+    report = Run(drawn(protocol, number), protocol).lead()
     return tuple(dict.fromkeys(violation.property for violation in report.violations))
 
 

@@ -55,6 +55,9 @@ class NodeView:
     """Transactions taken here and not executed yet."""
     catching_up: bool
     peers: tuple[PeerView, ...]
+    """Those that this node has links to."""
+    relays: bool
+    """Whether peers pass messages on to those that this node has no link to."""
     applied: int
     """Transactions applied since the node started."""
     failed: int

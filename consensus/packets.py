@@ -34,6 +34,8 @@ from ledger.statement import Slot, phase_shape, value_shape
 from ledger.value import VALUE_BYTES_MAX, Value, parse_value
 
 VERSION = 1
+_KIND_AT = 2
+"""Where a packet says what it is: behind the header of the array and the version."""
 DIGESTS_MAX = 1_024
 VALUES_MAX = 256
 SIGNED_MAX = 4_096
@@ -379,6 +381,17 @@ RELAYED = frozenset(
 )
 """Kinds that prove themselves, whoever brings them: what is relayed where links are few."""
 
+
+def proves_itself(packet: bytes) -> bool:
+    """Whether a packet is of a kind that means the same whoever brings it."""
+    return len(packet) > _KIND_AT and packet[_KIND_AT] in RELAYED
+
+
+def asks_everyone(packet: bytes) -> bool:
+    """Whether a packet to everyone wants answers of a quorum, of those without a link as well."""
+    return len(packet) > _KIND_AT and packet[_KIND_AT] == WhatDidISay.KIND
+
+
 _TYPES: dict[int, Any] = {kind.KIND: kind for kind in Packet.__args__}
 _SHAPES = {
     kind.KIND: encoding.row(
@@ -404,8 +417,7 @@ def encode_packet(packet: Packet, epoch: int) -> bytes:
 
 def decode_packet(channel: Channel, payload: bytes) -> tuple[int, Packet]:
     """(epoch number, packet) of a frame.  Raises DecodeFault."""
-    # The kind is the third byte: array header, version, kind.
-    kind = payload[2] if len(payload) > 2 else 0
+    kind = payload[_KIND_AT] if len(payload) > _KIND_AT else 0
     packet_type = _TYPES.get(kind)
     if packet_type is None or channel != packet_type.CHANNEL:
         raise DecodeFault("packet.kind", f"kind {kind} is unknown on this channel")

@@ -2,7 +2,7 @@
 
 HOME/genesis.json        what everyone agrees on, the same in every home
 HOME/config.toml         engine, listen address, API address: this node's own business
-HOME/peers.toml          where the other validators listen
+HOME/peers.toml          where the other validators listen, or the neighbours
 HOME/consensus.key       seed of the consensus key, hexadecimal, mode 0600
 HOME/checkpoint.key      seed of the key of checkpoints, where that is another one, likewise
 HOME/transport.key       seed of the transport key, hexadecimal, mode 0600
@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,9 @@ class Home:
     me: int
     """Validator index."""
     peers: dict[int, tuple[Endpoint, ...]]
-    """Where the other validators listen, by index."""
+    """Where the validators listen that this node has links to, by index: all others, or some."""
+    relays: bool
+    """Whether the network passes messages on, since not every two nodes have a link."""
     signer: ConsensusSigner
     """The consensus keys."""
     transport_seed: bytes
@@ -121,8 +124,18 @@ def read_genesis(path: Path) -> Genesis:
         raise UserError(f"{path} is not a valid genesis: {fault}") from None
 
 
-def read_peers(path: Path) -> dict[str, tuple[Endpoint, ...]]:
-    """Addresses by validator name.  Raises UserError."""
+@dataclass(frozen=True, slots=True)
+class PeersFile:
+    """What peers.toml says."""
+
+    addresses: dict[str, tuple[Endpoint, ...]]
+    """Where others listen, by validator name."""
+    relays: bool = False
+    """Whether these are all that this node has links to."""
+
+
+def read_peers(path: Path) -> PeersFile:
+    """Whom a node has links to.  Raises UserError."""
     table = _read_toml(path)
     _check_version(table, path)
     peers = {}
@@ -130,7 +143,10 @@ def read_peers(path: Path) -> dict[str, tuple[Endpoint, ...]]:
         if not isinstance(addresses, list) or not addresses:
             raise UserError(f'{path}: peer "{name}" needs a list of addresses like ["host:port"]')
         peers[name] = tuple(parse_endpoint(address, path) for address in addresses)
-    return peers
+    relays = table.get("relays", False)
+    if not isinstance(relays, bool):
+        raise UserError(f"{path}: relays must be true or false")
+    return PeersFile(peers, relays)
 
 
 def read_config(home: Path) -> NodeConfig:
@@ -160,17 +176,31 @@ def read_home(path: Path) -> Home:
     if config.name not in names:
         raise UserError(f'{path / CONFIG_FILE}: the genesis has no validator "{config.name}"')
     me = names.index(config.name)
-    addresses = read_peers(path / PEERS_FILE)
-    unknown = sorted(set(addresses) - set(names))
-    if unknown:
-        raise UserError(f'{path / PEERS_FILE}: the genesis has no validator "{unknown[0]}"')
-    missing = [name for name in names if name != config.name and name not in addresses]
-    if missing:
-        raise UserError(f'{path / PEERS_FILE}: no address for validator "{missing[0]}"')
+    listed = read_peers(path / PEERS_FILE)
+    peers = _peers(path / PEERS_FILE, listed, names, me)
     signer = _consensus_signer(path, genesis, me)
-    peers = {index: addresses[name] for index, name in enumerate(names) if index != me}
     seed = read_private(path / TRANSPORT_KEY_FILE)
-    return Home(path, genesis, config, me, peers, signer, seed)
+    return Home(path, genesis, config, me, peers, listed.relays, signer, seed)
+
+
+def _peers(
+    path: Path, listed: PeersFile, names: Sequence[str], me: int
+) -> dict[int, tuple[Endpoint, ...]]:
+    """Where the peers of validator `me` listen, by index.  Raises UserError."""
+    unknown = sorted(set(listed.addresses) - set(names))
+    if unknown:
+        raise UserError(f'{path}: the genesis has no validator "{unknown[0]}"')
+    others = [name for name in names if name != names[me]]
+    missing = [name for name in others if name not in listed.addresses]
+    if missing and not listed.relays:
+        raise UserError(f'{path}: no address for validator "{missing[0]}"')
+    if missing == others and others:
+        raise UserError(f"{path}: no address of any neighbour")
+    return {
+        index: listed.addresses[name]
+        for index, name in enumerate(names)
+        if index != me and name in listed.addresses
+    }
 
 
 def _consensus_signer(path: Path, genesis: Genesis, me: int) -> ConsensusSigner:
@@ -204,10 +234,17 @@ def config_text(config: NodeConfig) -> str:
     )
 
 
-def peers_text(peers: dict[str, tuple[Endpoint, ...]]) -> str:
+def peers_text(peers: PeersFile) -> str:
     """The contents of peers.toml."""
-    lines = [f"version = {CONFIG_VERSION}", "", "[peers]"]
-    for name, addresses in sorted(peers.items()):
+    lines = [f"version = {CONFIG_VERSION}"]
+    if peers.relays:
+        lines += [
+            "# These are all that this node has links to.  All nodes of the network pass messages",
+            "# on, and say so here; a link stands in the files of both its ends.",
+            "relays = true",
+        ]
+    lines += ["", "[peers]"]
+    for name, addresses in sorted(peers.addresses.items()):
         listed = ", ".join(json.dumps(str(address)) for address in addresses)
         lines.append(f"{json.dumps(name)} = [{listed}]")
     return "\n".join(lines) + "\n"

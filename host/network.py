@@ -27,6 +27,7 @@ from host.home import (
     TRANSPORT_KEY_FILE,
     Endpoint,
     NodeConfig,
+    PeersFile,
     config_text,
     peers_text,
     read_config,
@@ -41,10 +42,13 @@ from ledger.keys import REAL_SCHEMES, SEED_BYTES, suite_named
 from ledger.limits import Limits
 from ledger.validators import QuorumRule, Validator, ValidatorSet
 from p2p.certificate import make_identity, public_key_of
+from p2p.topology import Topology, from_text, topology_named
 from storage import home as storage_home
 from storage.tripwire import sync_directory
 
 MEMBER_KEY_FILE = "member.key"
+TOPOLOGY_SEED = 1
+"""What a random topology is drawn from: it is the same for every network of a size."""
 PORT_MAX = 65_535
 PORTS_FROM, PORTS_TO = 20_000, 32_000
 """Below the ephemeral range of Linux (32768), so that no outgoing connection takes one."""
@@ -85,6 +89,8 @@ class Plan:
     """Signature suite of validators and members."""
     applications: tuple[str, ...] = ()
     """Applications beside the default ones; with payments or identity the members administer."""
+    topology: str = "full"
+    """Who has a link to whom: full, ring, random-K, pairs such as "0-1 1-2", or a file of them."""
     members: int = 1
     approvals: int = 0
     """How many administrators must approve a change of members; 0: none can be made."""
@@ -103,6 +109,7 @@ def create_network(
     seeds = [Seeds.new() for _ in range(plan.validators)]
     member_seeds = [secrets.token_bytes(SEED_BYTES) for _ in range(plan.members)]
     genesis = _make_genesis(plan, parameters, seeds, member_seeds)
+    topology = _topology(plan)
     endpoints = _endpoints(plan)
     folder.mkdir(parents=True, exist_ok=True)
     text = genesis_format.to_json(genesis)
@@ -117,9 +124,10 @@ def create_network(
         write_durable(home / GENESIS_FILE, text)
         config = NodeConfig(name, plan.engine, listen, api)
         write_durable(home / CONFIG_FILE, config_text(config))
-        peers: dict[str, tuple[Endpoint, ...]] = {
-            other: (endpoints[number][0],) for number, other in enumerate(names) if number != index
+        addresses: dict[str, tuple[Endpoint, ...]] = {
+            names[other]: (endpoints[other][0],) for other in topology.neighbours[index]
         }
+        peers = PeersFile(addresses, relays=not topology.is_full)
         write_durable(home / PEERS_FILE, peers_text(peers))
         write_private(home / CONSENSUS_KEY_FILE, seeds[index].consensus)
         if genesis.suite.has_two_keys:
@@ -228,6 +236,18 @@ def _applications(plan: Plan) -> tuple[tuple[str, int], ...]:
     chosen = {each.name: each.version for each in DEFAULT}
     chosen |= {name: known[name].version for name in plan.applications}
     return tuple(sorted(chosen.items()))
+
+
+def _topology(plan: Plan) -> Topology:
+    """Who has a link to whom.  Raises UserError."""
+    path = Path(plan.topology)
+    if not path.is_file():
+        return topology_named(plan.topology, plan.validators, TOPOLOGY_SEED)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the topology {path}: {error}") from None
+    return from_text(text, size=plan.validators)
 
 
 def _endpoints(plan: Plan) -> list[tuple[Endpoint, Endpoint]]:

@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 
@@ -46,6 +47,7 @@ from consensus.io import (
     Submitted,
     TimerRang,
 )
+from consensus.packets import asks_everyone, proves_itself
 from consensus.recovery import Setup, recover
 from consensus.replica import Replica
 from host.counters import Counters, counted
@@ -54,7 +56,9 @@ from ledger.store import Write
 from p2p import frames
 from p2p.certificate import make_identity
 from p2p.hello import Hello
+from p2p.overlay import Overlay, SignedSeals
 from p2p.peers import Callbacks, PeerRecord, Peers
+from p2p.relay import Reach
 from p2p.transport import Address
 from storage.home import Store
 
@@ -92,7 +96,10 @@ class Node:
         listeners: list[trio.SocketListener],
         report: Callable[[Report], None],
         clock_skew_ms: int = 0,
+        relays: bool = False,
     ) -> None:
+        """With `relays` the addresses are those of neighbours, over which all others are reached;
+        otherwise they are those of all other validators."""
         self.setup = setup
         self.genesis = setup.genesis
         self.store = store
@@ -104,6 +111,7 @@ class Node:
         self._report = report
         self._clock_skew_ms = clock_skew_ms
         self._addresses = addresses
+        self.relays = relays
         self._transport_seed = transport_seed
         self._listeners = listeners
         self._steps: deque[Step] = deque()
@@ -129,6 +137,7 @@ class Node:
         self._feeding = False
         self._events: deque[HostEvent] = deque()
         self.peers: Peers
+        self._links: Peers | Overlay
 
     # --- running ---
 
@@ -138,17 +147,18 @@ class Node:
         recovered = await trio.to_thread.run_sync(recover, self.store, setup)
         self._confirmed = recovered.certified
         self.replica = Replica(setup, recovered)
-        self.peers = self._make_peers(recovered.certified)
+        self._links = self._make_links(recovered.certified)
+        self.peers = self._links.peers if isinstance(self._links, Overlay) else self._links
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             nursery.start_soon(self._disk)
             nursery.start_soon(self._clock)
             nursery.start_soon(self._execute)
             self.feed(Started(int.from_bytes(os.urandom(7), "big")))
-            await nursery.start(self.peers.run)
+            await nursery.start(self._links.run)
             task_status.started()
 
-    def _make_peers(self, certified: int) -> Peers:
+    def _make_links(self, certified: int) -> Peers | Overlay:
         epoch = self.genesis.epoch
         validators = epoch.validators.members
         me = self.setup.me
@@ -164,18 +174,33 @@ class Node:
             index: PeerRecord(validators[index].transport_certificate, addresses)
             for index, addresses in self._addresses.items()
         }
-        return Peers(
+        make_peers = partial(
+            Peers,
             me=me,
             identity=make_identity(self._transport_seed),
             hello=hello,
             peers=records,
             listeners=self._listeners,
-            callbacks=Callbacks(
-                on_frame=self._on_frame,
-                on_up=lambda peer, _hello: self.feed(PeerUp(peer)),
-                on_down=lambda peer: self.feed(PeerDown(peer)),
-                on_refused=self._on_refused,
+        )
+        callbacks = Callbacks(
+            on_frame=self._on_frame,
+            on_up=lambda peer, _hello: self.feed(PeerUp(peer)),
+            on_down=lambda peer: self.feed(PeerDown(peer)),
+            on_refused=self._on_refused,
+        )
+        if not self.relays:
+            return make_peers(callbacks=callbacks)
+        return Overlay(
+            me,
+            sorted(records),
+            Reach(proves_itself, asks_everyone),
+            SignedSeals(
+                self.genesis.network,
+                self._transport_seed,
+                [validator.transport_certificate for validator in validators],
             ),
+            callbacks,
+            lambda inner: make_peers(callbacks=inner),
         )
 
     async def _on_frame(self, peer: int, channel: frames.Channel, payload: bytes) -> None:
@@ -294,9 +319,9 @@ class Node:
             if isinstance(output, SendFrame):
                 channel = frames.Channel(output.channel)
                 if output.peer is None:
-                    self.peers.broadcast(channel, output.payload)
+                    self._links.broadcast(channel, output.payload)
                 else:
-                    self.peers.send(output.peer, channel, output.payload)
+                    self._links.send(output.peer, channel, output.payload)
             elif isinstance(output, Loop):
                 self.feed(Looped(output.content))
             elif isinstance(output, StartTimer):

@@ -123,6 +123,7 @@ class ServedNode:
             pending=status.pending,
             catching_up=status.catching_up,
             peers=peers,
+            relays=node.relays,
             applied=counters.applied,
             failed=counters.failed,
             skipped=counters.skipped,
@@ -188,6 +189,7 @@ async def serve(
             listeners=listeners,
             report=report,
             clock_skew_ms=clock_skew_ms,
+            relays=home.relays,
         )
         contents = ContentStore.open(home.path / CONTENTS)
         async with trio.open_nursery() as nursery:

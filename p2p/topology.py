@@ -31,6 +31,19 @@ class Topology:
         return all(len(row) == self.size - 1 for row in self.neighbours)
 
 
+def topology_named(name: str, size: int, seed: int) -> Topology:
+    """full, ring, random-K, or pairs such as "0-1 1-2".  Raises UserError."""
+    if name == "full":
+        return full(size)
+    if name == "ring":
+        return ring(size)
+    kind, _, degree = name.partition("-")
+    if kind == "random" and degree.isdigit():
+        return random_k(size, int(degree), seed=seed)
+    pairs = "\n".join(pair.replace("-", " ") for pair in name.split())
+    return from_text(pairs, size=size)
+
+
 def full(size: int) -> Topology:
     """Every node linked to every other."""
     return _from_pairs(size, ((a, b) for a in range(size) for b in range(a)))

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from consensus.interface import Consensus
 from ledger.genesis import Genesis
 from ledger.validators import ValidatorSet
-from p2p.topology import Topology
+from p2p.topology import Topology, topology_named
 from sim.agenda import MS
 from sim.network import TAIL_MS_MAX
 from sim.regions import latency_ms, placed
-from sim.relay import topology_named
 from sim.scenario import Scenario
 from sim.world import World
 

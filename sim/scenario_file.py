@@ -27,9 +27,9 @@ from consensus.interface import Consensus
 from consensus.registry import protocol_named
 from ledger.errors import UserError
 from ledger.limits import Limits
+from p2p.topology import topology_named
 from sim.plugin_scenario import PluginScenario
 from sim.regions import latency_ms
-from sim.relay import topology_named
 from sim.scenario import Scenario
 from sim.toml_text import parse_toml, read_fields, write_fields
 

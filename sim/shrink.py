@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ledger.errors import UserError
+from p2p.topology import topology_named
 from sim.plugin_scenario import Clock, Crash, Pause, PluginScenario, Round, Stumble
-from sim.relay import topology_named
 from sim.scenario import Scenario
 from sim.scenario_file import AnyScenario
 

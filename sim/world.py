@@ -11,13 +11,14 @@ from random import Random
 
 from consensus.io import HostEvent
 from ledger.store import Write
+from p2p.topology import topology_named
 from sim.adversary import TwinNetwork
 from sim.agenda import MS, Agenda
 from sim.injector import Injector
 from sim.network import Network
 from sim.node import Node
 from sim.regions import latency_ms, placed
-from sim.relay import Relay, topology_named
+from sim.relay import Relay
 from sim.scenario import Scenario
 from sim.trace import Trace
 from sim.watcher import Open, Watcher

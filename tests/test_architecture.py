@@ -39,10 +39,10 @@ OUTSIDE_WORLD = {
     "sqlite3",
     "uuid",
 }
-PURE_FILES = ["p2p/frames.py", "p2p/gossip.py", "p2p/hello.py", "p2p/topology.py"]
+PURE_FILES = ["p2p/frames.py", "p2p/gossip.py", "p2p/hello.py", "p2p/relay.py", "p2p/topology.py"]
 STARTS_PROCESSES = "sim/conformance/processes.py"
 """Part of a test suite: it runs a plugin again under another PYTHONHASHSEED."""
-TRIO_FILES = {"p2p/transport.py", "p2p/tls_stream.py", "p2p/peers.py"}
+TRIO_FILES = {"p2p/transport.py", "p2p/tls_stream.py", "p2p/peers.py", "p2p/overlay.py"}
 
 
 def python_files(package: str) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 from benchmarks.harness.replay import replayed
@@ -29,6 +30,7 @@ from consensus.registry import protocol_named
 from ledger.errors import UserError
 from ledger.genesis import POLICIES
 from ledger.keys import REAL_SCHEMES
+from p2p.topology import topology_named
 from sim.scenario_file import read_scenario
 from sim.toml_text import parse_toml, read_fields
 
@@ -98,6 +100,8 @@ def _check(suite: Suite) -> None:
             _check_native(where, known[name])
         for link in one.links:
             _that(link in LINKS, where, f"links are {', '.join(LINKS)}")
+        for topology, size in product(one.topologies, one.validators):
+            topology_named(topology, size, 0)
         _that(one.arrival in ARRIVALS, where, f"arrival is {' or '.join(ARRIVALS)}")
         _that(one.policy in POLICIES, where, f"policies are {', '.join(POLICIES)}")
         _that(one.signed or one.policy == "open", where, "what nobody signed needs an open policy")

@@ -91,10 +91,10 @@ def replayed(file: ScenarioFile) -> Suite:
     for name in ("twins", "limits", "sides"):
         if getattr(scenario, name):
             replay.left_out.append(f"{name}: a real network is made without them")
-    if scenario.topology != "full":
-        replay.left_out.append(f"the topology {scenario.topology}: here all are linked to all")
     if scenario.regions and scenario.regions != REGIONS[: len(scenario.regions)]:
         replay.left_out.append("where the validators are: here each region has one, in their order")
+    if scenario.topology.startswith("random"):
+        replay.left_out.append(f"which links are drawn: those of {scenario.topology} are others")
     attacks = dict(scenario.attacks)
     words = next(iter(attacks.values()), "")
     if len(set(attacks.values())) > 1:
@@ -107,6 +107,7 @@ def replayed(file: ScenarioFile) -> Suite:
         protocols=(file.protocol,),
         validators=(scenario.nodes,),
         links=("world" if scenario.regions else "proxied",),
+        topologies=(scenario.topology,),
         scenarios=(NAME,),
         rates_per_s=(_rate(scenario),),
         warmup_s=WARMUP_S,

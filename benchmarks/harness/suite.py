@@ -29,6 +29,8 @@ from ledger.keys import REAL_SCHEMES
 from sim.regions import REGIONS, latency_ms
 
 NO_FAULT = "none"
+FULL = "full"
+"""The topology in which everybody has a link to everybody."""
 ALL, BFT = "all", "bft"
 """In place of a list of protocols: every one that is installed and survives a crash, or a liar."""
 FULL_DISK = "full-disk"
@@ -134,6 +136,8 @@ class Experiment:
     protocols: tuple[str, ...] = ("tendermint",)
     validators: tuple[int, ...] = (4,)
     links: tuple[str, ...] = ("loopback",)
+    topologies: tuple[str, ...] = (FULL,)
+    """Who has a link to whom: as `init --topology` takes it."""
     native: bool = False
     """The kernel makes links bad and disks slow (namespaces and tc, control groups), which takes
     root, instead of the proxies and the nodes."""
@@ -296,13 +300,14 @@ class Trial:
     scenario: Scenario
     repetition: int
     seed: int
+    topology: str = FULL
 
     @property
     def name(self) -> str:
         """Unique within a suite, and fit for a folder."""
         words = [self.experiment.name, self.protocol, f"n{self.validators}", self.link_words]
         words += [f"{self.payload_bytes}B", self.scenario.name, str(self.repetition)]
-        return "-".join(word.replace(" ", "_") for word in words)
+        return "-".join(word.replace(",", "").replace(" ", "_") for word in words)
 
     @property
     def title(self) -> str:
@@ -312,8 +317,9 @@ class Trial:
 
     @property
     def link_words(self) -> str:
-        """The links, and whether the kernel makes them."""
-        return f"native {self.link}" if self.experiment.native else self.link
+        """The links, whether the kernel makes them, and between whom, if not between all."""
+        words = f"native {self.link}" if self.experiment.native else self.link
+        return words if self.topology == FULL else f"{words}, {self.topology}"
 
     @property
     def faults(self) -> int:
@@ -333,13 +339,13 @@ def trials(suite: Suite) -> Iterator[Trial]:
     known = {scenario.name: scenario for scenario in suite.scenarios}
     known[NO_FAULT] = Scenario(NO_FAULT)
     for one in suite.experiments:
-        axes = (one.validators, one.links, one.payload_bytes, one.scenarios)
+        axes = (one.validators, one.links, one.topologies, one.payload_bytes, one.scenarios)
         for repetition in range(one.repetitions):
-            for validators, link, payload, scenario in product(*axes):
+            for validators, link, topology, payload, scenario in product(*axes):
                 for protocol in protocols_of(one):
                     yield Trial(
                         one, protocol, validators, link, payload, known[scenario],
-                        repetition, suite.seed + repetition,
+                        repetition, suite.seed + repetition, topology,
                     )  # fmt: skip
 
 

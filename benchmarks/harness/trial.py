@@ -169,6 +169,7 @@ def plan_of(trial: Trial) -> Plan:
         test_network=is_ill or one.policy == "open",
         policy=one.policy,
         scheme=one.scheme,
+        topology=trial.topology,
     )
 
 
@@ -177,7 +178,8 @@ async def _linked(arena: Arena) -> None:
         found = await arena.client.statuses()
         peers = [peer for status in found if status is not None for peer in status["peers"]]
         size = arena.trial.validators
-        if len(peers) == size * (size - 1) and all(peer["connected"] for peer in peers):
+        is_everyone_there = size == sum(status is not None for status in found)
+        if is_everyone_there and all(peer["connected"] for peer in peers):
             return
         await trio.sleep(POLL_S)
 

@@ -16,7 +16,7 @@ import trio
 
 from benchmarks.harness.drive import ROOT, Lines
 from benchmarks.harness.suite import one_way_ms
-from host.home import PEERS_FILE, Endpoint, peers_text, read_config
+from host.home import PEERS_FILE, Endpoint, peers_text, read_config, read_peers
 from host.network import homes_of
 from host.proxy import LinkRule, Way
 from ledger.errors import UnreachableError
@@ -155,9 +155,11 @@ def write_peers(homes: Sequence[Path], relays: Mapping[Way, Endpoint] | None = N
     """Tell each node where the others listen now, or where it finds a relay to them."""
     configs = [read_config(home) for home in homes]
     for one, home in enumerate(homes):
-        peers: dict[str, tuple[Endpoint, ...]] = {
+        listed = read_peers(home / PEERS_FILE)
+        addresses: dict[str, tuple[Endpoint, ...]] = {
             config.name: ((relays or {}).get((one, other), config.listen),)
             for other, config in enumerate(configs)
-            if other != one
+            if config.name in listed.addresses
         }
-        (home / PEERS_FILE).write_text(peers_text(peers), encoding="utf-8")
+        text = peers_text(replace(listed, addresses=addresses))
+        (home / PEERS_FILE).write_text(text, encoding="utf-8")

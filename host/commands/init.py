@@ -50,6 +50,14 @@ from storage.home import default_engine
     "31999 unless given, or from those in LEDGER_PORTS=FROM-TO.",
 )
 @click.option(
+    "--topology",
+    default="full",
+    show_default=True,
+    metavar="NAME",
+    help="Who has a link to whom: full, ring, random-K, pairs ('0-1 1-2 2-3'), or a file with a "
+    "pair in each line.  Where that is not everybody, nodes pass messages on.",
+)
+@click.option(
     "--parameter",
     "parameters",
     multiple=True,
@@ -98,6 +106,7 @@ def command(
     name: str,
     engine: str | None,
     hosts: tuple[str, ...],
+    topology: str,
     parameters: tuple[str, ...],
     applications: tuple[str, ...],
     members: int,
@@ -119,6 +128,7 @@ def command(
         protocol=protocol_named(protocol),
         engine=chosen,
         hosts=hosts,
+        topology=topology,
         parameters=tuple(_parameter(text) for text in parameters),
         test_network=test_network,
         scheme=scheme,

@@ -23,13 +23,13 @@ from host.plugins import find_protocol
 from host.progress import Bar
 from host.replay import scenario_of
 from ledger.errors import UserError
+from p2p.topology import topology_named
 from sim.faults import FAULTS, draw_scenario
 from sim.plugins import PluginScenario
 from sim.plugins import run as run_plugins
 from sim.record import Recording
 from sim.record_replicas import record
 from sim.regions import REGIONS, latency_ms
-from sim.relay import topology_named
 from sim.run import SimReport, run
 from sim.scenario import Scenario
 from sim.scenario_file import ScenarioFile

@@ -88,6 +88,9 @@ class MemoryNode:
         self.capacity = capacity
         self.reads = 0
         self.is_reachable = True
+        self.linked = len(self.genesis.epoch.validators.members) - 1
+        """Peers with a link while it is reachable."""
+        self.relays = False
         self._executor = Executor(self.genesis, applications.ALL)
 
     def confirm(self) -> None:
@@ -101,8 +104,9 @@ class MemoryNode:
     def view(self) -> NodeView:
         heights = queries.heights(self.ledger.reader, self.genesis)
         peers = tuple(
-            PeerView(validator.name, self.is_reachable, 0.25 if self.is_reachable else None)
-            for validator in self.genesis.epoch.validators.members[1:]
+            PeerView(validator.name, is_linked, 0.25 if is_linked else None)
+            for number, validator in enumerate(self.genesis.epoch.validators.members[1:])
+            for is_linked in [self.is_reachable and number < self.linked]
         )
         return NodeView(
             name="node0",
@@ -118,6 +122,7 @@ class MemoryNode:
             pending=len(self.pending),
             catching_up=False,
             peers=peers,
+            relays=self.relays,
             applied=7,
             failed=1,
             skipped=0,

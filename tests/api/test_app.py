@@ -242,6 +242,19 @@ async def test_a_node_is_healthy_while_a_quorum_is_in_reach(
     assert (await http.get("/health")).status_code == 503
 
 
+async def test_a_node_that_others_pass_messages_on_for_needs_one_link(
+    http: httpx.AsyncClient, node: MemoryNode
+) -> None:
+    node.linked = 1
+    assert (await http.get("/health")).status_code == 503
+
+    node.relays = True
+
+    assert (await http.get("/health")).status_code == 200
+    node.linked = 0
+    assert (await http.get("/health")).status_code == 503
+
+
 async def test_metrics_are_in_the_exposition_format(http: httpx.AsyncClient) -> None:
     answer = await http.get("/metrics")
 

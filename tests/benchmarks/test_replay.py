@@ -69,6 +69,15 @@ def test_attackers_keep_their_places() -> None:
     assert (trial.scenario.byzantine, trial.scenario.liars) == ("silent", (2,))
 
 
+@pytest.mark.parametrize("topology", ["full", "ring", "0-1 1-2 2-3", "random-2"])
+def test_real_nodes_have_the_links_of_the_scenario(topology: str) -> None:
+    suite = replayed(file_of(topology=topology))
+
+    (trial,) = trials(suite)
+    assert trial.topology == topology
+    assert any("links are drawn" in what for what in suite.left_out) == (topology == "random-2")
+
+
 @pytest.mark.parametrize("kind", INCIDENTS)
 def test_every_incident_is_played_or_said_to_be_left_out(kind: str) -> None:
     file = file_of(Incident(kind, 1_000, 2_000, (0, 1), 1))

@@ -98,6 +98,7 @@ def test_every_list_is_an_axis(tmp_path: Path) -> None:
         (f'{ONE}[[peers]]\nname = "p"\nvariants = ["fast"]\n', "variants are default, tuned"),
         (f'{ONE}[[peers]]\nname = "p"\nlinks = ["moon"]\n', "peer p: links"),
         (f'{ONE}[[peers]]\nname = "p"\nrates_per_s = []\n', "peer p: rates"),
+        ('[[experiments]]\nname = "e"\ntopologies = ["0-1"]\n', "topology is not connected"),
         (f'{ONE}[[peers]]\nname = "p"\narrival = "bursts"\n', "peer p: arrival"),
         (
             '[[scenarios]]\nname = "s"\nbyzantine = "lazy"\n[[experiments]]\nname = "e"\n',
@@ -136,6 +137,17 @@ def test_links_of_the_kernel_have_a_name_of_their_own(tmp_path: Path) -> None:
 
     assert (relayed.link_words, native.link_words) == ("loopback", "native loopback")
     assert "native_loopback" in native.name
+
+
+def test_links_between_some_have_a_name_of_their_own(tmp_path: Path) -> None:
+    text = '[[experiments]]\nname = "k"\ntopologies = ["full", "ring", "0-1 1-2 2-3"]\n'
+
+    full, ring, line = trials(read_suite(written(tmp_path, text)))
+
+    assert [one.topology for one in (full, ring, line)] == ["full", "ring", "0-1 1-2 2-3"]
+    assert (full.link_words, ring.link_words) == ("loopback", "loopback, ring")
+    assert ring.name == "k-tendermint-n4-loopback_ring-256B-none-0"
+    assert len({one.name for one in (full, ring, line)}) == 3
 
 
 def test_the_world_is_as_far_apart_as_its_regions() -> None:

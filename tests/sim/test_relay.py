@@ -11,10 +11,11 @@ import pytest
 from consensus.io import Channel, FrameArrived, HostEvent
 from consensus.packets import RELAYED, Have, WantBatches, encode_packet
 from ledger.errors import UserError
+from p2p.topology import topology_named
 from sim.agenda import MS, Agenda
 from sim.faults import draw_scenario
 from sim.network import Network
-from sim.relay import Relay, topology_named
+from sim.relay import Relay
 from sim.run import run
 from sim.scenario import Scenario, Weather
 from tests.sim.protocols import NAMES, OTHERS, plugin
@@ -100,12 +101,12 @@ def test_a_word_to_one_node_far_away_comes_from_its_origin_as_often_as_it_was_sa
 
 def test_an_envelope_with_a_false_origin_is_not_opened() -> None:
     ring = Ring(Weather())
-    relay = ring.relays[0]
-    sealed = bytearray(relay._enveloped(2, WANT))
+    sealed = bytearray(ring.relays[0]._relay.enveloped(2, WANT))
+    receiver = ring.relays[2]._relay
 
-    assert ring.relays[2]._opened(FrameArrived(1, Channel.SYNC, b""), bytes(sealed)) is not None
+    assert receiver.opened(1, Channel.SYNC, bytes(sealed)) == (0, Channel.SYNC, WANT)
     sealed[2] = 3  # The origin, behind the mark and the header of the array.
-    assert ring.relays[2]._opened(FrameArrived(1, Channel.SYNC, b""), bytes(sealed)) is None
+    assert receiver.opened(1, Channel.SYNC, bytes(sealed)) is None
 
 
 @pytest.mark.parametrize(

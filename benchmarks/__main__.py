@@ -8,6 +8,7 @@ import click
 
 from benchmarks.bundle import bundle
 from benchmarks.costs import costs
+from benchmarks.gossip import gossip
 from benchmarks.growth import growth
 from benchmarks.harness import command as harness
 from benchmarks.harness import probe
@@ -35,6 +36,7 @@ benchmarks.add_command(harness.command)
 benchmarks.add_command(harness.suites)
 benchmarks.add_command(probe.command)
 benchmarks.add_command(report.command)
+benchmarks.add_command(gossip)
 benchmarks.add_command(growth)
 benchmarks.add_command(hashes)
 benchmarks.add_command(ingest)

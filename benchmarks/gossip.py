@@ -16,8 +16,7 @@ import click
 
 from benchmarks.spreading import KEPT_MS, LINKS, MESSAGES, Link, Spread, spread
 from ledger.errors import UserError
-from p2p.topology import Topology
-from sim.relay import topology_named
+from p2p.topology import Topology, topology_named
 
 NODES = "4,7,16,31,64,100"
 TOPOLOGIES = "full,ring,random-3,random-6"

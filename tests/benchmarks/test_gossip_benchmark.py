@@ -19,8 +19,8 @@ from consensus.packets import RELAYED, decode_packet
 from host.commands.main import run
 from ledger.errors import Fault
 from p2p.frames import HEADER_BYTES
+from p2p.topology import topology_named
 from sim.regions import REGIONS, latency_ms
-from sim.relay import topology_named
 from sim.scenario import Weather
 from tests.host.program import ROOT
 

@@ -34,6 +34,7 @@ from host.home import (
     write_durable,
     write_private,
 )
+from host.topology import read_topology
 from ledger import genesis as genesis_format
 from ledger.applications import ALL, DEFAULT, identity_body, payments
 from ledger.errors import Fault, UserError
@@ -42,7 +43,6 @@ from ledger.keys import REAL_SCHEMES, SEED_BYTES, suite_named
 from ledger.limits import Limits
 from ledger.validators import QuorumRule, Validator, ValidatorSet
 from p2p.certificate import make_identity, public_key_of
-from p2p.topology import Topology, from_text, topology_named
 from storage import home as storage_home
 from storage.tripwire import sync_directory
 
@@ -109,7 +109,7 @@ def create_network(
     seeds = [Seeds.new() for _ in range(plan.validators)]
     member_seeds = [secrets.token_bytes(SEED_BYTES) for _ in range(plan.members)]
     genesis = _make_genesis(plan, parameters, seeds, member_seeds)
-    topology = _topology(plan)
+    topology = read_topology(plan.topology, plan.validators, TOPOLOGY_SEED)
     endpoints = _endpoints(plan)
     folder.mkdir(parents=True, exist_ok=True)
     text = genesis_format.to_json(genesis)
@@ -236,18 +236,6 @@ def _applications(plan: Plan) -> tuple[tuple[str, int], ...]:
     chosen = {each.name: each.version for each in DEFAULT}
     chosen |= {name: known[name].version for name in plan.applications}
     return tuple(sorted(chosen.items()))
-
-
-def _topology(plan: Plan) -> Topology:
-    """Who has a link to whom.  Raises UserError."""
-    path = Path(plan.topology)
-    if not path.is_file():
-        return topology_named(plan.topology, plan.validators, TOPOLOGY_SEED)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the topology {path}: {error}") from None
-    return from_text(text, size=plan.validators)
 
 
 def _endpoints(plan: Plan) -> list[tuple[Endpoint, Endpoint]]:

@@ -22,8 +22,8 @@ from host.picture import show_chart, write_page
 from host.plugins import find_protocol
 from host.progress import Bar
 from host.replay import scenario_of
+from host.topology import written_out
 from ledger.errors import UserError
-from p2p.topology import topology_named
 from sim.faults import FAULTS, draw_scenario
 from sim.plugins import PluginScenario
 from sim.plugins import run as run_plugins
@@ -61,7 +61,11 @@ Result = TypeVar("Result")
     metavar="FILE|TEXT",
     help="Run exactly this scenario, of a file or as a violation prints it.",
 )
-@click.option("--topology", metavar="NAME", help="full, ring, random-K, or pairs: '0-1 1-2 2-3'.")
+@click.option(
+    "--topology",
+    metavar="NAME",
+    help="full, ring, random-K, pairs ('0-1 1-2 2-3'), or a file with a pair in each line.",
+)
 @click.option(
     "--regions", metavar="world|NAME,NAME,...", help=f"Where validators are: {', '.join(REGIONS)}."
 )
@@ -233,8 +237,8 @@ def _end_with_parent() -> None:
 def _elsewhere(scenario: Scenario, topology: str | None, regions: str | None) -> Scenario:
     """A scenario with other links, or in other places.  Raises UserError."""
     if topology is not None:
-        topology_named(topology, scenario.nodes, scenario.seed)
-        scenario = replace(scenario, topology=topology)
+        text = written_out(topology, scenario.nodes, scenario.seed)
+        scenario = replace(scenario, topology=text)
     if regions is not None:
         places = REGIONS if regions == "world" else tuple(regions.split(","))
         for place in places:

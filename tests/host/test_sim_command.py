@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +68,24 @@ def test_sim_runs_over_few_links_around_the_world(capsys: pytest.CaptureFixture[
 
     assert "no violation" in far
     assert median_ms(far) > median_ms(near) + 30
+
+
+def test_sim_reads_the_links_of_a_file_and_names_them_in_what_it_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    links = tmp_path / "links.txt"
+    links.write_text("0 1\n2 1  # the hub\n3 1\n")
+    arguments = ["--protocol", "solo", "--faults", "none", "--topology"]
+
+    assert main.run(["sim", *arguments, str(links), "--json"]) == 0
+    of_file = json.loads(capsys.readouterr().out)
+    assert main.run(["sim", *arguments, "0-1 1-2 1-3", "--json"]) == 0
+
+    assert json.loads(capsys.readouterr().out) == of_file
+    assert str(tmp_path) not in json.dumps(of_file)
+    links.write_text("0 1\n1 0 2\n")
+    assert main.run(["sim", *arguments, str(links)]) == 2
+    assert "topology, line 2" in capsys.readouterr().err
 
 
 def median_ms(shown: str) -> int:

@@ -37,6 +37,8 @@ OLDER_FAULTS = (*OLDER_WEATHERS, *OLDER_INCIDENTS)
 NEWER_FAULTS = (*NEWER_WEATHERS, *NEWER_INCIDENTS)
 """Kinds whose chance comes from a stream of its own, so that each seed kept what it had before."""
 FAULTS = (*OLDER_FAULTS, *NEWER_FAULTS)
+RING_MAX = 5
+"""Nodes of a ring in which no way is longer than two hops."""
 CLOCK_STEP_MS_MAX = 3_600_000
 CLOCK_LEAD_MS_MAX = 2_000
 """By how much validator 0 may be ahead: its followers would wait for a fixed leader's clock."""
@@ -127,6 +129,11 @@ def kill_for_good(scenario: Scenario) -> Scenario:
     end = Incident("crash", draw.randrange(scenario.stable_ms), FOR_EVER_MS, (dead,))
     others = tuple(incident for incident in scenario.incidents if incident.nodes != (dead,))
     return replace(scenario, incidents=(*others, end))
+
+
+def on_few_links(scenario: Scenario) -> Scenario:
+    """The same where nodes pass messages on: a ring, or three links a node in a larger network."""
+    return replace(scenario, topology="ring" if scenario.nodes <= RING_MAX else "random-3")
 
 
 def replay_command(scenario: Scenario) -> str:

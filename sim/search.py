@@ -217,8 +217,10 @@ def draw(hunt: Hunt, protocol: type[Consensus], strategy: str, number: int) -> A
         crash_only = protocol.fault_model == "crash"
         nodes = hunt.nodes or NODES
         scenario = faults.draw_scenario(seed, hunt.protocol, nodes, crash_only=crash_only)
-        may_spare = number % 2 == 0 or protocol.fault_model == "none"
-        return scenario if may_spare else faults.kill_for_good(scenario)
+        if number % 2 and protocol.fault_model != "none":
+            scenario = faults.kill_for_good(scenario)
+        # Two of eight, one of which has a dead node.
+        return faults.on_few_links(scenario) if number % 8 >= 6 else scenario
     check_strategies((strategy,))
     if strategy == GUIDED:
         first = number - number % EPISODE

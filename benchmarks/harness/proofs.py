@@ -7,10 +7,11 @@ full, and bytes are changed: in receipts, and at the first length in every file 
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -27,13 +28,15 @@ from host.network import homes_of
 from ledger import queries
 from ledger.applications import ALL
 from ledger.audit import Audited, audit
-from ledger.errors import Fault, LedgerError
+from ledger.errors import Fault, LedgerError, UnreachableError
 from ledger.genesis import Genesis
 from ledger.light import LightClient, Verified
 from ledger.store import Reader
 from storage.home import open_store, verify_all
 
 Figures = dict[str, Any]
+PIECE_S = 30.0
+"""For so long transactions are offered that were signed together."""
 FOUND, HARMLESS, SILENT = "flips_found", "flips_harmless", "flips_silent"
 
 
@@ -43,9 +46,10 @@ async def run_proofs(
     """Measure at each length, shortest first; what the stores say at the end."""
     trial = _trial(one, seed)
     done = 0
+    pieces = itertools.count()
     async with open_arena(trial, workspace) as arena:
         for place, length in enumerate(sorted(one.transactions)):
-            await _grow(arena, length - done, one.rate_per_s, place)
+            await _grow(arena, length - done, one.rate_per_s, pieces)
             done = length
             await arena.cluster.stop()
             home = homes_of(arena.folder)[0]
@@ -63,10 +67,19 @@ def _trial(one: Proofs, seed: int) -> Trial:
     return Trial(experiment, one.protocol, one.validators, "loopback", 256, calm, 0, seed)
 
 
-async def _grow(arena: Arena, count: int, rate: float, place: int) -> None:
-    """Put so many transactions more onto the ledger."""
-    if count > 0:
-        await measure(arena, rate, place, duration_s=count / rate, arrival="constant")
+async def _grow(arena: Arena, missing: int, rate: float, pieces: Iterator[int]) -> None:
+    """Put so many transactions more onto the ledger, each piece with a number of its own.
+
+    Raises UnreachableError where none gets there any more.
+    """
+    while missing > 0:
+        # Clients sign ahead, and what they sign expires: a few thousand blocks later.
+        size = min(missing, round(rate * PIECE_S))
+        found = await measure(arena, rate, next(pieces), duration_s=size / rate, arrival="constant")
+        confirmed = sum(row.status == "confirmed" for row in found.rows)
+        if not confirmed:
+            raise UnreachableError(f"nothing is confirmed any more, and {missing} are missing")
+        missing -= confirmed
     await arena.level()
 
 

@@ -20,8 +20,6 @@ NAMES = ["solo", "tendermint", "jolteon"]
 """One without faults, one with locks and one with a chain: for tests that know their phases."""
 OTHERS = [name for name in CLASSES if name not in NAMES]
 """For a few runs each.  Not Raft, which bears no liar."""
-OPEN = ["mysticeti"]
-"""Those of which one drawn run in twenty is an open finding (docs/protocols/README.md)."""
 
 
 def plugin(name: str) -> type[Consensus]:

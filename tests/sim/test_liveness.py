@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from consensus.interface import Consensus
 from consensus.protocols.jolteon import Jolteon
+from consensus.protocols.raft import Raft
 from consensus.protocols.solo import Solo
 from consensus.protocols.tendermint import Tendermint
 from ledger.validators import QuorumRule, Validator, ValidatorSet
@@ -18,6 +20,7 @@ from sim.plugins import PluginScenario
 from sim.plugins import run as play
 from sim.run import Run, SimReport, run
 from sim.scenario import FOR_EVER_MS, Incident, Load, Scenario, Weather
+from sim.scenario_file import read_scenario
 from tests.consensus import mutants_tendermint
 from tests.sim.protocols import NAMES, plugin
 
@@ -177,6 +180,44 @@ def test_a_sequencer_that_is_down_excuses_a_protocol_without_fault_tolerance() -
     )
 
     assert "the protocol tolerates no fault" in run(scenario, Solo).excused
+
+
+TWO_CLOCKS = Path(__file__).parent / "excused" / "raft-two-leapt-clocks.toml"
+
+
+@pytest.mark.parametrize("second_at_ms", [6_205, 6_303])
+def test_two_clocks_that_ran_ahead_excuse_a_protocol_that_bears_one_crash(
+    second_at_ms: int,
+) -> None:
+    """Both at once for a moment, or one as soon as the other is right again."""
+    scenario = read_scenario(TWO_CLOCKS.read_text(encoding="utf-8")).scenario
+    assert isinstance(scenario, Scenario)
+    first, second = scenario.incidents
+
+    report = run(replace(scenario, incidents=(first, replace(second, at_ms=second_at_ms))), Raft)
+
+    assert report.excused == "2 clocks ran ahead, of which 1 may"
+    assert report.confirmed < report.wishes
+    assert run(replace(scenario, incidents=(first,)), Raft).is_passed
+
+
+def test_one_clock_that_runs_ahead_excuses_nobody() -> None:
+    scenario = read_scenario(TWO_CLOCKS.read_text(encoding="utf-8")).scenario
+    assert isinstance(scenario, Scenario)
+
+    stalled = Run(replace(scenario, incidents=scenario.incidents[:1], bound_ms=1), Raft).lead()
+
+    assert stalled.excused == ""
+    assert [one.property for one in stalled.violations] == ["P10"]
+
+
+def test_clocks_excuse_no_protocol_that_bears_liars() -> None:
+    ahead = tuple(Incident("clock", 500, 1_000, (node,), 2_000_000) for node in (1, 2))
+    scenario = Scenario(3, "tendermint", 4, load=FEW, incidents=ahead, stable_ms=1_500)
+
+    report = run(scenario, Tendermint)
+
+    assert report.is_passed
 
 
 @pytest.mark.parametrize("incident", [for_ever("crash", 2), for_ever("isolate", 2)])

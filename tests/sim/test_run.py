@@ -15,7 +15,7 @@ from sim.faults import FAULTS, draw_scenario
 from sim.run import SimReport, run
 from sim.scenario import Scenario
 from tests.sim.fixed_leader import FixedLeader
-from tests.sim.protocols import NAMES, OPEN, OTHERS, plugin
+from tests.sim.protocols import NAMES, OTHERS, plugin
 
 ROOT = Path(__file__).resolve().parents[2]
 SWARMS = 4
@@ -129,7 +129,7 @@ def test_each_fault_alone_with_other_protocols(name: str, fault: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*NAMES, *(name for name in OTHERS if name not in OPEN)])
+@pytest.mark.parametrize("name", [*NAMES, *OTHERS])
 @pytest.mark.parametrize("base", range(1_000, 5_000, 50))
 def test_many_swarms_of_faults(name: str, base: int) -> None:
     for seed in range(base, base + 10):

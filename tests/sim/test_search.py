@@ -92,6 +92,19 @@ def test_so_many_of_a_search_are_whole_replicas() -> None:
     assert sum(chunk.size for chunk in chunks if chunk.strategy == REPLICAS) == 1_632
 
 
+@pytest.mark.parametrize(("nodes", "topology"), [(None, "ring"), (7, "random-3")])
+def test_a_quarter_of_the_whole_replicas_have_few_links_dead_nodes_or_not(
+    nodes: int | None, topology: str
+) -> None:
+    hunt = Hunt("jolteon", STRATEGIES, nodes, 1)
+    drawn = [draw(hunt, Jolteon, REPLICAS, number) for number in range(80)]
+
+    few = [each for each in drawn if isinstance(each, Scenario) and each.topology != "full"]
+    assert [each.topology for each in few] == [topology] * 20
+    dead = [each for each in few if any(i.until_ms == FOR_EVER_MS for i in each.incidents)]
+    assert 2 <= len(dead) <= 10
+
+
 def test_a_chunk_reports_the_first_scenario_that_broke_each_property() -> None:
     chunk = Chunk(Hunt(MUTANT, ("twins",), None, 1), 0, 8)
 

@@ -143,7 +143,10 @@ def varying(groups: Sequence[Group]) -> list[str]:
 
 
 def load_curves(name: str, groups: Sequence[Group]) -> Plot | None:
-    """Latency and throughput against offered load, a curve for each network."""
+    """Latency and throughput against offered load, a curve for each network.
+
+    Where one load is offered again and again, the windows in their order take the place of rates.
+    """
     curves: dict[tuple[Any, ...], list[Group]] = {}
     names = varying(groups)
     for group in groups:
@@ -153,31 +156,39 @@ def load_curves(name: str, groups: Sequence[Group]) -> Plot | None:
         return None
     figure = Figure(figsize=(9.2, 4.3))
     left, right = figure.subplots(1, 2)
+    is_again = len({group.labels["rate_per_s"] for group in groups}) == 1
+
+    def place(group: Group) -> float:
+        return float(group.labels["window"]) + 1 if is_again else float(group.labels["rate_per_s"])
+
     for number, curve in enumerate(curves.values()):
-        curve.sort(key=lambda group: float(group.labels["rate_per_s"]))
+        curve.sort(key=place)
         tone = colour(str(curve[0].labels["protocol"]))
         mark = MARKS[number % len(MARKS)]
         label = _label(curve[0], names)
-        rates = [float(group.labels["rate_per_s"]) for group in curve]
+        places = [place(group) for group in curve]
         for figure_name, style, words in (
             ("latency_p50_ms", "-", label),
             ("latency_p99_ms", ":", None),
         ):
             values = [group.middle(figure_name) or float("nan") for group in curve]
-            left.plot(rates, values, style, color=tone, marker=mark, markersize=4, label=words)
+            left.plot(places, values, style, color=tone, marker=mark, markersize=4, label=words)
         confirmed = [group.middle("confirmed_per_s") or float("nan") for group in curve]
-        right.plot(rates, confirmed, "-", color=tone, marker=mark, markersize=4, label=label)
-    top = max(float(group.labels["rate_per_s"]) for group in groups)
-    right.plot([0, top], [0, top], "--", color=LINE, linewidth=1, label="all that is offered")
+        right.plot(places, confirmed, "-", color=tone, marker=mark, markersize=4, label=label)
+    top = max(map(place, groups))
+    offered = [float(groups[0].labels["rate_per_s"])] * 2 if is_again else [0, top]
+    right.plot([0, top], offered, "--", color=LINE, linewidth=1, label="all that is offered")
     _latency_axis(left, groups)
-    right.set_ylim(bottom=0)
+    # The line of all that is offered, and what lies on it, are below the frame.
+    right.set_ylim(0, 1.06 * max(right.get_ylim()[1], offered[1]))
+    what = f"window, {offered[0]:g} offered/s in each" if is_again else "offered (transactions/s)"
     left.set(
-        xlabel="offered (transactions/s)",
+        xlabel=what,
         ylabel="latency at all nodes (ms)",
         title="Latency: p50 solid, p99 dotted",
     )
     right.set(
-        xlabel="offered (transactions/s)",
+        xlabel=what,
         ylabel="confirmed at all nodes (transactions/s)",
         title="Throughput",
     )
@@ -188,7 +199,8 @@ def load_curves(name: str, groups: Sequence[Group]) -> Plot | None:
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     right.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     _legend(figure, right)
-    return _drawn(figure, f"load-{name}", "Latency and throughput against offered load.")
+    caption = "against the windows of one load" if is_again else "against offered load"
+    return _drawn(figure, f"load-{name}", f"Latency and throughput {caption}.")
 
 
 def _latency_axis(axes: Axes, groups: Sequence[Group]) -> None:

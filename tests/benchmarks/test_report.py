@@ -226,6 +226,21 @@ def test_one_legend_stands_below_the_curves_and_slow_networks_hide_no_others() -
     assert ">1,000<" not in plain.svg
 
 
+def test_one_load_again_and_again_is_drawn_by_its_windows() -> None:
+    rows = [
+        {**LABELS, "kind": "load", "rate_per_s": 400.0, "window": window, "confirmed_per_s": 390.0,
+         "latency_p50_ms": 50.0, "latency_p99_ms": 100.0 + window}
+        for window in range(3)
+    ]  # fmt: skip
+
+    plot = plots.load_curves("again", grouped(rows))
+
+    assert plot is not None
+    assert plot.svg.count("window, 400 offered/s in each") == 2
+    assert "offered (transactions/s)" not in plot.svg
+    assert "windows of one load" in plot.caption
+
+
 def test_a_sweep_is_a_curve_and_a_protocol_has_one_colour(tmp_path: Path) -> None:
     found = [of(protocol, rate) for protocol in ("tendermint", "raft") for rate in (5.0, 10.0)]
 

@@ -73,6 +73,33 @@ def test_the_protocols_side_by_side() -> None:
             agree(text, *(row["latency_p50_ms"] for row in distant))
 
 
+def test_what_grows_with_the_network_its_links_and_the_ledger() -> None:
+    def links(row: Row) -> tuple[float, float]:
+        octets = row["link_bytes_per_transaction"] / 1_000
+        return row["link_messages_per_transaction"], octets
+
+    told = table("validators")
+    assert [row[0] for row in told] == ["4", "7", "10", "13"]
+    for size, *cells in told:
+        for place, protocol in enumerate(("tendermint", "jolteon")):
+            labels = {"protocol": protocol, "validators": int(size)}
+            [row] = rows("scale", experiment="validators", **labels)
+            agree(cells[place], row["latency_p50_ms"], row["latency_p99_ms"])
+            agree(cells[2 + place], *links(row))
+            found = kept(rows("scale", experiment="saturation", **labels))
+            agree(cells[4 + place], max(row["confirmed_per_s"] for row in found))
+    told = table("n | links")
+    assert len(told) == 4
+    for size, link, *cells in told:
+        for cell, topology in zip(cells, ("", ", random-4", ", ring"), strict=True):
+            labels = {"link": link + topology, "validators": int(size)}
+            [row] = rows("scale", experiment="topology", **labels)
+            agree(cell, row["latency_p50_ms"], row["latency_p99_ms"], *links(row))
+    windows = rows("scale", experiment="length")
+    ends = [f"{row['latency_p99_ms']:.0f}" for row in (windows[0], windows[-1])]
+    assert "The p99 rises from {} to {} ms".format(*ends) in PAGE
+
+
 def test_another_system_under_the_same_load() -> None:
     told = table("system")
     names = ("cometbft tuned", "cometbft default", "tendermint")

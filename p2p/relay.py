@@ -100,6 +100,8 @@ class Relay:
             int(channel): Gossip(me, topology, is_acceptable=self._is_acceptable)
             for channel in channels
         }
+        for peer in topology.neighbours[me]:
+            self.neighbour_down(peer)
 
     # --- sending ----------------------------------------------------------------------------------
 

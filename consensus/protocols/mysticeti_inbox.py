@@ -247,7 +247,7 @@ class Inbox(Rules):
             missing = self._ancestors_missing(each)
             each.timers += each.awaits_verdict
             if self.is_hopeless(each) or not given_up.isdisjoint(missing):
-                self._give_up(digest)
+                self.give_up(digest)
                 given_up.add(digest)
             else:
                 unknown = (
@@ -266,7 +266,8 @@ class Inbox(Rules):
         """Whether a block waits so long for its verdict that hardly anybody has its payload."""
         return each.awaits_verdict and each.timers > ASKED_MAX
 
-    def _give_up(self, digest: bytes) -> None:
+    def give_up(self, digest: bytes) -> None:
+        """Wait for a block no longer; nobody need judge it any more, either."""
         each = self.waiting.pop(digest)
         if each.awaits_verdict:
             self.dismiss(each.block.value)

@@ -130,7 +130,7 @@ class State(Inbox):
         self.forget_looks(self.order.next)
         for digest, each in list(self.waiting.items()):
             if each.block.round <= passed[each.block.author]:
-                del self.waiting[digest]
+                self.give_up(digest)
 
     # --- what the rest asks -----------------------------------------------------------------------
 

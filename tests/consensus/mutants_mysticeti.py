@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from consensus.interface import AnyCertificate, Context, Message, Recovery
+from consensus.interface import AnyCertificate, Context, Message, Recovery, Root
 from consensus.protocols.mysticeti import Mysticeti
 from consensus.protocols.mysticeti_dag import Dag
 from consensus.protocols.mysticeti_inbox import Waiting
@@ -224,6 +224,21 @@ class KeepsUnjudged(Mysticeti):
 
     def is_hopeless(self, each: Waiting) -> bool:
         return False
+
+
+class LeavesToBeJudged(Mysticeti):
+    """A block that is waited for no longer need not be judged, either."""
+
+    def forget(self, root: Root) -> None:
+        self.is_forgetting = True
+        super().forget(root)
+        self.is_forgetting = False
+
+    def dismiss(self, value: Value) -> None:
+        if not self.is_forgetting:
+            super().dismiss(value)
+
+    is_forgetting = False
 
 
 class _Latest(Order):

@@ -122,11 +122,14 @@ class Follower:
         me: int | None = None,
         *,
         has_time: bool = True,
+        unjudged: frozenset[bytes] = frozenset(),
     ) -> None:
+        """About the blocks of the digests `unjudged` no verdict comes."""
         self.drawing = drawing
         self.plugin = protocol(context(me), Recovery(Root(b"", (0,), 0), None, ()))
         self.said: list[Effect] = []
         self.decided: list[Value] = []
+        self.unjudged = unjudged
         self.offered: tuple[bytes, ...] = ()
         """Payload for the next request."""
         if has_time:
@@ -145,7 +148,7 @@ class Follower:
                 elif isinstance(effect, Broadcast) and isinstance(effect.what, Block):
                     assert self.plugin.me is not None, "an observer says nothing"
                     events.append(Received(Signed(self.plugin.me, effect.what, bytes(64))))
-                elif isinstance(effect, Validate):
+                elif isinstance(effect, Validate) and effect.value.digest not in self.unjudged:
                     events.append(Verdict(effect.value, True))
                 elif isinstance(effect, RequestPayload):
                     events.append(PayloadReady(effect.slot, self.offered))

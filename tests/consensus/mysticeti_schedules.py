@@ -10,13 +10,16 @@ from dataclasses import replace
 from itertools import permutations
 
 from consensus.interface import (
+    Certified,
     DecisionProof,
     DecisionReceived,
+    Dismiss,
     Effect,
     Forward,
     Hint,
     Now,
     Received,
+    Root,
     Signed,
 )
 from consensus.protocols.mysticeti import Mysticeti
@@ -172,6 +175,24 @@ def found_whole(number: int, protocol: type[Mysticeti]) -> list[str]:
 def lost_payload(protocol: type[Mysticeti]) -> list[str]:
     """A validator loses its disk, and with it the payload of a block that it sent."""
     return found_whole(70_000_000_073, protocol)
+
+
+def passed_unjudged(protocol: type[Mysticeti]) -> list[str]:
+    """An equivocator's other block waits for a payload that nobody has until no later sub-DAG may
+    hold it.
+
+    Found by the search (replicas in a ring, scenario 143 of seed 92000): the plugin had dropped
+    such a block, and the replica asked for its payload for ever.
+    """
+    drawing = Drawing(FIRST)
+    twin = drawing.add("2.3'", FIRST.split()).message
+    assert isinstance(twin, Block)
+    follower = Follower(protocol, drawing.full(2, 6), unjudged=frozenset({twin.digest}))
+    follower.see_all()
+    last = follower.decided[-1]
+    said = follower.give(Certified(Root(last.digest, last.slot, len(follower.decided))))
+    dismissed = [effect.value.digest for effect in said if isinstance(effect, Dismiss)]
+    return [] if dismissed == [twin.digest] else ["P10"]
 
 
 def leapt_clock(protocol: type[Mysticeti]) -> list[str]:

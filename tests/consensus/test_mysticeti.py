@@ -246,6 +246,11 @@ def test_a_block_that_nobody_can_judge_is_given_up() -> None:
     assert "P10" in schedules.lost_payload(mutants.KeepsUnjudged)
 
 
+def test_a_block_that_is_passed_is_judged_no_more() -> None:
+    assert schedules.passed_unjudged(Mysticeti) == []
+    assert "P10" in schedules.passed_unjudged(mutants.LeavesToBeJudged)
+
+
 def test_a_clock_that_leapt_and_was_set_right_costs_nobody_the_network() -> None:
     assert schedules.leapt_clock(Mysticeti) == []
     assert "P10" in schedules.leapt_clock(mutants.JudgesEveryTime)

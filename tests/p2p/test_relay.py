@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
+from hashlib import sha256
 
 import pytest
 
@@ -27,7 +27,7 @@ class Hashes:
         self.me = me
 
     def make(self, body: bytes) -> bytes:
-        return hashlib.sha256(b"%d" % self.me + body).digest()
+        return sha256(b"%d" % self.me + body).digest()
 
     def is_right(self, origin: int, body: bytes, seal: bytes) -> bool:
         return Hashes(origin).make(body) == seal
@@ -135,6 +135,17 @@ def test_relays_fall_silent_when_everybody_has_everything() -> None:
 
     assert net.frames == before
     assert all(relay.next_deadline() is None for relay in net.relays)
+
+
+def test_nothing_is_offered_to_a_neighbour_that_was_never_there() -> None:
+    relay = Relay(0, ring(5), [CHANNEL], REACH, Hashes(0), first_number=0)
+    relay.neighbour_up(0, 1)
+    relay.neighbour_down(1)
+
+    said = relay.send(0, None, CHANNEL, PROOF) + relay.tick(1_000) + relay.tick(30_000)
+
+    assert said == []
+    assert [one.data[1:] for one in relay.neighbour_up(31_000, 4)] == [sha256(PROOF).digest()]
 
 
 def sealed(sender: int, origin: int) -> bytes:

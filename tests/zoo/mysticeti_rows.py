@@ -102,6 +102,8 @@ MYSTICETI = (
               "P10", lambda protocol: tuple(dict.fromkeys(ms.lost_payload(protocol)))),
     mysticeti("G14", "liveness", m.AnswersAlways, "a peer is sent a block once in half a timeout",
               "P16", lambda protocol: ("P16",) if ms.times_answered(protocol, 0, 9) > 1 else ()),
+    mysticeti("G15", "liveness", m.LeavesToBeJudged, "what is waited for no longer is judged no "
+              "more", "P10", lambda protocol: tuple(dict.fromkeys(ms.passed_unjudged(protocol)))),
     mysticeti("T1", "time", m.StampsByTheLatest, "time is that of the f+1st latest author",
               "P3", lambda protocol: ("P3",) if any(ms.clocks_ahead(protocol, 2)) else ()),
     mysticeti("T1a", "time", m.JudgesEveryTime, "a block waits for no clock",

@@ -254,7 +254,7 @@ def test_whole_replicas_with_nobody_to_spare_go_on(protocol: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("id_", "number"), [("R9-raft", 34), ("R10-raft", 105), ("T1a-mysticeti", 19)]
+    ("id_", "number"), [("R9-raft", 34), ("R10-raft", 314), ("T1a-mysticeti", 19)]
 )
 def test_a_protocol_that_has_nobody_to_spare_and_stops_is_found(id_: str, number: int) -> None:
     assert whole.attempt(BY_ID[id_], number)[0].is_kill

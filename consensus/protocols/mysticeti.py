@@ -306,8 +306,8 @@ class Mysticeti(State):
         A payload that is here comes up again by `on_pending`; what only awaits its decision may be
         a liar's that was accepted nowhere else.
         """
-        has_work = self.has_work() and self.tries < TRIES_MAX
-        return self.me is not None and (has_work or self.is_missing_any())
+        has_work = self.me is not None and self.has_work() and self.tries < TRIES_MAX
+        return has_work or self.is_missing_any()
 
     def _keep_time(self) -> None:
         """Let the timer of the round run exactly while there is something to wait for."""

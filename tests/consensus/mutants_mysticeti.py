@@ -241,6 +241,13 @@ class LeavesToBeJudged(Mysticeti):
     is_forgetting = False
 
 
+class OnlyVotersGiveUp(Mysticeti):
+    """Who may not vote gives up a block that nobody can judge, too."""
+
+    def _is_awake(self) -> bool:
+        return self.me is not None and super()._is_awake()
+
+
 class _Latest(Order):
     def timestamp_ms(self, ordered: list[Block]) -> int:
         return max(block.value.timestamp_ms for block in ordered)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from itertools import permutations
+from pathlib import Path
 
 from consensus.interface import (
     Certified,
@@ -30,7 +31,8 @@ from sim import run as replicas
 from sim.plugin_scenario import Crash, PluginScenario
 from sim.plugin_step import Packet
 from sim.plugins import Script, draw_scenario, run
-from sim.scenario import FOR_EVER_MS, Incident
+from sim.scenario import FOR_EVER_MS, Incident, Scenario
+from sim.scenario_file import read_scenario
 from tests.consensus.mysticeti_bench import NOW, Drawing, Follower, agree
 
 FIRST = "1.0 1.1 1.2 1.3"
@@ -44,6 +46,8 @@ HALF_CERTIFIED = PluginScenario(
     slow_us=20_000, loss=150, duplicate=300, stable_ms=245,
 )  # fmt: skip
 """Seat by seat the root of a sub-DAG is certified before its leader's round is full there."""
+CORPUS = Path(__file__).parents[1] / "sim" / "corpus"
+FOLLOWS_UNJUDGED = CORPUS / "mysticeti-only-voters-give-up-liveness.toml"
 YEAR_MS = 365 * 86_400_000
 ENOUGH_MS = 12_000
 """Of virtual time, in which a live protocol decides many times over."""
@@ -193,6 +197,13 @@ def passed_unjudged(protocol: type[Mysticeti]) -> list[str]:
     said = follower.give(Certified(Root(last.digest, last.slot, len(follower.decided))))
     dismissed = [effect.value.digest for effect in said if isinstance(effect, Dismiss)]
     return [] if dismissed == [twin.digest] else ["P10"]
+
+
+def follows_unjudged(protocol: type[Mysticeti]) -> list[str]:
+    """Who lost its disk, and may only follow, is shown its own last block: the payload is lost."""
+    scenario = read_scenario(FOLLOWS_UNJUDGED.read_text(encoding="utf-8")).scenario
+    assert isinstance(scenario, Scenario)
+    return [violation.property for violation in replicas.run(scenario, protocol).violations]
 
 
 def leapt_clock(protocol: type[Mysticeti]) -> list[str]:

@@ -251,6 +251,11 @@ def test_a_block_that_is_passed_is_judged_no_more() -> None:
     assert "P10" in schedules.passed_unjudged(mutants.LeavesToBeJudged)
 
 
+def test_who_only_follows_gives_up_too() -> None:
+    assert schedules.follows_unjudged(Mysticeti) == []
+    assert "P10" in schedules.follows_unjudged(mutants.OnlyVotersGiveUp)
+
+
 def test_a_clock_that_leapt_and_was_set_right_costs_nobody_the_network() -> None:
     assert schedules.leapt_clock(Mysticeti) == []
     assert "P10" in schedules.leapt_clock(mutants.JudgesEveryTime)

@@ -104,6 +104,8 @@ MYSTICETI = (
               "P16", lambda protocol: ("P16",) if ms.times_answered(protocol, 0, 9) > 1 else ()),
     mysticeti("G15", "liveness", m.LeavesToBeJudged, "what is waited for no longer is judged no "
               "more", "P10", lambda protocol: tuple(dict.fromkeys(ms.passed_unjudged(protocol)))),
+    mysticeti("G16", "liveness", m.OnlyVotersGiveUp, "who only follows gives up, too",
+              "P10", lambda protocol: tuple(dict.fromkeys(ms.follows_unjudged(protocol)))),
     mysticeti("T1", "time", m.StampsByTheLatest, "time is that of the f+1st latest author",
               "P3", lambda protocol: ("P3",) if any(ms.clocks_ahead(protocol, 2)) else ()),
     mysticeti("T1a", "time", m.JudgesEveryTime, "a block waits for no clock",

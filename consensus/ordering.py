@@ -105,7 +105,8 @@ class Ordering:
         self._recovered = recovered
         self._validating: dict[bytes, Value] = {}
         self._payload_asked: RequestPayload | None = None
-        self._fetching: dict[bytes, None] = {}
+        self._fetching: dict[bytes, Slot] = {}
+        """Values that were asked for, and the plugin's root then."""
         self._settling: list[Settle] = []
         lag = setup.protocol.ordering_lag(setup.genesis.limits.batch_window)
         self.values = Values(
@@ -228,8 +229,9 @@ class Ordering:
             self._adopted = root
         # Before anything else that waits: what follows must be judged from the new root.
         self._events.appendleft(Certified(root))
-        # What was certified may have made these superfluous; the plugin asks again where not.
-        self._fetching.clear()
+        self._fetching = {
+            digest: slot for digest, slot in self._fetching.items() if is_needed(slot, root)
+        }
         settling, self._settling = self._settling, []
         for effect in settling:
             if effect.floor <= (root.slot[0] + 1, *[0] * (len(effect.floor) - 1)):
@@ -379,7 +381,7 @@ class Ordering:
         if value is not None:
             self._queue(ValueReceived(value))
         elif effect.value not in self._fetching:
-            self._fetching[effect.value] = None
+            self._fetching[effect.value] = self.plugin.root.slot
             self._outbox.send_all(WantValue(effect.value))
 
     def _offer(self, effect: Offer) -> None:
@@ -413,6 +415,15 @@ class Ordering:
             self._outbox.send_all(WantValue(digest))
         self.reconsider()
         self.pending()
+
+
+def is_needed(slot: Slot, root: Root) -> bool:
+    """Whether a value is still fetched once a root is certified: it was asked for at that one.
+
+    What was asked for before may be superfluous by now, and the plugin, which has come to a new
+    root since then, asks anew where not.  What it asked for since then it asks for once.
+    """
+    return slot >= root.slot
 
 
 _CARRY_OUT: dict[type, Callable[[Ordering, Any], None]] = {

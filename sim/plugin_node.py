@@ -19,6 +19,8 @@ from consensus.interface import (
     ValueReceived,
     Verdict,
 )
+from consensus.ordering import is_needed
+from ledger.statement import Slot
 from ledger.value import Value
 from sim.plugin_life import Life
 from sim.plugin_scenario import MS
@@ -45,7 +47,7 @@ class Seat(Life):
         super()._forget()
         self._asked: RequestPayload | None = None
         self._validating: dict[bytes, Value] = {}
-        self._fetching: dict[bytes, None] = {}
+        self._fetching: dict[bytes, Slot] = {}
         self._will_refetch = False
         self._ordinals = {value.digest: ordinal for ordinal, value in enumerate(self.log)}
         self._ordinals[self._world.context.epoch] = -1
@@ -115,8 +117,11 @@ class Seat(Life):
         for settle in self._settling:
             self._settle(settle)
         self._settling = []
-        self._fetching = {}
-        self.take(Certified(self.root(length)))
+        root = self.root(length)
+        self._fetching = {
+            digest: slot for digest, slot in self._fetching.items() if is_needed(slot, root)
+        }
+        self.take(Certified(root))
         self.wake()
 
     def _settle(self, effect: Settle) -> None:
@@ -230,7 +235,8 @@ class Seat(Life):
         if value is not None:
             self.later(self._brief_us(), self.take, ValueReceived(value))
         elif digest not in self._fetching:
-            self._fetching[digest] = None
+            assert self.plugin is not None, "it has just asked"
+            self._fetching[digest] = self.plugin.root.slot
             self._world.ask_for_value(self.index, digest)
             self._refetch_later()
 
@@ -246,7 +252,8 @@ class Seat(Life):
     def _learn(self, values: tuple[Value, ...]) -> None:
         self._keep(values)
         for value in values:
-            if self._fetching.pop(value.digest, value) is None:
+            if value.digest in self._fetching:
+                del self._fetching[value.digest]
                 self.take(ValueReceived(value))
         if values and self._validating:
             for waiting in list(self._validating.values()):

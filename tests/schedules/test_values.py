@@ -9,10 +9,11 @@ import pytest
 from consensus import confirmation
 from consensus.confirmation import Confirmation
 from consensus.dissemination import Dissemination
-from consensus.interface import Decide, Message
+from consensus.interface import Decide, DecisionProof, Message, Root
 from consensus.ordering import Ordering
-from consensus.packets import CertificatePacket, DecisionPacket, Packet, SignedPacket
+from consensus.packets import CertificatePacket, DecisionPacket, Packet, SignedPacket, WantValue
 from consensus.protocols.jolteon import Jolteon
+from consensus.protocols.solo import Solo
 from consensus.protocols.tendermint import Tendermint
 from consensus.protocols.tendermint_messages import (
     NO_ROUND,
@@ -242,3 +243,48 @@ def test_nothing_decided_is_judged_by_a_clock(protocol: str) -> None:
     assert stage.broken == ()
     if protocol != "solo":  # A follower of a sequencer catches up with certified blocks instead.
         assert 3 in play(lacking("_confirmation", JudgesDecisions)).stopped
+
+
+# --- values that are asked for --------------------------------------------------------------------
+
+BEFORE, AFTER = b"b" * 32, b"a" * 32
+"""Digests of values that nobody has."""
+
+
+class Asks(Solo):
+    """Asks for a value before the first decision, and for another one after it."""
+
+    def on_pending(self, oldest_age: int) -> None:
+        if not self.root.slot[0]:
+            self.fetch(BEFORE)
+        super().on_pending(oldest_age)
+
+    def decide(self, values: tuple[Value, ...], proof: DecisionProof) -> None:
+        super().decide(values, proof)
+        self.fetch(AFTER)
+
+
+class ForgetsQuestions(Ordering):
+    """What the plugin has asked for since a decision is asked for until it comes."""
+
+    def on_certified(self, root: Root) -> None:
+        super().on_certified(root)
+        self._fetching.clear()
+
+
+def asked_for(kind: Kind = Replica) -> set[bytes]:
+    """What the sequencer's peers are still asked for once the decision is certified."""
+    stage = Stage("solo", kind=kind, consensus=Asks)
+    stage.run_ms(200)
+    stage.submit(0, stage.transaction(0))
+    assert stage.until(lambda: stage.all_certified(1))
+    stage.run_ms(100)
+    since = len(stage.sent_log)
+    stage.run_ms(1_000)
+    found = stage.said(WantValue, sender=0, since=since)
+    return {one.packet.digest for one in found}
+
+
+def test_what_was_asked_for_since_a_decision_is_asked_for_until_it_comes() -> None:
+    assert asked_for() == {AFTER}
+    assert asked_for(lacking("_ordering", ForgetsQuestions)) == set()

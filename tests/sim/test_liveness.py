@@ -10,6 +10,7 @@ import pytest
 
 from consensus.interface import Consensus
 from consensus.protocols.jolteon import Jolteon
+from consensus.protocols.pbft import Pbft
 from consensus.protocols.raft import Raft
 from consensus.protocols.solo import Solo
 from consensus.protocols.tendermint import Tendermint
@@ -182,7 +183,8 @@ def test_a_sequencer_that_is_down_excuses_a_protocol_without_fault_tolerance() -
     assert "the protocol tolerates no fault" in run(scenario, Solo).excused
 
 
-TWO_CLOCKS = Path(__file__).parent / "excused" / "raft-two-leapt-clocks.toml"
+SCENARIOS = Path(__file__).parent / "scenarios"
+TWO_CLOCKS = SCENARIOS / "raft-two-leapt-clocks.toml"
 
 
 @pytest.mark.parametrize("second_at_ms", [6_205, 6_303])
@@ -199,6 +201,14 @@ def test_two_clocks_that_ran_ahead_excuse_a_protocol_that_bears_one_crash(
     assert report.excused == "2 clocks ran ahead, of which 1 may"
     assert report.confirmed < report.wishes
     assert run(replace(scenario, incidents=(first,)), Raft).is_passed
+
+
+def test_a_question_outlives_the_certificate_of_what_was_decided_before_it() -> None:
+    text = (SCENARIOS / "pbft-question-forgotten.toml").read_text(encoding="utf-8")
+    scenario = read_scenario(text).scenario
+    assert isinstance(scenario, Scenario)
+
+    assert run(scenario, Pbft).is_passed
 
 
 def test_one_clock_that_runs_ahead_excuses_nobody() -> None:

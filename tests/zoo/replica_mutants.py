@@ -247,6 +247,9 @@ PLUMBING = (
          "P19", "test_a_peer_whose_every_frame_is_damaged_stops_nobody", T),
     rule("D24", "design", rounds, WHOLE, rounds.NeverRests, "an idle ledger is quiet", "P10",
          "test_an_idle_ledger_is_quiet_and_wakes_at_once", T, easy="replicas"),
+    rule("D31", "plumbing", values, ORDERING, values.ForgetsQuestions, "what is asked for since a "
+         "decision is asked for until it comes", "P10",
+         "test_what_was_asked_for_since_a_decision_is_asked_for_until_it_comes"),
     rule("D25", "plumbing", catch_up, "_sync", catch_up.NeverDoubts, "who claims in vain is asked "
          "last", "P10", "test_a_peer_that_claims_heights_it_does_not_have_keeps_nobody_behind",
          {"answers": False}),

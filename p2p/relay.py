@@ -3,14 +3,16 @@
 Pure: what a node sends and what its links bring in, what leaves and what arrives out, time as an
 argument.  One `Gossip` a channel spreads what concerns everybody; this decides what that is.
 
-A packet that proves itself is relayed as it is.  A packet for one node without a link to here, and
-a question to everyone that must reach more than neighbours, travels in an envelope that its origin
-seals: who receives it knows from whom it is, although somebody else brought it.  Everything else
-goes to neighbours alone.
+A packet to everyone that proves itself is relayed as it is.  Gossip delivers it once; where a node
+says it again, since whoever got it may have had no use for it yet, it travels with a number.  A
+packet for one node without a link to here, and a question to everyone that must reach more than
+neighbours, travels in an envelope that its origin seals: who receives it knows from whom it is,
+although somebody else brought it.  Everything else goes to neighbours alone.
 
     direct frame      packet                          begins with a MessagePack array
-    gossip            kind (0 to 3), then its body    the body of a PUSH is one of these two:
+    gossip            kind (0 to 3), then its body    the body of a PUSH is one of these:
       relayed         packet
+      said again      1, number (8 bytes), packet
       in an envelope  0, (origin, dest + 1 or 0, number, packet), seal of that
 
 What is relayed is looked at first: an envelope must bear the seal of its origin, anything else be
@@ -21,6 +23,7 @@ liar can have its neighbours pass on what proves nothing, as it can what it sign
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from typing import Any, NamedTuple, Protocol
 
 from ledger import encoding
@@ -30,6 +33,10 @@ from p2p.gossip import Gossip, Kind, Outgoing
 from p2p.topology import Topology
 
 _ENVELOPE = b"\x00"
+_AGAIN = b"\x01"
+_NUMBER_BYTES = 8
+_PUBLISHED_MAX = 8_192
+"""Own packets that are remembered, as many as gossip keeps."""
 _shape = encoding.row(
     encoding.uint(VALIDATORS_MAX - 1),
     encoding.uint(VALIDATORS_MAX),
@@ -96,6 +103,8 @@ class Relay:
         self._seals = seals
         self._number = first_number
         self._linked: set[int] = set()
+        self._published: dict[bytes, None] = {}
+        """Hashes of what this node has said to everyone, the latest last."""
         self._gossips = {
             int(channel): Gossip(me, topology, is_acceptable=self._is_acceptable)
             for channel in channels
@@ -109,11 +118,22 @@ class Relay:
         """Bring a packet to one node, or to all others, over as many links as it takes."""
         if peer in self._linked:
             return [Sent(peer, channel, packet)]
-        if self._reach.proves_itself(packet):
-            return self._publish(now_ms, channel, packet)
         if peer is not None or self._reach.asks_everyone(packet):
             return self._publish(now_ms, channel, self.enveloped(peer, packet))
+        if self._reach.proves_itself(packet):
+            return self._publish(now_ms, channel, self._numbered(packet))
         return [Sent(None, channel, packet)]
+
+    def _numbered(self, packet: bytes) -> bytes:
+        """What is relayed of a packet that proves itself: with a number, where it is said again."""
+        name = sha256(packet).digest()
+        if name not in self._published:
+            self._published[name] = None
+            if len(self._published) > _PUBLISHED_MAX:
+                del self._published[next(iter(self._published))]
+            return packet
+        self._number += 1
+        return _AGAIN + self._number.to_bytes(_NUMBER_BYTES, "big") + packet
 
     def _publish(self, now_ms: int, channel: int, payload: bytes) -> list[Sent]:
         return _on(channel, self._gossips[channel].publish(now_ms, payload))
@@ -143,7 +163,7 @@ class Relay:
     def opened(self, peer: int, channel: int, payload: bytes) -> Arrived | None:
         """What a relayed payload that this neighbour brought holds for this node."""
         if payload[:1] != _ENVELOPE:
-            return Arrived(peer, channel, payload)
+            return Arrived(peer, channel, _bare(payload))
         found = self._row(payload)
         if found is None:
             return None
@@ -185,7 +205,7 @@ class Relay:
 
     def _is_acceptable(self, payload: bytes) -> bool:
         if payload[:1] != _ENVELOPE:
-            return self._reach.proves_itself(payload)
+            return self._reach.proves_itself(_bare(payload))
         return self._row(payload) is not None
 
     def _row(self, payload: bytes) -> Any:
@@ -196,6 +216,11 @@ class Relay:
         except Fault:
             return None
         return row if self._seals.is_right(row[0], body, seal) else None
+
+
+def _bare(payload: bytes) -> bytes:
+    """The packet in what is relayed without an envelope."""
+    return payload[1 + _NUMBER_BYTES :] if payload[:1] == _AGAIN else payload
 
 
 def _on(channel: int, outgoing: list[Outgoing]) -> list[Sent]:
@@ -210,7 +235,7 @@ def unwrapped(payload: bytes, seal_bytes: int) -> bytes:
     if payload[:1] != bytes((Kind.PUSH,)):
         return payload
     if payload[1:2] != _ENVELOPE:
-        return payload[1:]
+        return _bare(payload[1:])
     body = payload[2:-seal_bytes]
     row: Any = encoding.decode(body, _shape, size_max=len(payload), what="envelope")
     packet: bytes = row[3]

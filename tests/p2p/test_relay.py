@@ -113,7 +113,18 @@ def test_what_is_for_a_neighbour_takes_another_way_while_the_link_is_down() -> N
     net.send(0, 1, WORD)
     net.send(0, 1, PROOF)
 
-    assert net.got[1] == [Arrived(0, CHANNEL, WORD), Arrived(2, CHANNEL, PROOF)]
+    assert net.got[1] == [Arrived(0, CHANNEL, WORD), Arrived(0, CHANNEL, PROOF)]
+    assert net.packets()[2:] == [[], [], []]
+
+
+def test_what_is_said_again_to_everyone_arrives_again() -> None:
+    net = Net(5)
+
+    for _ in range(3):
+        net.send(0, None, PROOF)
+    net.send(1, None, PROOF)  # For the first time, and nobody lacks it.
+
+    assert net.packets() == [[], *[[PROOF] * 3] * 4]
 
 
 def test_a_linked_neighbour_is_told_directly_and_nobody_else_is() -> None:

@@ -72,10 +72,9 @@ def test_what_proves_itself_reaches_everybody_once_although_frames_are_lost() ->
     ring.run(30_000)
 
     for node in range(1, 5):
-        assert Counter(frame.payload for frame in ring.frames(node)) == {
-            VOTE: 1,
-            VOTE + b" for one that is no neighbour": 1,
-        }
+        found = Counter(frame.payload for frame in ring.frames(node))
+        assert found.pop(VOTE) == 1
+        assert found == ({VOTE + b" for one that is no neighbour": 1} if node == 2 else {})
 
 
 def test_other_words_to_everyone_go_to_neighbours_and_no_further() -> None:

@@ -335,7 +335,8 @@ class Validate:
 
     A value with a parent: once its ancestors are known.  One without: once its predecessor is
     decided, since the verdict is given from there.  One that names the epoch id as its parent is
-    judged from the beginning of the epoch, whatever has been decided since.
+    judged from the beginning of the epoch, whatever has been decided since.  Once a root of its
+    slot or a later one is decided or adopted, no verdict comes any more.
     """
 
     value: Value
@@ -343,7 +344,10 @@ class Validate:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Ask the other validators for the value with this digest."""
+    """Ask the other validators for the value with this digest, until it comes.
+
+    Once a root is certified that is ahead of the own one at this moment, nobody asks any more.
+    """
 
     value: bytes
 

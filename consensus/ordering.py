@@ -227,6 +227,7 @@ class Ordering:
         if root.height > self.values.position.height:
             self.values.adopt(root.value, root.height)
             self._adopted = root
+            self._pass_over(root.slot)
         # Before anything else that waits: what follows must be judged from the new root.
         self._events.appendleft(Certified(root))
         self._fetching = {
@@ -393,8 +394,11 @@ class Ordering:
 
     def on_decided(self, last: Value) -> None:
         """Forget verdicts that nobody waits for any more."""
+        self._pass_over(last.slot)
+
+    def _pass_over(self, slot: Slot) -> None:
         for digest, value in list(self._validating.items()):
-            if value.slot <= last.slot:
+            if value.slot <= slot:
                 del self._validating[digest]
 
     def _note(self, effect: Note) -> None:

@@ -186,6 +186,7 @@ class Mysticeti(State):
         if root.slot > self.root.slot:
             self.adopt(root)
             self.lose_place()
+            self.validate_again()
         self.forget(root)
         self.settle(BLOCK, (root.slot[0] + 1,))
         self._act()

@@ -176,7 +176,7 @@ class Inbox(Rules):
             del self.refused[next(iter(self.refused))]
 
     def validate_again(self) -> None:
-        """A decision ends the judgement of values of earlier slots: they still are to be judged."""
+        """A new root ends the judgement of values of earlier slots: they still are to be judged."""
         for each in self.waiting.values():
             if each.awaits_verdict and each.block.value.slot <= self.root.slot:
                 self.validate(each.block.value)

@@ -24,6 +24,7 @@ from consensus.replica import Replica
 from consensus.values import Judgement, Values
 from ledger.block import BlockHeader
 from ledger.chain import Tip
+from ledger.statement import Slot
 from ledger.value import Value
 from tests.consensus import mutants_tendermint
 from tests.schedules.mutants import Kind, lacking
@@ -288,3 +289,41 @@ def asked_for(kind: Kind = Replica) -> set[bytes]:
 def test_what_was_asked_for_since_a_decision_is_asked_for_until_it_comes() -> None:
     assert asked_for() == {AFTER}
     assert asked_for(lacking("_ordering", ForgetsQuestions)) == set()
+
+
+class Strays(Solo):
+    """Validator 1 asks for a verdict on a value whose batch nobody has."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        if self.me == 1:
+            self.validate(Value(self.context.epoch, b"", (1,), 0, self.now.wall_ms, (BEFORE,)))
+
+
+class JudgesWhatIsPassed(Ordering):
+    """A verdict is owed for ever, whatever is decided or adopted meanwhile."""
+
+    def _pass_over(self, slot: Slot) -> None:
+        pass
+
+
+def judges_for_ever(kind: Kind = Replica) -> bool:
+    """Whether a validator that catches up by certificates alone still waits to judge."""
+
+    def arrives(sender: int, receiver: int, packet: Packet) -> bool:
+        decides = isinstance(packet, SignedPacket | DecisionPacket)
+        return receiver != 1 or not decides
+
+    stage = Stage("solo", kind=kind, consensus=Strays)
+    stage.allow = arrives
+    stage.run_ms(200)
+    assert stage.replica(1)._ordering.is_waiting()
+    stage.submit(0, stage.transaction(0))
+    assert stage.until(lambda: stage.all_certified(1))
+    stage.run_ms(500)
+    return stage.replica(1)._ordering.is_waiting()
+
+
+def test_nothing_is_judged_any_more_that_an_adopted_root_has_passed() -> None:
+    assert not judges_for_ever()
+    assert judges_for_ever(lacking("_ordering", JudgesWhatIsPassed))

@@ -250,6 +250,9 @@ PLUMBING = (
     rule("D31", "plumbing", values, ORDERING, values.ForgetsQuestions, "what is asked for since a "
          "decision is asked for until it comes", "P10",
          "test_what_was_asked_for_since_a_decision_is_asked_for_until_it_comes"),
+    rule("D32", "plumbing", values, ORDERING, values.JudgesWhatIsPassed, "nothing is judged that "
+         "an adopted root has passed", "P10",
+         "test_nothing_is_judged_any_more_that_an_adopted_root_has_passed"),
     rule("D25", "plumbing", catch_up, "_sync", catch_up.NeverDoubts, "who claims in vain is asked "
          "last", "P10", "test_a_peer_that_claims_heights_it_does_not_have_keeps_nobody_behind",
          {"answers": False}),

@@ -315,6 +315,14 @@ class State(Consensus):
             self.validate(value)
         return self._verdicts[value.digest]
 
+    def leave_unjudged(self) -> None:
+        """What earlier views assigned and this one does not is judged no more: it may be lost."""
+        for digest, valid in list(self._verdicts.items()):
+            value = self.log.value(digest)
+            if valid is None and value is not None and digest not in self.redo.values():
+                del self._verdicts[digest]
+                self.dismiss(value)
+
     def assigned(self, sequence: int) -> bytes | None:
         """What a number is assigned to in this view: a digest, NULL, or None for nothing yet."""
         prepared = self.log.proven(PREPARE, (sequence, self.view))

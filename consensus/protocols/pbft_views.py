@@ -94,6 +94,7 @@ class Views(State):
         self.offered = None
         self.height_at_entry = self.root.height
         self.log.forget_views_below(self.view)
+        self.leave_unjudged()
         self._requested = None
         self._stop("view")
         self._stop("retry")

@@ -163,6 +163,13 @@ class NeverGrows(Pbft):
         return self.parameters["timeout_ms"]
 
 
+class JudgesForEver(Pbft):
+    """L12: what earlier views assigned and this one does not is judged no more."""
+
+    def leave_unjudged(self) -> None:
+        pass
+
+
 class NeverJoins(Pbft):
     """L2, section 4.5.2: f+1 that ask for a later view are joined."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +12,13 @@ from consensus.protocols.pbft import Pbft
 from consensus.protocols.pbft_messages import Commit, PrePrepare, ViewChange
 from sim.plugin_step import Packet
 from sim.plugins import PluginScenario, Script, run
+from sim.run import run as run_replicas
+from sim.scenario import Scenario
+from sim.scenario_file import read_scenario
 from tests.consensus import mutants_pbft as mutants
 from tests.consensus.pbft_stage import FAST, OTHER_PAYLOAD, PAYLOAD, Stage
 
+LEFT_UNJUDGED = Path(__file__).parents[1] / "sim" / "scenarios" / "pbft-judges-for-ever.toml"
 Play = Callable[[type[Pbft]], bool]
 
 
@@ -185,6 +190,16 @@ def left_to_the_voters(protocol: type[Pbft]) -> bool:
     return decide_within(script, 20_000, 1, 2, 3)
 
 
+def left_unjudged(protocol: type[Pbft]) -> bool:
+    """A value whose payload nobody has any more was assigned before all left its view.
+
+    Found by the search (replicas, scenario 504 of seed 95000): its judge asked for ever.
+    """
+    scenario = read_scenario(LEFT_UNJUDGED.read_text(encoding="utf-8")).scenario
+    assert isinstance(scenario, Scenario)
+    return not run_replicas(scenario, protocol).violations
+
+
 def _is(packet: Packet, kind: type) -> bool:
     return isinstance(packet, Signed) and isinstance(packet.message, kind)
 
@@ -202,6 +217,7 @@ SCHEDULES: list[tuple[Play, type[Pbft]]] = [
     (junk_of_the_primary, mutants.AcceptsAny),
     (far_ahead, mutants.IgnoresWindow),
     (starving, mutants.NeverSuspects),
+    (left_unjudged, mutants.JudgesForEver),
     (idle, mutants.NeverRests),
 ]
 

@@ -72,6 +72,8 @@ PBFT = (
          goes_on(pl.missed_pre_prepare)),
     pbft("L11a", "liveness", p.OffersNothing, "4.4: what was voted for can be had from the voters",
          "P10", goes_on(pl.left_to_the_voters)),
+    pbft("L12", "liveness", p.JudgesForEver, "what earlier views left is judged no more", "P10",
+         goes_on(pl.left_unjudged)),
     pbft("V2", "liveness", p.NeverSuspects, "a primary that starves a batch is replaced", "P10",
          goes_on(pl.starving)),
     pbft("V1", "liveness", p.BelievesBases, "4.4: a base is believed once it is decided here",

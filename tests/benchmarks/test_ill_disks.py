@@ -16,6 +16,8 @@ from tests.benchmarks.program import call
 FULL = '{ kind = "full-disk", at_s = 2.2, until_s = 3.0, nodes = "1", amount = 16.0 },'
 NO_ROOM = '{ kind = "full-disk", at_s = 2.3, until_s = 3.0, nodes = "0" },'
 FAILING = '{ kind = "failing-sync", at_s = 1.2, until_s = 1.9, nodes = "2" },'
+FAILING_LONGER = '{ kind = "failing-sync", at_s = 1.2, until_s = 2.9, nodes = "2" },'
+"""A timeout, after which the others go on without node 0, and its node writes again."""
 SLOW = '{ kind = "slow-disk", at_s = 1.1, until_s = 2.0, nodes = "3", amount = 20.0 },'
 LINKS = """
 { kind = "one-way", at_s = 1.2, until_s = 1.6, nodes = "0" },
@@ -82,7 +84,7 @@ def native() -> list[Ability]:
 
 
 def test_nodes_survive_what_the_kernel_does_to_them(native: list[Ability], tmp_path: Path) -> None:
-    events = LINKS + SLOW + FAILING
+    events = LINKS + SLOW + FAILING_LONGER
     if any(one.how == IMPOSSIBLE and "loss" not in one.kinds for one in native):
         (tmp_path / "ill.toml").write_text(suite(events, native=True), encoding="utf-8")
         refused = call("run", tmp_path / "ill.toml", "--no-ceilings")

@@ -230,9 +230,7 @@ class Ordering:
             self._pass_over(root.slot)
         # Before anything else that waits: what follows must be judged from the new root.
         self._events.appendleft(Certified(root))
-        self._fetching = {
-            digest: slot for digest, slot in self._fetching.items() if is_needed(slot, root)
-        }
+        self._fetching = still_fetched(self._fetching, root)
         settling, self._settling = self._settling, []
         for effect in settling:
             if effect.floor <= (root.slot[0] + 1, *[0] * (len(effect.floor) - 1)):
@@ -421,13 +419,14 @@ class Ordering:
         self.pending()
 
 
-def is_needed(slot: Slot, root: Root) -> bool:
-    """Whether a value is still fetched once a root is certified: it was asked for at that one.
+def still_fetched(fetching: dict[bytes, Slot], root: Root) -> dict[bytes, Slot]:
+    """The values, and the slot of the plugin's root when each was asked for, that are still fetched
+    once a root is certified: those asked for at that one or later.
 
     What was asked for before may be superfluous by now, and the plugin, which has come to a new
     root since then, asks anew where not.  What it asked for since then it asks for once.
     """
-    return slot >= root.slot
+    return {digest: slot for digest, slot in fetching.items() if slot >= root.slot}
 
 
 _CARRY_OUT: dict[type, Callable[[Ordering, Any], None]] = {

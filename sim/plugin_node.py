@@ -19,7 +19,7 @@ from consensus.interface import (
     ValueReceived,
     Verdict,
 )
-from consensus.ordering import is_needed
+from consensus.ordering import still_fetched
 from ledger.statement import Slot
 from ledger.value import Value
 from sim.plugin_life import Life
@@ -118,9 +118,7 @@ class Seat(Life):
             self._settle(settle)
         self._settling = []
         root = self.root(length)
-        self._fetching = {
-            digest: slot for digest, slot in self._fetching.items() if is_needed(slot, root)
-        }
+        self._fetching = still_fetched(self._fetching, root)
         self.take(Certified(root))
         self.wake()
 

@@ -137,7 +137,7 @@ class Experiment:
     validators: tuple[int, ...] = (4,)
     links: tuple[str, ...] = ("loopback",)
     topologies: tuple[str, ...] = (FULL,)
-    """Who has a link to whom: as `init --topology` takes it."""
+    """Who has a link to whom: full, ring, random-K, or pairs such as "0-1 1-2"."""
     native: bool = False
     """The kernel makes links bad and disks slow (namespaces and tc, control groups), which takes
     root, instead of the proxies and the nodes."""

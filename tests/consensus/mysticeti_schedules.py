@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from itertools import permutations
-from pathlib import Path
 
 from consensus.interface import (
     Certified,
@@ -31,9 +30,9 @@ from sim import run as replicas
 from sim.plugin_scenario import Crash, PluginScenario
 from sim.plugin_step import Packet
 from sim.plugins import Script, draw_scenario, run
-from sim.scenario import FOR_EVER_MS, Incident, Scenario
-from sim.scenario_file import read_scenario
+from sim.scenario import FOR_EVER_MS, Incident
 from tests.consensus.mysticeti_bench import NOW, Drawing, Follower, agree
+from tests.sim.kept import kept
 
 FIRST = "1.0 1.1 1.2 1.3"
 FAIR = PluginScenario(Mysticeti)
@@ -46,8 +45,6 @@ HALF_CERTIFIED = PluginScenario(
     slow_us=20_000, loss=150, duplicate=300, stable_ms=245,
 )  # fmt: skip
 """Seat by seat the root of a sub-DAG is certified before its leader's round is full there."""
-CORPUS = Path(__file__).parents[1] / "sim" / "corpus"
-FOLLOWS_UNJUDGED = CORPUS / "mysticeti-only-voters-give-up-liveness.toml"
 YEAR_MS = 365 * 86_400_000
 ENOUGH_MS = 12_000
 """Of virtual time, in which a live protocol decides many times over."""
@@ -201,8 +198,7 @@ def passed_unjudged(protocol: type[Mysticeti]) -> list[str]:
 
 def follows_unjudged(protocol: type[Mysticeti]) -> list[str]:
     """Who lost its disk, and may only follow, is shown its own last block: the payload is lost."""
-    scenario = read_scenario(FOLLOWS_UNJUDGED.read_text(encoding="utf-8")).scenario
-    assert isinstance(scenario, Scenario)
+    scenario = kept("corpus/mysticeti-only-voters-give-up-liveness.toml")
     return [violation.property for violation in replicas.run(scenario, protocol).violations]
 
 

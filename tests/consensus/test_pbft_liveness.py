@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -13,12 +12,10 @@ from consensus.protocols.pbft_messages import Commit, PrePrepare, ViewChange
 from sim.plugin_step import Packet
 from sim.plugins import PluginScenario, Script, run
 from sim.run import run as run_replicas
-from sim.scenario import Scenario
-from sim.scenario_file import read_scenario
 from tests.consensus import mutants_pbft as mutants
 from tests.consensus.pbft_stage import FAST, OTHER_PAYLOAD, PAYLOAD, Stage
+from tests.sim.kept import kept
 
-LEFT_UNJUDGED = Path(__file__).parents[1] / "sim" / "scenarios" / "pbft-judges-for-ever.toml"
 Play = Callable[[type[Pbft]], bool]
 
 
@@ -195,9 +192,7 @@ def left_unjudged(protocol: type[Pbft]) -> bool:
 
     Found by the search (replicas, scenario 504 of seed 95000): its judge asked for ever.
     """
-    scenario = read_scenario(LEFT_UNJUDGED.read_text(encoding="utf-8")).scenario
-    assert isinstance(scenario, Scenario)
-    return not run_replicas(scenario, protocol).violations
+    return not run_replicas(kept("scenarios/pbft-judges-for-ever.toml"), protocol).violations
 
 
 def _is(packet: Packet, kind: type) -> bool:

@@ -27,6 +27,8 @@ from ledger.applications.records import make_record
 from ledger.keys import scheme_named
 from tests.host.program import call
 
+CONFIRM_S = 60
+
 CLIENTS = 4
 CONFIRM_S = 60.0
 """Within which a transaction is confirmed, whatever happens to the nodes meanwhile."""
@@ -71,6 +73,14 @@ def make_client(folder: Path) -> LedgerClient:
     signer = scheme_named("ed25519").signer(read_private(folder / "member.key"))
     genesis = read_genesis(folder / "genesis.json")
     return LedgerClient(api_urls(folder), genesis, signer=signer, clock=microseconds)
+
+
+async def confirm(client: LedgerClient) -> int:
+    """Submit one record; the height at which it is confirmed."""
+    transaction = client.sign([make_record("", content=b"x")], height=0)
+    outcome = await client.confirm(transaction, deadline_s=CONFIRM_S)
+    assert outcome.status == "applied"
+    return outcome.height
 
 
 async def lead(

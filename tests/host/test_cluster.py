@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from api.client import LedgerClient
 from host.cluster import open_cluster
 from host.home import read_genesis
 from ledger.applications.records import make_record
 from ledger.errors import UnreachableError
 from ledger.transaction import Transaction
-from tests.host.kills import check_homes, lead, make_client, until_height, until_level
+from tests.host.kills import check_homes, confirm, lead, make_client, until_height, until_level
 from tests.host.program import call, run, running_cluster, without_plyvel
 
 LIMIT_S = 60
@@ -64,14 +63,6 @@ async def test_a_killed_node_of_other_protocols_catches_up(protocol: str, tmp_pa
             await until_level(client, 4)
     told = check_homes(folder, 4)
     assert told["height"] > height
-
-
-async def confirm(client: LedgerClient) -> int:
-    """Submit one record; the height at which it is confirmed."""
-    transaction = client.sign([make_record("", content=b"x")], height=0)
-    outcome = await client.confirm(transaction, deadline_s=LIMIT_S)
-    assert outcome.status == "applied"
-    return outcome.height
 
 
 @pytest.mark.trio

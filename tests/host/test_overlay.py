@@ -7,23 +7,13 @@ from pathlib import Path
 import pytest
 import trio
 
-from api.client import LedgerClient
 from host.cluster import open_cluster
 from host.home import Endpoint, PeersFile, peers_text, read_home
-from ledger.applications.records import make_record
 from ledger.errors import UserError
-from tests.host.kills import check_homes, make_client, until_height, until_level
+from tests.host.kills import check_homes, confirm, make_client, until_height, until_level
 from tests.host.program import call, run, running_cluster
 
 LIMIT_S = 60
-
-
-async def confirm(client: LedgerClient) -> int:
-    """Submit one record; the height at which it is confirmed."""
-    transaction = client.sign([make_record("", content=b"x")], height=0)
-    outcome = await client.confirm(transaction, deadline_s=LIMIT_S)
-    assert outcome.status == "applied"
-    return outcome.height
 
 
 @pytest.mark.trio

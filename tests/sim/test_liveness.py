@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -21,8 +20,8 @@ from sim.plugins import PluginScenario
 from sim.plugins import run as play
 from sim.run import Run, SimReport, run
 from sim.scenario import FOR_EVER_MS, Incident, Load, Scenario, Weather
-from sim.scenario_file import read_scenario
 from tests.consensus import mutants_tendermint
+from tests.sim.kept import kept
 from tests.sim.protocols import NAMES, plugin
 
 PROTOCOLS: dict[str, type[Consensus]] = {name: plugin(name) for name in NAMES}
@@ -183,8 +182,7 @@ def test_a_sequencer_that_is_down_excuses_a_protocol_without_fault_tolerance() -
     assert "the protocol tolerates no fault" in run(scenario, Solo).excused
 
 
-SCENARIOS = Path(__file__).parent / "scenarios"
-TWO_CLOCKS = SCENARIOS / "raft-two-leapt-clocks.toml"
+TWO_CLOCKS = "scenarios/raft-two-leapt-clocks.toml"
 
 
 @pytest.mark.parametrize("second_at_ms", [6_205, 6_303])
@@ -192,8 +190,7 @@ def test_two_clocks_that_ran_ahead_excuse_a_protocol_that_bears_one_crash(
     second_at_ms: int,
 ) -> None:
     """Both at once for a moment, or one as soon as the other is right again."""
-    scenario = read_scenario(TWO_CLOCKS.read_text(encoding="utf-8")).scenario
-    assert isinstance(scenario, Scenario)
+    scenario = kept(TWO_CLOCKS)
     first, second = scenario.incidents
 
     report = run(replace(scenario, incidents=(first, replace(second, at_ms=second_at_ms))), Raft)
@@ -204,16 +201,11 @@ def test_two_clocks_that_ran_ahead_excuse_a_protocol_that_bears_one_crash(
 
 
 def test_a_question_outlives_the_certificate_of_what_was_decided_before_it() -> None:
-    text = (SCENARIOS / "pbft-question-forgotten.toml").read_text(encoding="utf-8")
-    scenario = read_scenario(text).scenario
-    assert isinstance(scenario, Scenario)
-
-    assert run(scenario, Pbft).is_passed
+    assert run(kept("scenarios/pbft-question-forgotten.toml"), Pbft).is_passed
 
 
 def test_one_clock_that_runs_ahead_excuses_nobody() -> None:
-    scenario = read_scenario(TWO_CLOCKS.read_text(encoding="utf-8")).scenario
-    assert isinstance(scenario, Scenario)
+    scenario = kept(TWO_CLOCKS)
 
     stalled = Run(replace(scenario, incidents=scenario.incidents[:1], bound_ms=1), Raft).lead()
 

@@ -7,6 +7,7 @@ DIR/node0 ...       one home a node
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import socket
@@ -56,6 +57,10 @@ PORTS_VARIABLE = "LEDGER_PORTS"
 """Environment variable, `FROM-TO`: the ports to draw from instead.  Programs that make networks
 beside each other need ranges of their own: a port is drawn when a network is made and taken when
 its node starts."""
+
+PORTS_TRIED = 1_000
+PROBE_S = 1.0
+"""How long a listener that accepts nobody is waited for, whose queue is full."""
 
 
 class Seeds(NamedTuple):
@@ -281,16 +286,19 @@ def _port_range() -> range:
 def _free_port(host: str, taken: set[tuple[str, int]]) -> int:
     """A port nobody listens on now, if the host is this machine; else just an unused one."""
     ports = _port_range()
-    for _ in range(1_000):
-        port = secrets.choice(ports)
+    for port in secrets.SystemRandom().sample(ports, min(len(ports), PORTS_TRIED)):
         if (host, port) in taken:
             continue
-        if not _is_loopback(host):
+        if not _is_loopback(host) or not _is_in_use(host, port):
             return port
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            if probe.connect_ex((host, port)) != 0:
-                return port
     raise UserError(f"no free port found on {host} from {ports[0]} to {ports[-1]}")
+
+
+def _is_in_use(host: str, port: int) -> bool:
+    """Whether somebody listens, perhaps without a mind to accept."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.settimeout(PROBE_S)
+        return probe.connect_ex((host, port)) in (0, errno.EAGAIN)
 
 
 def _is_loopback(host: str) -> bool:

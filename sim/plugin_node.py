@@ -70,6 +70,11 @@ class Seat(Life):
         else:
             self._fetch(request.value)
 
+    @property
+    def unjudged(self) -> tuple[bytes, ...]:
+        """Values whose verdict the plugin waits for."""
+        return tuple(self._validating)
+
     def hear_decision(self, decision: Decide) -> None:
         """A peer's decision that no certificate covers yet."""
         proof = decision.proof

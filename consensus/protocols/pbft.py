@@ -192,7 +192,7 @@ class Pbft(Views):
         proof, key = self.decided.get(sequence), (sequence, sender, phase)
         if proof is None or sender == self.me:
             return
-        if key in self._late and self.me is not None:
+        if key in self._late and self.me is not None and self.may_answer(sender, (sequence,)):
             self.send(sender, proof)
         self._late[key] = None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from consensus.answers import Answers
 from consensus.interface import Consensus, Context, DecisionProof, Message, Recovery, Signed
 from consensus.leaders import round_robin
 from consensus.protocols.pbft_log import Changes, MessageLog
@@ -77,6 +78,7 @@ class State(Consensus):
         self._fetched: dict[bytes, None] = {}
         self._late: dict[tuple[int, int, str], None] = {}
         """(sequence, sender, phase) of votes that came after the decision."""
+        self._answers = Answers(self.parameters["retry_ms"] // 2)
         self._timers: dict[str, Slot] = {}
         self._recover(recovery)
 
@@ -360,6 +362,11 @@ class State(Consensus):
             if isinstance(message, PrePrepare | Prepare | Commit):
                 phase, (sequence, view), value = message.statement()
                 self.note("voted", phase=phase, sequence=sequence, view=view, value=value)
+
+    def may_answer(self, peer: int, what: Slot) -> bool:
+        """Whether a peer was not sent this just now: (number,) of a decision, (0, view) of what
+        opened a view."""
+        return self._answers.may_give(peer, what, self.now.monotonic_ms)
 
     def ask_payload(self, slot: Slot, parent: bytes) -> None:
         self._requested, self._woken, self._doubts = slot, False, False

@@ -31,10 +31,11 @@ class Views(State):
     def _help(self, sender: int, change: ViewChange) -> None:
         """Who asks again for a view lacks decisions, or what opened a later one."""
         for sequence, proof in self.decided.items():
-            if sequence > change.base:
+            if sequence > change.base and self.may_answer(sender, (sequence,)):
                 self.send(sender, proof)
-        if self.new_view is not None and change.view <= self.view:
-            self.forward(sender, self.new_view)
+        opened = self.new_view if change.view <= self.view else None
+        if opened is not None and self.may_answer(sender, (0, self.view)):
+            self.forward(sender, opened)
 
     def _hear_new_view(self, signed: Signed, new_view: NewView) -> None:
         # 4.4

@@ -16,6 +16,7 @@ from consensus.protocols.pbft_messages import (
 from consensus.protocols.pbft_record import Record
 from consensus.tally import Tally
 from ledger.certificate import Certificate
+from ledger.statement import Slot
 from ledger.validators import ValidatorSet
 from ledger.value import Value
 from tests.consensus.mutants_tendermint import MessageCounter
@@ -189,6 +190,13 @@ class NeverReminds(Pbft):
 
     def _remind(self, sender: int, phase: str, sequence: int) -> None:
         pass
+
+
+class AnswersAlways(Pbft):
+    """Who asks again is answered once in half a retry."""
+
+    def may_answer(self, peer: int, what: Slot) -> bool:
+        return True
 
 
 class NeverFetches(Pbft):

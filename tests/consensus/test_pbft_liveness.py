@@ -8,15 +8,15 @@ import pytest
 
 from consensus.interface import Pending, Signed
 from consensus.protocols.pbft import Pbft
-from consensus.protocols.pbft_messages import Commit, PrePrepare, ViewChange
+from consensus.protocols.pbft_messages import Commit, Prepare, PrePrepare, ViewChange
+from ledger.value import Value
 from sim.plugin_step import Packet
 from sim.plugins import PluginScenario, Script, run
-from sim.run import run as run_replicas
 from tests.consensus import mutants_pbft as mutants
 from tests.consensus.pbft_stage import FAST, OTHER_PAYLOAD, PAYLOAD, Stage
-from tests.sim.kept import kept
 
 Play = Callable[[type[Pbft]], bool]
+FAST_RETRY_MS = dict(FAST)["retry_ms"]
 
 
 def numbered(number: int) -> bytes:
@@ -192,7 +192,47 @@ def left_unjudged(protocol: type[Pbft]) -> bool:
 
     Found by the search (replicas, scenario 504 of seed 95000): its judge asked for ever.
     """
-    return not run_replicas(kept("scenarios/pbft-judges-for-ever.toml"), protocol).violations
+    script = alone(protocol)
+    script.submit(PAYLOAD)
+    assert decide_within(script, 1_000, 0, 1, 2, 3)
+    for seat in script.seats:
+        seat.hold = lambda payloads: None  # type: ignore[method-assign]
+    decided = script.seats[0].log[0]
+    lost = Value(decided.epoch, decided.digest, (2, 0), 0, decided.timestamp_ms, (OTHER_PAYLOAD,))
+    script.crash(0)
+    script.inject(0, PrePrepare(lost), 1, 2, 3)
+    left = (1, 2, 3)
+    assert script.run_until(
+        lambda: all(lost.digest in script.seats[seat].unjudged for seat in left), limit_ms=1_000
+    )
+    assert script.run_until(lambda: all(plugin(script, seat).view for seat in left), limit_ms=1_000)
+    script.run_ms(FAST_RETRY_MS)
+    return not any(script.seats[seat].unjudged for seat in left)
+
+
+def asks_without_end(protocol: type[Pbft]) -> bool:
+    """Who asks again and again for a view, or votes for what is decided, is answered once in half
+    a retry.
+
+    Found by the search (duel, scenario 433 of seed 96000): twins that forgot at once what they
+    were sent asked for more with every answer, and kept the network at work for ever.
+    """
+    script = alone(protocol)
+    script.submit(PAYLOAD)
+    assert decide_within(script, 1_000, 0, 1, 2, 3)
+    script.run_ms(50)
+    told: list[Packet] = []
+    script.allow = lambda sender, receiver, packet: receiver == 3 and not told.append(packet)
+    decided = script.seats[0].log[0].digest
+    for said in (ViewChange(1, 0, ()), Prepare(1, 1, decided)):
+        before = len(told)
+        for _ in range(FAST_RETRY_MS // 4):
+            script.inject(3, said, 0)
+            script.run_ms(1)
+        script.run_ms(FAST_RETRY_MS)
+        if len(told) != before + 1:
+            return False
+    return True
 
 
 def _is(packet: Packet, kind: type) -> bool:
@@ -213,6 +253,7 @@ SCHEDULES: list[tuple[Play, type[Pbft]]] = [
     (far_ahead, mutants.IgnoresWindow),
     (starving, mutants.NeverSuspects),
     (left_unjudged, mutants.JudgesForEver),
+    (asks_without_end, mutants.AnswersAlways),
     (idle, mutants.NeverRests),
 ]
 

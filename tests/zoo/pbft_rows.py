@@ -74,6 +74,8 @@ PBFT = (
          "P10", goes_on(pl.left_to_the_voters)),
     pbft("L12", "liveness", p.JudgesForEver, "what earlier views left is judged no more", "P10",
          goes_on(pl.left_unjudged)),
+    pbft("L13", "liveness", p.AnswersAlways, "who asks again is answered once in half a retry",
+         "P16", lambda protocol: () if pl.asks_without_end(protocol) else ("P16",)),
     pbft("V2", "liveness", p.NeverSuspects, "a primary that starves a batch is replaced", "P10",
          goes_on(pl.starving)),
     pbft("V1", "liveness", p.BelievesBases, "4.4: a base is believed once it is decided here",

@@ -47,8 +47,9 @@ TICK_TIMER = "tick"
 TICK_MS = 100
 STATUS_TICKS = 5
 """Ticks between two statuses while something is open."""
-FAREWELL_TICKS = 50
-"""Ticks for which a settled node still helps peers that are behind before it falls silent."""
+FAREWELL_TICKS = 120
+"""Ticks for which a settled node still helps peers that are behind before it falls silent: longer
+than a link outlives the silence of its peer, for a new link brings a status of itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -366,7 +366,8 @@ def _streamlet_gap(net: Net) -> Cost:
 def _block(parents: int, payloads: int) -> int:
     """A block that refers to so many of the round before, or of earlier ones."""
     references = sizes.array(parents) + parents * sizes.row(NUMBER, NUMBER, DIGEST_FIELD)
-    return signed(sizes.value(slot=ONE, payloads=payloads, extra=references))
+    extra = sizes.row(NUMBER, references)
+    return signed(sizes.value(slot=ONE, payloads=payloads, extra=extra))
 
 
 def _mysticeti(net: Net) -> Cost:

@@ -4,7 +4,7 @@ Two neighbours share a connection.  While it is up, frames cross in both directi
 of `p2p/frames`; what is under way when it breaks is lost.  Each end learns that the connection is
 up before the first frame comes out of it, learns that it broke after a delay of its own, and only
 when both have learned it can they connect again.  A cut is not a broken connection: it swallows
-frames in one direction, and neither end is told.
+frames in one direction, and neither end is told; but no connection outlives a cut of `SILENT_MS`.
 
 A frame first waits for its turn to leave its node, whose links share one bandwidth; then it takes
 the distance between the two regions, the weather's delay and what chance adds to both.
@@ -29,6 +29,9 @@ IN_FLIGHT_MAX = 4_096
 """Frames under way on one link; a real node's outbound queue is shorter still."""
 REMEMBERED_MAX = 256
 """Earlier frames of a link that may be replayed."""
+SILENT_MS = 10_000
+"""How long an end hears nothing, no ping either, before it ends the connection: the `idle_ms` of
+`p2p/transport.py`."""
 TAIL_MS_MAX = 10_000
 """The longest that the heavy tail of the weather holds a frame."""
 _TAIL_SHAPE = 1.5
@@ -81,6 +84,8 @@ class _Link:
     in_flight: int = 0
     is_bursting: bool = False
     """Whether it is losing frames in a row just now."""
+    cut_number: int = 0
+    """How many cuts began on it."""
     remembered: list[bytes] = field(default_factory=list)
     """Frames sent before, also over earlier connections."""
 
@@ -352,6 +357,14 @@ class Network:
     def cut(self, source: int, dest: int) -> None:
         """Swallow every frame in this direction until as many `mend`s as cuts were made."""
         self._cuts[source][dest] += 1
+        if self._cuts[source][dest] == 1 and (source, dest) in self._links:
+            link = self._links[source, dest]
+            link.cut_number += 1
+            self._agenda.after(SILENT_MS * MS, self._fall_silent, link, link.cut_number)
+
+    def _fall_silent(self, link: _Link, cut_number: int) -> None:
+        if self._cuts[link.source][link.dest] and link.cut_number == cut_number:
+            self.disconnect(link.source, link.dest)
 
     def mend(self, source: int, dest: int) -> None:
         """Take back one cut."""

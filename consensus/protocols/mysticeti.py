@@ -38,13 +38,12 @@ Deviations:
     sub-DAGs those of rounds that the validator was not ordered in yet.  That drops only blocks of
     an equivocator, and makes what is ordered a short statement, which a node that was away can
     learn from the last decided value: `extra` names the leader and these rounds.
-  * What is 64 rounds below a committed leader is passed, though it never was in a sub-DAG: the code
-    has such a horizon, too (gc_depth).
   * Blocks wait for no clock.  A sub-DAG bears the time that f+1 of its authors' clocks had reached:
     the code takes the median of a leader's ancestors.
   * Everybody may name the same batches, and the first block in order brings them to the ledger.  A
-    block says which decided value it builds on, and its payload counts only for the next 32 values
-    at most: `Consensus.ordering_lag`.
+    block says which decided value it builds on, and at which height that stands; its payload counts
+    only for the next 32 values at most: `Consensus.ordering_lag`.  A block whose payload can count
+    no more is accepted unjudged: perhaps nobody has what is in it any more.
   * Idle: a block is made only where something is to be ordered, or a payload awaits its decision.
   * No fast path for owned objects (Mysticeti-FPC), no reputation of leaders, one leader a round by
     default (parameter `leaders`), and at most 152 validators: what a block can refer to.
@@ -63,7 +62,7 @@ from consensus.protocols.mysticeti_messages import (
     PARENTS_MAX,
     Block,
     Parent,
-    encode_parents,
+    encode_links,
 )
 from consensus.protocols.mysticeti_rules import WAVE, Decided
 from consensus.protocols.mysticeti_state import State
@@ -267,20 +266,21 @@ class Mysticeti(State):
             return
         if self.asked != (round_,) and (self.hasty == round_ or self.is_timely(round_)):
             self.asked, self.woken = (round_,), False
-            self.base_asked = self.base(self._parents(round_))
-            self.request_payload(self.asked, self.base_asked)
+            base = self.base(self._parents(round_))
+            self.base_asked = base, self.order.height_of(base)
+            self.request_payload(self.asked, base)
 
     def _propose(self, round_: int, payload: tuple[bytes, ...]) -> None:
         assert self.me is not None
-        parents = self._parents(round_)
+        parents, (base, base_height) = self._parents(round_), self.base_asked
         value = Value(
             self.context.epoch,
-            self.base_asked,
+            base,
             (round_,),
             self.me,
             self.now.wall_ms,
             payload,
-            encode_parents(round_, parents),
+            encode_links(round_, base_height, parents),
         )
         self.last_own, self.on_its_way = round_, value.digest
         self.remember()

@@ -1,13 +1,14 @@
 """Blocks on their way into the DAG: those that wait for ancestors or a verdict, and whom to ask.
 
-A block is accepted once its ancestors are accepted, or passed for good, and its payload is valid:
-then all honest validators accept it, sooner or later.
+A block is accepted once its ancestors are accepted, or passed for good, and its payload is valid,
+or can bring nothing to the ledger any more: then all honest validators accept it, sooner or later.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from consensus.answers import Answers
 from consensus.interface import Context, Recovery, Signed
 from consensus.protocols.mysticeti_messages import (
     BLOCK,
@@ -42,8 +43,10 @@ class Waiting:
     is_valid: bool | None = None
     is_judged: bool = False
     """Whether a verdict was asked for."""
+    is_ahead: bool = False
+    """Whether it builds on what was not decided here when it was last looked at."""
     timers: int = 0
-    """How many fired since then."""
+    """How many fired since it has all its ancestors."""
     lacks: tuple[Parent, ...] | None = None
     """Parents that were not accepted when they were last looked at; None before that."""
     place: tuple[int, int] = field(init=False)
@@ -52,6 +55,11 @@ class Waiting:
     @property
     def awaits_verdict(self) -> bool:
         return self.is_judged and self.is_valid is None
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether it has all its ancestors, and waits for more."""
+        return self.is_ahead or self.awaits_verdict
 
     def __post_init__(self) -> None:
         self.place = (self.block.round, self.block.author)
@@ -65,16 +73,20 @@ class Inbox(Rules):
     def __init__(self, context: Context, recovery: Recovery) -> None:
         super().__init__(context, recovery)
         self.window = self.ordering_lag(context.batch_window)
-        self.order = Order(context.epoch, self.validators.size, self.validators.faults, self.window)
+        self.order = Order(
+            context.epoch,
+            self.validators.size,
+            self.validators.faults,
+            self.window,
+            height=self.root.height,
+        )
         self.waiting: dict[bytes, Waiting] = {}
-        self.refused: dict[bytes, None] = {}
-        """Invalid blocks.  What refers to one waits until its round is passed: for whoever is
-        ahead it is already, and all must accept the same in the end."""
+        self.refused: dict[bytes, Waiting] = {}
+        """Invalid blocks.  What refers to one waits until its round is passed, or it can bring
+        nothing: for whoever is ahead it is so already, and all must accept the same in the end."""
         self.missing: dict[bytes, int] = {}
         """Ancestors that were asked for, and how often."""
-        self.answered: dict[int, dict[bytes, None]] = {}
-        """By peer: what it was answered with since `_answering_ms`."""
-        self._answering_ms = 0
+        self._answers = Answers(self.parameters["timeout_ms"] // 2)
         self.heard: list[int] = [0] * self.validators.size
         """By validator: the last round of which a block was accepted."""
         self.on_its_way: bytes = b""
@@ -101,7 +113,7 @@ class Inbox(Rules):
 
     def is_missing_any(self) -> bool:
         """Whether a block waits for ancestors that are to be asked for again, or for a verdict."""
-        return bool(self.missing) or any(each.awaits_verdict for each in self.waiting.values())
+        return bool(self.missing) or any(each.is_unsettled for each in self.waiting.values())
 
     def is_expected(self, author: int, round_: int) -> bool:
         """Whether a block of this validator and round is worth waiting for."""
@@ -169,9 +181,9 @@ class Inbox(Rules):
         return True
 
     def _refuse(self, digest: bytes) -> None:
-        del self.waiting[digest]
         self.note("refused", reason="mysticeti.payload", phase=BLOCK)
-        self.refused[digest] = None
+        self.refused[digest] = each = self.waiting.pop(digest)
+        each.is_valid = False
         if len(self.refused) > REFUSED_MAX:
             del self.refused[next(iter(self.refused))]
 
@@ -186,6 +198,7 @@ class Inbox(Rules):
 
         Ancestors are of earlier rounds, so that one look at each is enough.
         """
+        self._take_back()
         for digest, each in sorted(self.waiting.items(), key=lambda item: item[1].place):
             if self._may_accept(each):
                 del self.waiting[digest]
@@ -197,10 +210,35 @@ class Inbox(Rules):
         if missing:
             self._ask(each.block.author, missing)
             return False
-        if each.is_valid is None and not each.is_judged:
+        each.is_ahead = each.is_valid is None and self.must_wait(each.block)
+        if each.is_valid is not True and self.need_not_judge(each.block):
+            if each.awaits_verdict:
+                self.dismiss(each.block.value)
+            return True
+        if each.is_valid is None and not (each.is_judged or each.is_ahead):
             each.is_judged = True
             self.validate(each.block.value)
         return each.is_valid is True
+
+    def must_wait(self, block: Block) -> bool:
+        """Whether a block cannot be judged yet: who made it decided what it builds on.
+
+        A liar's may build on what nobody decides, and only some have heard of.
+        """
+        return self.order.is_ahead(block)
+
+    def need_not_judge(self, block: Block) -> bool:
+        """Whether a block brings nothing, valid or not: perhaps nobody can judge it any more."""
+        return self.order.brings_nothing(block)
+
+    def _take_back(self) -> None:
+        """A block that was refused and brings nothing by now is accepted, if one refers to it."""
+        if not self.refused:
+            return
+        lacked = {digest for each in self.waiting.values() for digest in each.block.parents.named}
+        for digest, each in list(self.refused.items()):
+            if digest in lacked and self.need_not_judge(each.block):
+                self.waiting[digest] = self.refused.pop(digest)
 
     def _ancestors_missing(self, each: Waiting) -> list[bytes]:
         """Parents that are not accepted, nor passed for good.
@@ -245,7 +283,7 @@ class Inbox(Rules):
         given_up = {digest for digest, times in self.missing.items() if times >= ASKED_MAX}
         for digest, each in sorted(self.waiting.items(), key=lambda item: item[1].place):
             missing = self._ancestors_missing(each)
-            each.timers += each.awaits_verdict
+            each.timers += each.is_unsettled
             if self.is_hopeless(each) or not given_up.isdisjoint(missing):
                 self.give_up(digest)
                 given_up.add(digest)
@@ -263,8 +301,9 @@ class Inbox(Rules):
                 self.tell(peer, want)
 
     def is_hopeless(self, each: Waiting) -> bool:
-        """Whether a block waits so long for its verdict that hardly anybody has its payload."""
-        return each.awaits_verdict and each.timers > ASKED_MAX
+        """Whether a block waits so long that hardly anybody has its payload, or has decided what
+        it builds on."""
+        return each.is_unsettled and each.timers > ASKED_MAX
 
     def give_up(self, digest: bytes) -> None:
         """Wait for a block no longer; nobody need judge it any more, either."""
@@ -284,14 +323,5 @@ class Inbox(Rules):
                 self.forward(peer, signed)
 
     def may_answer(self, peer: int, digest: bytes) -> bool:
-        """Whether a peer was not sent this block just now: who lost it asks again by a timer.
-
-        Who forgets at once what it is sent, and asks again, would keep everybody at work.
-        """
-        now_ms = self.now.monotonic_ms
-        if now_ms - self._answering_ms >= self.parameters["timeout_ms"] // 2:
-            self.answered, self._answering_ms = {}, now_ms
-        answered = self.answered.setdefault(peer, {})
-        is_first = digest not in answered
-        answered[digest] = None
-        return is_first
+        """Whether a peer was not sent this block just now."""
+        return self._answers.may_give(peer, digest, self.now.monotonic_ms)

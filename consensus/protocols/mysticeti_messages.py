@@ -1,8 +1,9 @@
 """What Mysticeti's validators say: one signed message, a block of the DAG, and one unsigned hint.
 
 A block is a value of the contract.  Its slot is (round,), its `parent` the decided value that its
-payload is judged from, its `extra` the references to blocks of earlier rounds.  What is decided is
-made of blocks: `extra` of a decided value names the leader whose sub-DAG it belongs to.
+payload is judged from, its `extra` that value's height and the references to blocks of earlier
+rounds.  What is decided is made of blocks: `extra` of a decided value names the leader whose
+sub-DAG it belongs to.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ledger.statement import Slot
 from ledger.value import VALUE_BYTES_MAX, Value, parse_value
 
 BLOCK = "block"
-PARENTS_MAX = (EXTRA_BYTES_MAX - 8) // 40
+PARENTS_MAX = (EXTRA_BYTES_MAX - 16) // 40
 """A reference takes at most 40 bytes."""
 BACK_MAX = 65_535
 DIGEST_BYTES = 32
@@ -34,6 +35,7 @@ _parents = encoding.array(
     ),
     VALIDATORS_MAX,
 )
+_links = encoding.row(encoding.uint(), _parents)
 _place = encoding.row(encoding.digest, encoding.array(encoding.uint(), VALIDATORS_MAX, low=1))
 _wanted = encoding.array(encoding.digest, WANTED_MAX, low=1)
 
@@ -75,12 +77,16 @@ class Block(Message):
     value: Value
     parents: References = field(init=False, compare=False, repr=False)
     """At most one block of each validator, in the order of the validators."""
+    base_height: int = field(init=False, compare=False, repr=False)
+    """The height, as its author says, of the decided value that it builds on."""
     author: int = field(init=False, compare=False, repr=False)
     round: int = field(init=False, compare=False, repr=False)
     digest: bytes = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parents", _parents_of(self.value))
+        base_height, parents = _links_of(self.value)
+        object.__setattr__(self, "base_height", base_height)
+        object.__setattr__(self, "parents", parents)
         object.__setattr__(self, "author", self.value.proposer)
         object.__setattr__(self, "round", self.value.slot[0])
         object.__setattr__(self, "digest", self.value.digest)
@@ -99,26 +105,29 @@ class Block(Message):
         return (self.value,)
 
 
-def _parents_of(value: Value) -> References:
-    """The references of a block.  Raises DecodeFault where they contradict each other."""
+def _links_of(value: Value) -> tuple[int, References]:
+    """(height of what it builds on, references) of a block.  Raises DecodeFault where the
+    references contradict each other."""
     if len(value.slot) != 1 or value.slot[0] < 1:
         raise DecodeFault("mysticeti.round", f"slot {value.slot}")
     if len(value.parent) != DIGEST_BYTES:
         raise DecodeFault("mysticeti.parent", "a block builds on a decided value, or on the epoch")
     round_ = value.slot[0]
-    rows = encoding.decode(value.extra, _parents, size_max=EXTRA_BYTES_MAX, what="parents")
+    base_height, rows = encoding.decode(
+        value.extra, _links, size_max=EXTRA_BYTES_MAX, what="links of a block"
+    )
     if any(left[0] >= right[0] for left, right in pairwise(rows)):
         raise DecodeFault("mysticeti.parents", "authors are not strictly ascending")
     if any(back >= round_ for _, back, _ in rows):
         raise DecodeFault("mysticeti.parents", f"before round 1, from round {round_}")
     parents = (Parent(author, round_ - back, digest) for author, back, digest in rows)
-    return References.of(parents, round_)
+    return base_height, References.of(parents, round_)
 
 
-def encode_parents(round_: int, parents: tuple[Parent, ...]) -> bytes:
+def encode_links(round_: int, base_height: int, parents: tuple[Parent, ...]) -> bytes:
     """`extra` of a block of this round."""
     rows = tuple((each.author, round_ - each.round, each.digest) for each in sorted(parents))
-    return encode(rows)
+    return encode((base_height, rows))
 
 
 class Place(NamedTuple):

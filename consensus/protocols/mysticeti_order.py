@@ -9,8 +9,6 @@ validator makes the same values of the same leaders, also one that only now lear
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from consensus.interface import Root
 from consensus.protocols.mysticeti_dag import Dag
 from consensus.protocols.mysticeti_messages import Block, Place, encode_place, parse_place
@@ -23,12 +21,10 @@ FIRST_SLOT: Slot = (1, 0)
 class Order:
     """Where one validator stands in the sequence of leaders, and what was decided last."""
 
-    HORIZON: ClassVar[int] = 64
-    """How many rounds below a committed leader everything is passed, ordered or not: otherwise one
-    block that nobody can accept any more, since its batch is gone, would keep out all later ones of
-    its author.  Committed leaders are agreed on, and so is this."""
-
-    def __init__(self, epoch: bytes, size: int, faults: int, window: int) -> None:
+    def __init__(
+        self, epoch: bytes, size: int, faults: int, window: int, *, height: int = 0
+    ) -> None:
+        """At an epoch that begins after this height."""
         self._epoch = epoch
         self._size = size
         self._faults = faults
@@ -48,13 +44,18 @@ class Order:
         """(round, author) up to which the next leader's sub-DAG is decided."""
         self._named: dict[bytes, None] = {}
         """Payload of the last decided values."""
-        self._recent: dict[bytes, None] = {}
-        """What a block may build on whose payload counts."""
-        self.stand_at(())
+        self._recent: dict[bytes, int] = {}
+        """What a block may build on whose payload counts, and its height."""
+        self.height = height
+        """Of the last decided value: each makes a block of the ledger."""
+        self.stand_at((), height)
 
-    def stand_at(self, past: tuple[Value, ...]) -> None:
-        """Go on after the last of these values, the last that were decided.  Raises DecodeFault."""
-        self._remember(past)
+    def stand_at(self, past: tuple[Value, ...], height: int) -> None:
+        """Go on after the last of these values, the last that were decided, at this height.
+
+        Raises DecodeFault.
+        """
+        self.remember(past, height)
         if past:
             place = parse_place(past[-1])
             self.next, self._after = past[-1].slot[:2], past[-1].slot[2:]
@@ -70,15 +71,35 @@ class Order:
         Nothing twice, and nothing of a block that builds on a value too far back: by then nobody
         may know any more what was decided since, and its batches may be out of their window.
         """
-        if block.value.parent not in self._recent:
+        if not self.is_recent(block):
             return ()
         return tuple(payload for payload in block.value.payload if payload not in self._named)
 
     def is_waiting(self, block: Block) -> bool:
         """Whether a block may yet bring something to the ledger."""
-        if block.round <= self.passed[block.author] or block.value.parent not in self._recent:
+        if block.round <= self.passed[block.author] or not self.is_recent(block):
             return False
         return any(payload not in self._named for payload in block.value.payload)
+
+    def is_recent(self, block: Block) -> bool:
+        """Whether a block builds on one of the last decided values, and says which one it is."""
+        return self._recent.get(block.value.parent) == block.base_height
+
+    def is_ahead(self, block: Block) -> bool:
+        """Whether a block builds on what is not decided here yet, as it says."""
+        return block.base_height > self.height
+
+    def brings_nothing(self, block: Block) -> bool:
+        """Whether no commit from here on will decide anything of a block's payload.
+
+        What it builds on is too far back, or is not what was decided at the height that it gives:
+        both follow from the sequence of decided values alone, and stay so.
+        """
+        return not (self.is_ahead(block) or self.is_recent(block))
+
+    def height_of(self, base: bytes) -> int:
+        """The height of one of the last decided values, or of the epoch's beginning."""
+        return self._recent[base]
 
     def in_order(self, blocks: list[Block]) -> list[Block]:
         """The order inside a sub-DAG: by round, then by author; one block of each."""
@@ -121,7 +142,7 @@ class Order:
         passed = list(self.passed)
         for block in blocks:
             passed[block.author] = max(passed[block.author], block.round)
-        self.passed = tuple(max(each, leader.round - self.HORIZON) for each in passed)
+        self.passed = tuple(passed)
         self._go_to_next(slot)
         return tuple(values)
 
@@ -138,15 +159,17 @@ class Order:
         parent = self.past[-1].digest if self.past else b""
         extra = encode_place(place)
         value = Value(self._epoch, parent, slot, block.author, time_ms, payload, extra)
-        self._remember((*self.past, value))
+        self.remember((*self.past, value), self.height + 1)
         return value
 
-    def _remember(self, past: tuple[Value, ...]) -> None:
-        self.past = past[-self._window :]
+    def remember(self, past: tuple[Value, ...], height: int) -> None:
+        """These values were decided last, the last of them at this height."""
+        self.past, self.height = past[-self._window :], height
         self._named = {payload: None for value in self.past for payload in value.payload}
-        self._recent = {value.digest: None for value in self.past}
+        first = height - len(self.past)
+        self._recent = {value.digest: first + n for n, value in enumerate(self.past, 1)}
         if len(self.past) < self._window:
-            self._recent[self._epoch] = None
+            self._recent[self._epoch] = first
 
 
 def place_of_root(root: Root, known: dict[bytes, Value], window: int) -> tuple[list[Value], bytes]:

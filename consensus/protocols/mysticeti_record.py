@@ -10,7 +10,7 @@ from ledger import encoding
 from ledger.limits import VALIDATORS_MAX
 from ledger.value import VALUE_BYTES_MAX, Value, parse_value
 
-VERSION = 1
+VERSION = 2
 ITEMS_MAX = 1 << 20
 RECORD_BYTES_MAX = 1 << 30
 """Our own record; the bounds only keep its decoder in shape."""

@@ -47,8 +47,8 @@ class State(Inbox):
         """The last round of which a leader was committed."""
         self.last_own = 0
         """The last round of which this validator signed a block."""
-        self.base_asked = b""
-        """What the payload that was asked for builds on."""
+        self.base_asked: tuple[bytes, int] = (b"", 0)
+        """What the payload that was asked for builds on, and its height."""
         self._recover(recovery)
 
     # --- restarts ---------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ class State(Inbox):
                 self.fetching[unknown] = None
                 self.fetch(unknown)
             return False
-        self.order.stand_at(tuple(past))
+        self.order.stand_at(tuple(past), self.root.height)
         self.decided = {value.digest: value for value in past}
         self.fetching = {}
         self.has_place = self.may_decide = True
@@ -131,6 +131,9 @@ class State(Inbox):
         for digest, each in list(self.waiting.items()):
             if each.block.round <= passed[each.block.author]:
                 self.give_up(digest)
+        for digest, each in list(self.refused.items()):
+            if each.block.round <= passed[each.block.author]:
+                del self.refused[digest]
 
     # --- what the rest asks -----------------------------------------------------------------------
 

@@ -134,16 +134,40 @@ class ForgetsByItsClock(Mysticeti):
         self.order.dag = self.dag  # type: ignore[attr-defined]
 
 
-class _Endless(Order):
-    HORIZON = 1 << 60
+class JudgesAll(Mysticeti):
+    """What brings nothing to the ledger any more need not be judged."""
+
+    def need_not_judge(self, block: Block) -> bool:
+        return False
 
 
-class PassesNothing(Mysticeti):
-    """What lies far below a committed leader is passed, so that nobody waits for it."""
+class JudgesTheUnknown(Mysticeti):
+    """A block that builds on what is not decided here waits until it is."""
+
+    def must_wait(self, block: Block) -> bool:
+        return False
+
+
+class _TakesAnyHeight(Order):
+    def fresh(self, block: Block) -> tuple[bytes, ...]:
+        if block.value.parent not in self._recent:
+            return ()
+        return tuple(payload for payload in block.value.payload if payload not in self._named)
+
+
+class BelievesHeights(Mysticeti):
+    """The payload of a block counts only if it says right at which height it builds."""
 
     def __init__(self, context: Context, recovery: Recovery) -> None:
         super().__init__(context, recovery)
-        self.order.__class__ = _Endless
+        self.order.__class__ = _TakesAnyHeight
+
+
+class KeepsRefusing(Mysticeti):
+    """What was refused is accepted, too, once it brings nothing."""
+
+    def _take_back(self) -> None:
+        pass
 
 
 class _Repeats(Order):

@@ -31,7 +31,7 @@ from consensus.interface import (
     Verdict,
 )
 from consensus.protocols.mysticeti import Mysticeti
-from consensus.protocols.mysticeti_messages import Block, Parent, encode_parents
+from consensus.protocols.mysticeti_messages import Block, Parent, encode_links
 from ledger.validators import QuorumRule, Validator, ValidatorSet
 from ledger.value import Value
 
@@ -44,7 +44,9 @@ EARLIER = Value(EPOCH, b"", (0, 0, 0, 0), 0, NOW.wall_ms, (bytes(32),))
 """Decided before anything that is drawn."""
 
 
-def context(me: int | None = None, nodes: int = NODES, **parameters: int) -> Context:
+def context(
+    me: int | None = None, nodes: int = NODES, batch_window: int = 256, **parameters: int
+) -> Context:
     members = tuple(Validator(f"v{index}", b"", b"", b"") for index in range(nodes))
     return Context(
         network=b"n" * 32,
@@ -53,6 +55,7 @@ def context(me: int | None = None, nodes: int = NODES, **parameters: int) -> Con
         validators=ValidatorSet(members, QuorumRule.BYZANTINE),
         parameters={**Mysticeti.PARAMETERS, **parameters},
         slot_window=1_000,
+        batch_window=batch_window,
     )
 
 
@@ -71,8 +74,10 @@ class Drawing:
             for name in names.split():
                 self.add(name, parents.split())
 
-    def add(self, name: str, parents: Iterable[str] = (), **changes: Any) -> Signed:
-        """Draw one more block."""
+    def add(
+        self, name: str, parents: Iterable[str] = (), *, base_height: int = 0, **changes: Any
+    ) -> Signed:
+        """Draw one more block, which says that the epoch begins at that height."""
         round_, author = (int(part) for part in name.rstrip("'").split("."))
         named = [self.blocks[parent].message for parent in parents]
         references = tuple(
@@ -87,11 +92,15 @@ class Drawing:
             author,
             NOW.wall_ms + name.count("'"),
             (payload_of(name),),
-            encode_parents(round_, references),
+            encode_links(round_, base_height, references),
         )
         signed = Signed(author, Block(replace(value, **changes)), bytes(64))
         self.blocks[name] = signed
         return signed
+
+    def digest(self, name: str) -> bytes:
+        """The digest of a block."""
+        return self.blocks[name].message.statement()[2]
 
     def full(self, first: int, last: int, authors: Iterable[int] = range(NODES)) -> Drawing:
         """Draw whole rounds in which everyone of these refers to everyone of them."""
@@ -110,7 +119,7 @@ class Drawing:
 
 
 class Follower:
-    """A validator, or an observer, that is shown blocks; verdicts are favourable.
+    """A validator, or an observer, that is shown blocks; verdicts are favourable, but for some.
 
     The ledger has a time, unless it is said not to: so the leader of round 1 decides something.
     """
@@ -123,17 +132,21 @@ class Follower:
         *,
         has_time: bool = True,
         unjudged: frozenset[bytes] = frozenset(),
+        invalid: frozenset[bytes] = frozenset(),
+        batch_window: int = 256,
     ) -> None:
         """About the blocks of the digests `unjudged` no verdict comes."""
         self.drawing = drawing
-        self.plugin = protocol(context(me), Recovery(Root(b"", (0,), 0), None, ()))
+        surroundings = context(me, batch_window=batch_window)
+        self.plugin = protocol(surroundings, Recovery(Root(b"", (0,), 0), None, ()))
         self.said: list[Effect] = []
         self.decided: list[Value] = []
         self.unjudged = unjudged
+        self.invalid = invalid
         self.offered: tuple[bytes, ...] = ()
         """Payload for the next request."""
         if has_time:
-            self.plugin.order.past = (EARLIER,)
+            self.plugin.order.remember((EARLIER,), 1)
         self.give(Start())
 
     def give(self, event: Event) -> list[Effect]:
@@ -149,7 +162,8 @@ class Follower:
                     assert self.plugin.me is not None, "an observer says nothing"
                     events.append(Received(Signed(self.plugin.me, effect.what, bytes(64))))
                 elif isinstance(effect, Validate) and effect.value.digest not in self.unjudged:
-                    events.append(Verdict(effect.value, True))
+                    valid = effect.value.digest not in self.invalid
+                    events.append(Verdict(effect.value, valid))
                 elif isinstance(effect, RequestPayload):
                     events.append(PayloadReady(effect.slot, self.offered))
         self.said += said

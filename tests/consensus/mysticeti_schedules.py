@@ -21,6 +21,7 @@ from consensus.interface import (
     Received,
     Root,
     Signed,
+    Validate,
 )
 from consensus.protocols.mysticeti import Mysticeti
 from consensus.protocols.mysticeti_messages import Block, encode_want
@@ -165,6 +166,55 @@ def cut_off(protocol: type[Mysticeti]) -> list[str]:
     dead = Incident("crash", scenario.incidents[0].until_ms + 700, FOR_EVER_MS, (0,))
     scenario = replace(scenario, incidents=(*scenario.incidents, dead))
     return [violation.property for violation in replicas.run(scenario, protocol).violations]
+
+
+def stale_batch(protocol: type[Mysticeti]) -> list[str]:
+    """The same where no round is made without who was cut off."""
+    scenario = kept("scenarios/mysticeti-stale-batch.toml")
+    return [violation.property for violation in replicas.run(scenario, protocol).violations]
+
+
+def judged_once_it_can_be(protocol: type[Mysticeti]) -> bool:
+    """A block builds on what others have decided, and this validator has not yet.
+
+    Found by the search (swarm, scenario 713 of seed 96000): a liar's built on another block of its
+    own; who had heard of that held it for valid, and who had not could neither judge nor accept
+    what the others built on it.
+    """
+    drawing = Drawing(FIRST).full(2, 3)
+    base = Follower(protocol, drawing).see_all().decided[0]
+    parents = [f"2.{author}" for author in range(4)]
+    early = drawing.add("3.0'", parents, parent=base.digest, base_height=2).message
+    assert isinstance(early, Block)
+    follower = Follower(protocol, drawing).see(*FIRST.split(), *parents, "3.0'")
+    is_judged = any(
+        isinstance(each, Validate) and each.value == early.value for each in follower.said
+    )
+    follower.see_all()
+    return not is_judged and early.digest in follower.plugin.dag
+
+
+def refused_and_old(protocol: type[Mysticeti]) -> bool:
+    """One refused a block that all others accepted, who had decided so much that nothing of its
+    payload could count any more."""
+    drawing = Drawing(FIRST).full(2, 4, authors=(0, 1, 2))
+    invalid = frozenset({drawing.digest("1.3")})
+    follower = Follower(protocol, drawing, invalid=invalid, batch_window=4).see_all()
+    assert follower.decided, "what the block builds on is two values ago"
+    drawing.add("5.0", ["1.3", *(f"4.{author}" for author in range(3))])
+    follower.see("5.0")
+    return drawing.digest("5.0") in follower.plugin.dag
+
+
+def tells_a_false_height(protocol: type[Mysticeti]) -> bool:
+    """A block says that it builds on the beginning of the epoch, and gives another height for it:
+    nobody judges its payload, and it brings none."""
+    drawing = Drawing("1.0 1.1 1.2")
+    drawing.add("1.3", base_height=1)
+    unjudged = frozenset({drawing.digest("1.3")})
+    follower = Follower(protocol, drawing.full(2, 5), unjudged=unjudged).see_all()
+    assert "1.0" in follower.ledger
+    return drawing.digest("1.3") in follower.plugin.dag and "1.3" not in follower.ledger
 
 
 def found_whole(number: int, protocol: type[Mysticeti]) -> list[str]:

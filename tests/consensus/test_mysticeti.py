@@ -24,7 +24,7 @@ from consensus.protocols.mysticeti import Mysticeti
 from consensus.protocols.mysticeti_messages import (
     Block,
     Place,
-    encode_parents,
+    encode_links,
     encode_place,
     encode_want,
     parse_place,
@@ -70,16 +70,16 @@ def test_a_payload_counts_only_for_so_many_values_after_the_one_it_builds_on() -
     past = [_decided(b"", 1)]
     past.append(_decided(past[0].digest, 2))
 
-    order.stand_at(tuple(past))
+    order.stand_at(tuple(past), len(past))
 
     assert order.fresh(first) == (), "the beginning of the epoch is two values ago"
-    for value in past:
-        block = drawing.add("1.0", parent=value.digest).message
+    for height, value in enumerate(past, 1):
+        block = drawing.add("1.0", parent=value.digest, base_height=height).message
         assert isinstance(block, Block)
         assert order.fresh(block) == (payload_of("1.0"),)
-    again = drawing.add("1.0", parent=past[0].digest, payload=past[1].payload).message
-    assert isinstance(again, Block)
-    assert order.fresh(again) == ()
+    again = drawing.add("1.0", parent=past[0].digest, payload=past[1].payload, base_height=1)
+    assert isinstance(again.message, Block)
+    assert order.fresh(again.message) == ()
 
 
 def _decided(parent: bytes, round_: int) -> Value:
@@ -238,7 +238,24 @@ def test_what_a_block_refers_to_survives_the_crash_of_all() -> None:
 
 def test_who_was_cut_off_comes_back() -> None:
     assert schedules.cut_off(Mysticeti) == []
-    assert "P10" in schedules.cut_off(mutants.PassesNothing)
+    assert "P10" in schedules.cut_off(mutants.JudgesAll)
+    assert schedules.stale_batch(Mysticeti) == []
+    assert "P10" in schedules.stale_batch(mutants.JudgesAll)
+
+
+def test_a_block_is_judged_once_what_it_builds_on_is_decided_here() -> None:
+    assert schedules.judged_once_it_can_be(Mysticeti)
+    assert not schedules.judged_once_it_can_be(mutants.JudgesTheUnknown)
+
+
+def test_a_refused_block_is_accepted_once_it_brings_nothing() -> None:
+    assert schedules.refused_and_old(Mysticeti)
+    assert not schedules.refused_and_old(mutants.KeepsRefusing)
+
+
+def test_a_payload_that_nobody_judged_counts_for_nothing() -> None:
+    assert schedules.tells_a_false_height(Mysticeti)
+    assert not schedules.tells_a_false_height(mutants.BelievesHeights)
 
 
 def test_a_block_that_nobody_can_judge_is_given_up() -> None:
@@ -442,4 +459,4 @@ def test_places_and_hints_are_strict() -> None:
         with pytest.raises(DecodeFault):
             parse_want(hint)
     with pytest.raises(DecodeFault):
-        parse_place(replace(value, extra=encode_parents(1, ())))
+        parse_place(replace(value, extra=encode_links(1, 0, ())))

@@ -17,6 +17,7 @@ from consensus.sync import PATIENCE_MS, CatchUp
 from ledger import layout
 from ledger.encoding import encode
 from ledger.execution import parse_block_entry
+from sim.network import SILENT_MS
 from sim.watcher import Boundary
 from tests.schedules.mutants import Kind, lacking
 from tests.schedules.stage import Stage
@@ -340,3 +341,33 @@ def test_lies_end_and_the_network_falls_silent() -> None:
     before = len(stage.sent_log)
     stage.run_ms(20_000)
     assert len(stage.sent_log) == before
+
+
+class LeavesTooSoon(Replica):
+    """Helps who is behind for a few seconds: links hold for longer."""
+
+    def _peers_behind(self) -> bool:
+        return super()._peers_behind() and self._settled_ticks < 50
+
+
+def is_told_of_the_last_block(protocol: str, cut_ms: int, kind: Kind = Replica) -> bool:
+    """One hears nothing of a ledger's last block, nor of the others' farewell for so long."""
+    stage = Stage(protocol, kind=kind)
+    stage.run_ms(200)
+    grow(stage, 1, 0, 1, 2, 3)
+    for other in range(3):
+        stage.network.cut(3, other)
+        stage.network.cut(other, 3)
+    grow(stage, 2, 0, 1, 2)
+    stage.run_ms(cut_ms)
+    for other in range(3):
+        stage.network.mend(3, other)
+        stage.network.mend(other, 3)
+    return stage.until(lambda: stage.all_certified(2))
+
+
+@pytest.mark.parametrize("protocol", ["tendermint", "mysticeti"])
+def test_who_missed_the_last_block_is_told_once_it_hears_again(protocol: str) -> None:
+    for cut_ms in (1_000, SILENT_MS - 1_000, 3 * SILENT_MS):
+        assert is_told_of_the_last_block(protocol, cut_ms)
+    assert not is_told_of_the_last_block(protocol, SILENT_MS - 1_000, LeavesTooSoon)

@@ -8,8 +8,9 @@ from random import Random
 import pytest
 
 from consensus.io import Channel, FrameArrived, HostEvent, PeerDown, PeerUp
+from p2p.transport import LinkBounds
 from sim.agenda import MS, Agenda
-from sim.network import Network
+from sim.network import SILENT_MS, Network
 from sim.regions import REGIONS, latency_ms, placed
 from sim.scenario import Weather
 
@@ -230,6 +231,19 @@ def test_a_cut_swallows_one_direction_and_tells_nobody() -> None:
 
     assert boxes[0].got[before[0] :] == [FrameArrived(1, Channel.PROTOCOL, b"kept")]
     assert boxes[1].got[before[1] :] == [FrameArrived(0, Channel.PROTOCOL, b"after")]
+
+
+def test_no_connection_outlives_a_long_cut() -> None:
+    assert LinkBounds().idle_ms == SILENT_MS
+    agenda, network, boxes = connected(2, Weather())
+    for length_ms in (SILENT_MS - 1, SILENT_MS - 1, SILENT_MS + 1):
+        network.cut(0, 1)
+        agenda.run_until(agenda.now_us + length_ms * 1_000)
+        network.mend(0, 1)
+    agenda.run_until(agenda.now_us + SECOND_US)
+
+    assert boxes[0].got == [PeerUp(1), PeerDown(1), PeerUp(1)]
+    assert boxes[1].got == [PeerUp(0), PeerDown(0), PeerUp(0)]
 
 
 def test_two_cuts_need_two_mends() -> None:

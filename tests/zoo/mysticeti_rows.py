@@ -94,7 +94,7 @@ MYSTICETI = (
               "P10", goes_on(ms.dead_leader)),
     mysticeti("G10", "liveness", m.KeepsOneTwin, "a decision may be made of either block of an "
               "equivocator", "P10", goes_on(ms.told_of_a_twin)),
-    mysticeti("G11", "liveness", m.PassesNothing, "what is far below a committed leader is passed",
+    mysticeti("G11", "liveness", m.JudgesAll, "what brings nothing any more need not be judged",
               "P10", lambda protocol: tuple(dict.fromkeys(ms.cut_off(protocol)))),
     mysticeti("G12", "safety", m.ProvesTooSoon, "what is left of a sub-DAG is decided once there "
               "are blocks that prove it", "P4", ran(ms.HALF_CERTIFIED)),
@@ -106,6 +106,12 @@ MYSTICETI = (
               "more", "P10", lambda protocol: tuple(dict.fromkeys(ms.passed_unjudged(protocol)))),
     mysticeti("G16", "liveness", m.OnlyVotersGiveUp, "who only follows gives up, too",
               "P10", lambda protocol: tuple(dict.fromkeys(ms.follows_unjudged(protocol)))),
+    mysticeti("G17", "liveness", m.JudgesTheUnknown, "a block is judged once what it builds on is "
+              "decided here", "P10", goes_on(ms.judged_once_it_can_be)),
+    mysticeti("G18", "liveness", m.KeepsRefusing, "what was refused is accepted once it brings "
+              "nothing", "P10", goes_on(ms.refused_and_old)),
+    mysticeti("G19", "safety", m.BelievesHeights, "a payload counts if its block says right "
+              "at which height it builds", "P6", holds("validity", ms.tells_a_false_height)),
     mysticeti("T1", "time", m.StampsByTheLatest, "time is that of the f+1st latest author",
               "P3", lambda protocol: ("P3",) if any(ms.clocks_ahead(protocol, 2)) else ()),
     mysticeti("T1a", "time", m.JudgesEveryTime, "a block waits for no clock",

@@ -253,6 +253,9 @@ PLUMBING = (
     rule("D32", "plumbing", values, ORDERING, values.JudgesWhatIsPassed, "nothing is judged that "
          "an adopted root has passed", "P10",
          "test_nothing_is_judged_any_more_that_an_adopted_root_has_passed"),
+    rule("D33", "plumbing", catch_up, WHOLE, catch_up.LeavesTooSoon, "who is behind is helped for "
+         "longer than a link outlives silence", "P10",
+         "test_who_missed_the_last_block_is_told_once_it_hears_again", T),
     rule("D25", "plumbing", catch_up, "_sync", catch_up.NeverDoubts, "who claims in vain is asked "
          "last", "P10", "test_a_peer_that_claims_heights_it_does_not_have_keeps_nobody_behind",
          {"answers": False}),

@@ -15,6 +15,7 @@ from typing import Any
 
 from consensus.interface import (
     Broadcast,
+    CancelTimer,
     Context,
     Decide,
     Effect,
@@ -25,8 +26,11 @@ from consensus.interface import (
     Recovery,
     RequestPayload,
     Root,
+    SetTimer,
     Signed,
     Start,
+    Timer,
+    TimerFired,
     Validate,
     Verdict,
 )
@@ -145,6 +149,8 @@ class Follower:
         self.invalid = invalid
         self.offered: tuple[bytes, ...] = ()
         """Payload for the next request."""
+        self.timers: dict[Timer, None] = {}
+        """Those that run; none goes off by itself."""
         if has_time:
             self.plugin.order.remember((EARLIER,), 1)
         self.give(Start())
@@ -164,10 +170,20 @@ class Follower:
                 elif isinstance(effect, Validate) and effect.value.digest not in self.unjudged:
                     valid = effect.value.digest not in self.invalid
                     events.append(Verdict(effect.value, valid))
+                elif isinstance(effect, SetTimer):
+                    self.timers[effect.timer] = None
+                elif isinstance(effect, CancelTimer):
+                    self.timers.pop(effect.timer, None)
                 elif isinstance(effect, RequestPayload):
                     events.append(PayloadReady(effect.slot, self.offered))
         self.said += said
         return said
+
+    def go_off(self) -> None:
+        """Let the timers that run go off."""
+        due, self.timers = self.timers, {}
+        for timer in due:
+            self.give(TimerFired(timer))
 
     def see(self, *names: str) -> Follower:
         """Show it these blocks, in this order."""

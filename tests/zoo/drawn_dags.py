@@ -7,23 +7,50 @@ What they decide must not contradict one another (P1), none may fail (P19), and 
 decided must convince whoever knows nothing (P10).  The fourth's clock may be far ahead, which the
 time of nothing decided may be (P3), and whoever asks for blocks without a pause is sent each of
 them once (P16).
+
+In some of them the fourth's blocks build on what nobody decided or give a false height, and some
+are invalid, or nobody can judge them.  Then nothing is decided that was not judged (P6), nothing
+is judged that need not be or cannot be yet, what brings nothing is accepted, and who only follows
+falls silent (P10).
 """
 
 from __future__ import annotations
 
 from functools import partial
 from random import Random
+from typing import Any
 
-from consensus.interface import Decide, DecisionProof, DecisionReceived, Forward, Hint, Signed
+from consensus.interface import (
+    Certified,
+    Decide,
+    DecisionProof,
+    DecisionReceived,
+    Dismiss,
+    Forward,
+    Hint,
+    Root,
+    Signed,
+    Validate,
+)
 from consensus.protocols.mysticeti import Mysticeti
+from consensus.protocols.mysticeti_inbox import ASKED_MAX
 from consensus.protocols.mysticeti_messages import Block, encode_want
 from ledger.value import Value
 from sim.plugin_process import BUGS
-from tests.consensus.mysticeti_bench import NODES, NOW, Drawing, Follower, agree
+from tests.consensus.mysticeti_bench import (
+    EARLIER,
+    EPOCH,
+    NODES,
+    NOW,
+    Drawing,
+    Follower,
+    agree,
+)
 from tests.zoo.model import Mutant, Verdict, judge
 
 QUORUM = 3
 YEAR_MS = 365 * 86_400_000
+TIMERS_MAX = 3 * ASKED_MAX
 NOON_MS = NOW.wall_ms + 1_000
 """After the clocks of all honest validators."""
 
@@ -41,6 +68,8 @@ def attempt(mutant: Mutant, number: int) -> tuple[Verdict, int]:
 def broken(protocol: type, number: int) -> tuple[str, ...]:
     """The properties that followers break that see the DAG of this number."""
     draw = Random(f"dags {number}")
+    if number % 3 == 0:
+        return misjudged(protocol, draw)
     drawing = draw_dag(draw, ahead=Random(f"dags clock {number}").random() < 0.3)
     try:
         followers = [look(protocol, drawing, draw) for _ in range(3)]
@@ -53,11 +82,17 @@ def broken(protocol: type, number: int) -> tuple[str, ...]:
         return ("P19",)
 
 
-def draw_dag(draw: Random, *, ahead: bool = False) -> Drawing:
-    """Some rounds that are drawn, and behind them some in which everyone refers to the same."""
+def draw_dag(draw: Random, *, ahead: bool = False, twister: int | None = None) -> Drawing:
+    """Some rounds that are drawn, and behind them some in which everyone refers to the same.
+
+    The blocks of a `twister` may build on anything.
+    """
     drawing = Drawing()
-    liar, count = draw.randrange(NODES), draw.choice((3, 3, 4, 6, 7))
+    liar = draw.randrange(NODES) if twister is None else twister
+    count = draw.choice((3, 3, 4, 6, 7))
     twice, few, forgetful = draw.choice((0.0, 0.3, 0.6)), draw.choice((0.0, 0.0, 0.4)), 0.5
+    if twister is not None:
+        twice, few = 0.6, 0.0
     before: dict[int, list[str]] = {}
     for round_ in range(1, count + draw.choice((4, 5, 7))):
         is_drawn = round_ <= count
@@ -77,10 +112,19 @@ def draw_dag(draw: Random, *, ahead: bool = False) -> Drawing:
                         least = draw.randrange(1, QUORUM)
                     parents = _parents(draw, ready, min(least, len(ready)))
                 late_ms = YEAR_MS if ahead and author == liar else 0
-                drawing.add(name, parents, timestamp_ms=NOW.wall_ms + late_ms + variant)
+                base = _base(draw) if author == twister else {}
+                drawing.add(name, parents, timestamp_ms=NOW.wall_ms + late_ms + variant, **base)
                 made.setdefault(author, []).append(name)
         before = made
     return drawing
+
+
+def _base(draw: Random) -> dict[str, Any]:
+    """What a liar says that its block builds on."""
+    if draw.random() < 0.6:
+        return {}
+    parent = draw.choice((EPOCH, EARLIER.digest, draw.randbytes(32)))
+    return {"parent": parent, "base_height": draw.choice((0, 1, 2, 4, 1_000))}
 
 
 def _parents(draw: Random, ready: dict[int, list[str]], least: int) -> list[str]:
@@ -145,6 +189,113 @@ def asked(protocol: type, drawing: Drawing, draw: Random) -> tuple[str, ...]:
     said = [effect for one in digests for effect in follower.give(Hint(1, encode_want((one,))))]
     sent = sum(isinstance(effect, Forward) for effect in said)
     return ("P16",) if sent > len(set(digests)) else ()
+
+
+def misjudged(protocol: type, draw: Random) -> tuple[str, ...]:
+    """What followers break whom a liar shows what nobody can judge, or need judge any more."""
+    liar = draw.randrange(NODES)
+    drawing = draw.choice((_draw_beside, draw_dag))(draw, twister=liar)
+    _refer_late(drawing, draw, liar)
+    odd_share = draw.choice((0.0, 0.5, 0.5))
+    odd = {
+        drawing.digest(name): draw.random() for name in drawing.blocks
+        if draw.random() < (odd_share if _author(name) == liar else 0.02)
+    }  # fmt: skip
+    unjudged = frozenset(digest for digest, share in odd.items() if share < 0.5)
+    invalid = frozenset(odd) - unjudged
+    window = draw.choice((2, 4, 256, 256))
+    try:
+        for _ in range(2):
+            names = sorted(drawing.blocks, key=lambda name: _round(name) + draw.uniform(0.0, 2.0))
+            follower = Follower(
+                protocol, drawing, unjudged=unjudged, invalid=invalid, batch_window=window
+            ).see(*names)
+            found = _unjudged(follower) or _unaccepted(follower) or _restless(follower)
+            if found:
+                return (found,)
+    except BUGS:
+        return ("P19",)
+    return ()
+
+
+def _draw_beside(draw: Random, *, twister: int) -> Drawing:
+    """Rounds of the other three, and a few blocks of the fourth beside them."""
+    others = [author for author in range(NODES) if author != twister]
+    drawing, last = Drawing(), draw.choice((5, 6, 8))
+    shares = {round_: draw.choice((0.0, 0.0, 0.4, 1.0, 1.0))
+              for round_ in draw.sample(range(1, last), draw.choice((1, 2, 3)))}  # fmt: skip
+    for round_ in range(1, last + 1):
+        before = [f"{round_ - 1}.{author}" for author in others] if round_ > 1 else []
+        for author in others:
+            is_referred = draw.random() < shares.get(round_ - 1, 0.0)
+            strange = [f"{round_ - 1}.{twister}"] if is_referred else []
+            drawing.add(f"{round_}.{author}", [*before, *strange])
+        if round_ in shares:
+            drawing.add(f"{round_}.{twister}", before, **_base(draw))
+    return drawing
+
+
+def _refer_late(drawing: Drawing, draw: Random, liar: int) -> None:
+    """One more block, which refers to one of the liar's that nobody has referred to."""
+    free = [name for name in _free(drawing) if _author(name) == liar]
+    last = max(_round(name) for name in drawing.blocks)
+    before = [name for name in drawing.blocks if _round(name) == last and _author(name) != liar]
+    if free and len(before) == QUORUM:
+        drawing.add(f"{last + 1}.{_author(before[0])}", [*before, draw.choice(free)])
+
+
+def _unjudged(follower: Follower) -> str:
+    """Whether something was judged before what it builds on was decided, or decided unjudged."""
+    known, valid = {EPOCH, EARLIER.digest}, set()
+    for effect in follower.said:
+        if isinstance(effect, Validate):
+            if effect.value.parent not in known:
+                return "P10"
+            if effect.value.digest not in follower.unjudged | follower.invalid:
+                valid.update(effect.value.payload)
+        elif isinstance(effect, Decide):
+            known.update(value.digest for value in effect.values)
+            if any(not valid.issuperset(value.payload) for value in effect.values):
+                return "P6"
+    return ""
+
+
+def _unaccepted(follower: Follower) -> str:
+    """Whether a block waits for a verdict on what can bring nothing any more."""
+    plugin = follower.plugin
+    decided = [EPOCH, EARLIER.digest, *(value.digest for value in follower.decided)]
+    heights = {digest: height for height, digest in enumerate(decided)}
+    last = len(decided) - 1
+
+    def is_old(block: Block) -> bool:
+        height = block.base_height
+        is_recent = heights.get(block.value.parent) == height > last - plugin.window
+        return height <= last and not is_recent
+
+    for each in plugin.waiting.values():
+        lacked = [
+            parent for parent in each.block.parents
+            if parent.digest not in plugin.dag
+            and parent.round > plugin.order.passed[parent.author]
+        ]  # fmt: skip
+        if not lacked and is_old(each.block):
+            return "P10"
+        refused = [plugin.refused[one.digest] for one in lacked if one.digest in plugin.refused]
+        if any(is_old(one.block) for one in refused):
+            return "P10"
+    return ""
+
+
+def _restless(follower: Follower) -> str:
+    """Whether it goes on waiting for what never comes, once its last decision is certified."""
+    if follower.decided:
+        last = follower.decided[-1]
+        follower.give(Certified(Root(last.digest, last.slot, follower.plugin.root.height)))
+    for _ in range(TIMERS_MAX if follower.timers else 0):
+        follower.go_off()
+    asked = {one.value.digest for one in follower.said if isinstance(one, Validate)}
+    left = {one.value.digest for one in follower.said if isinstance(one, Dismiss)}
+    return "P10" if follower.timers or (asked & follower.unjudged) - left else ""
 
 
 def _convinced(

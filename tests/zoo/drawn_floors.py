@@ -45,44 +45,46 @@ class Puppet(Tendermint):
 def broken(kind: type[Ordering], number: int) -> tuple[str, ...]:
     """The properties that an ordering of this kind breaks in the life of this number."""
     draw = Random(f"floors {number}")
-    ordering = _ordering(kind)
+    ordering = an_ordering(kind)
     ordering.start(me=0)
     certified, decided = 0, 0
     words: dict[int, Prevote] = {}
     lag = draw.choice((1, 2, 4))
     try:
-        _say(ordering)
+        say(ordering)
         for _ in range(STEPS):
             match draw.choice(("decide", "certify", "again")):
                 case "decide" if decided - certified < lag:
                     decided += 1
                     words[decided] = Prevote(decided, 0, draw.randbytes(32))
-                    _say(ordering, Broadcast(words[decided]), Settle(PREVOTE, (decided + 1, 0)))
+                    say(ordering, Broadcast(words[decided]), Settle(PREVOTE, (decided + 1, 0)))
                 case "certify" if certified < decided:
                     certified = draw.randrange(certified + 1, decided + 1)
                     ordering.on_certified(Root(bytes([certified]) * 32, (certified, 0), certified))
-                    _say(ordering)
+                    say(ordering)
                 case "again" if certified < decided:
-                    _say(ordering, Broadcast(words[draw.randrange(certified + 1, decided + 1)]))
+                    say(ordering, Broadcast(words[draw.randrange(certified + 1, decided + 1)]))
     except AssertionError:
         return ("P19",)
     return ()
 
 
-def _ordering(kind: type[Ordering]) -> Ordering:
+def an_ordering(kind: type[Ordering]) -> Ordering:
     setup = Setup(GENESIS, 0, SIGNER, Puppet, ())
     guard = Guard(SIGNER, network=GENESIS.network, epoch=GENESIS.epoch.id, said={}, floors={},
                   checkpoint=None)  # fmt: skip
     recovered = SimpleNamespace(decided=Root(b"", (0,), 0), decided_ordinal=0, positions=(),
                                 decisions=(), sent=(), record=None)  # fmt: skip
-    pool = SimpleNamespace(lag=0)
-    spreading: Any = SimpleNamespace(pool=pool, oldest_age=lambda: None)
+    pool = SimpleNamespace(lag=0, ordered={}, transactions=lambda digest: None)
+    spreading: Any = SimpleNamespace(pool=pool, oldest_age=lambda: None,
+                                     pace=SimpleNamespace(begins=lambda value, now_ms: None),
+                                     want=lambda missing, proposer: None)  # fmt: skip
     nothing: Any = None
     return kind(setup, cast("Any", recovered), Outbox(0, 0), guard, spreading,
                 lambda effect: None, nothing, lambda: True)  # fmt: skip
 
 
-def _say(ordering: Ordering, *effects: Effect) -> None:
+def say(ordering: Ordering, *effects: Effect) -> None:
     """Let the plugin say this upon its next event, and carry it out."""
     assert isinstance(ordering.plugin, Puppet)
     ordering.run()  # What waits comes first, and the plugin has nothing to say to that.

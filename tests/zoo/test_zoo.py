@@ -15,8 +15,10 @@ from consensus.confirmation import Confirmation
 from consensus.dissemination import Dissemination
 from consensus.greeting import Greeting
 from consensus.inspector import Inspector
+from consensus.interface import Consensus
 from consensus.ordering import Ordering
 from consensus.protocols.mysticeti import Mysticeti
+from consensus.protocols.pbft import Pbft
 from consensus.protocols.tendermint import Tendermint
 from consensus.replica import Replica
 from consensus.sync import CatchUp
@@ -32,10 +34,12 @@ from tests.zoo import (
     drawn_catch_up,
     drawn_checkpoints,
     drawn_dags,
+    drawn_farewells,
     drawn_floors,
     drawn_greetings,
     drawn_leads,
     drawn_pools,
+    drawn_questions,
     drawn_ranges,
     drawn_values,
     drawn_votes,
@@ -45,6 +49,7 @@ from tests.zoo import (
     healing,
     hostile,
     mechanical,
+    pestering,
     saved,
     strategies,
     whole,
@@ -192,6 +197,34 @@ def test_an_ordering_that_lets_floors_rise_too_early_is_found_in_drawn_lives(id_
     assert any(drawn_floors.PART.attempt(BY_ID[id_], life)[0].is_kill for life in range(30))
 
 
+def test_what_a_plugin_asks_for_is_asked_for_until_it_comes_or_is_passed() -> None:
+    assert [life for life in range(100) if drawn_questions.broken(Ordering, life)] == []
+
+
+@pytest.mark.parametrize("id_", drawn_questions.KINDS)
+def test_an_ordering_that_forgets_or_never_ends_a_question_is_found(id_: str) -> None:
+    assert any(drawn_questions.PART.attempt(BY_ID[id_], life)[0].is_kill for life in range(20))
+
+
+def test_who_was_cut_off_is_told_of_the_last_block() -> None:
+    assert [life for life in range(10) if drawn_farewells.broken(Replica, life)] == []
+
+
+@pytest.mark.parametrize("id_", drawn_farewells.KINDS)
+def test_replicas_that_leave_too_soon_are_found(id_: str) -> None:
+    assert any(drawn_farewells.PART.attempt(BY_ID[id_], life)[0].is_kill for life in range(20))
+
+
+@pytest.mark.parametrize("protocol", [Pbft, Mysticeti])
+def test_who_asks_again_and_again_is_not_answered_each_time(protocol: type[Consensus]) -> None:
+    assert [number for number in range(10) if pestering.broken(protocol, number)] == []
+
+
+@pytest.mark.parametrize("id_", ["L13-pbft", "G14-mysticeti"])
+def test_a_protocol_that_always_answers_is_found(id_: str) -> None:
+    assert any(pestering.attempt(BY_ID[id_], number)[0].is_kill for number in range(10))
+
+
 def test_what_all_executed_is_certified_everywhere_once_nothing_is_lost_any_more() -> None:
     assert [life for life in range(60) if drawn_checkpoints.broken(Confirmation, life)] == []
 
@@ -219,11 +252,21 @@ def test_a_drawn_dag_ends_for_a_validator_that_asks_for_ever() -> None:
 
 
 def test_followers_of_a_drawn_dag_agree_and_believe_what_one_of_them_decided() -> None:
-    assert [number for number in range(12) if drawn_dags.broken(Mysticeti, number)] == []
+    assert [number for number in range(16) if drawn_dags.broken(Mysticeti, number)] == []
 
 
 @pytest.mark.parametrize(
-    ("id_", "number"), [("G2-mysticeti", 37), ("D2m-mysticeti", 25), ("G10-mysticeti", 5)]
+    ("id_", "number"),
+    [
+        ("G2-mysticeti", 37),
+        ("D2m-mysticeti", 25),
+        ("G10-mysticeti", 5),
+        ("G11-mysticeti", 0),
+        ("G16-mysticeti", 9),
+        ("G17-mysticeti", 15),
+        ("G18-mysticeti", 0),
+        ("G19-mysticeti", 36),
+    ],
 )
 def test_a_rule_of_a_dag_that_is_missing_shows_in_a_drawn_one(id_: str, number: int) -> None:
     assert drawn_dags.attempt(BY_ID[id_], number)[0].is_kill

@@ -13,16 +13,16 @@ from benchmarks.harness.probe import IMPOSSIBLE, Ability, abilities, native_abil
 from benchmarks.harness.suite import SMALL_DISK
 from tests.benchmarks.program import call
 
-FULL = '{ kind = "full-disk", at_s = 2.2, until_s = 3.0, nodes = "1", amount = 16.0 },'
-NO_ROOM = '{ kind = "full-disk", at_s = 2.3, until_s = 3.0, nodes = "0" },'
-FAILING = '{ kind = "failing-sync", at_s = 1.2, until_s = 1.9, nodes = "2" },'
-FAILING_LONGER = '{ kind = "failing-sync", at_s = 1.2, until_s = 2.9, nodes = "2" },'
+FULL = '{ kind = "full-disk", at_s = 3.6, until_s = 4.4, nodes = "1", amount = 16.0 },'
+NO_ROOM = '{ kind = "full-disk", at_s = 3.7, until_s = 5.0, nodes = "0" },'
+FAILING = '{ kind = "failing-sync", at_s = 2.6, until_s = 3.3, nodes = "2" },'
+FAILING_LONGER = '{ kind = "failing-sync", at_s = 2.6, until_s = 4.3, nodes = "2" },'
 """A timeout, after which the others go on without node 0, and its node writes again."""
-SLOW = '{ kind = "slow-disk", at_s = 1.1, until_s = 2.0, nodes = "3", amount = 20.0 },'
+SLOW = '{ kind = "slow-disk", at_s = 2.5, until_s = 3.4, nodes = "3", amount = 20.0 },'
 LINKS = """
-{ kind = "one-way", at_s = 1.2, until_s = 1.6, nodes = "0" },
-{ kind = "bandwidth", at_s = 1.3, until_s = 2.0, nodes = "1", amount = 256.0 },
-{ kind = "reset", at_s = 2.2, nodes = "0" },
+{ kind = "one-way", at_s = 2.6, until_s = 3.0, nodes = "0" },
+{ kind = "bandwidth", at_s = 2.7, until_s = 3.4, nodes = "1", amount = 256.0 },
+{ kind = "reset", at_s = 3.6, nodes = "0" },
 """
 
 
@@ -41,7 +41,7 @@ native = {str(native).lower()}
 scenarios = ["ill"]
 rates_per_s = [30.0]
 warmup_s = 0.5
-measure_s = 3.5
+measure_s = 4.9
 recovery_s = 0.5
 clients = 1
 audits = 4
@@ -103,7 +103,7 @@ def test_what_this_kernel_cannot_do_is_refused_before_anything_runs(
     native: list[Ability], tmp_path: Path
 ) -> None:
     [netem] = [one for one in native if "loss" in one.kinds]
-    event = '{ kind = "loss", at_s = 1.2, until_s = 1.6, nodes = "0", amount = 5.0 }'
+    event = '{ kind = "loss", at_s = 2.6, until_s = 3.0, nodes = "0", amount = 5.0 }'
     if netem.how != IMPOSSIBLE:
         assert "loss 5: node0" in measure(tmp_path, event, native=True)
         return

@@ -34,16 +34,16 @@ def hasty(protocol: type[Jolteon], seed: int, *, nodes: int = 4) -> PluginScenar
     )
 
 
-@pytest.mark.parametrize("first", range(0, 100, 50))
+@pytest.mark.parametrize("first", range(0, 50, 25))
 def test_every_promise_holds_under_drawn_faults(first: int) -> None:
-    for seed in range(first, first + 50):
+    for seed in range(first, first + 25):
         report = run(draw_scenario(Jolteon, seed))
         assert not report.violations, (seed, report.violations)
 
 
-@pytest.mark.parametrize("first", range(0, 40, 20))
+@pytest.mark.parametrize("first", range(0, 20, 10))
 def test_every_promise_holds_while_views_change_often(first: int) -> None:
-    for seed in range(first, first + 20):
+    for seed in range(first, first + 10):
         report = run(replace(hasty(Jolteon, seed), codec=seed % 5 == 0))
         assert not report.violations, (seed, report.violations)
 

@@ -427,6 +427,8 @@ class Consensus(ABC):
     MESSAGES: ClassVar[tuple[type[Message], ...]]
     PARAMETERS: ClassVar[Mapping[str, int]]
     """Every parameter with its default; times end in _ms."""
+    MAY_BE_ZERO: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that may be 0; all others are at least 1."""
     LEADERS: ClassVar[type[Policy] | None] = None
     """Who leads, where another policy may say so instead (consensus/leaders.py)."""
 

@@ -8,6 +8,7 @@ point, of the group `ledger.leaders`, and is a part of the name in the epoch rec
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from consensus.interface import Consensus
 from consensus.leaders import Policy
 from ledger.errors import UserError
+from ledger.keys import Suite
 
 GROUP = "ledger.consensus"
 LEADERS_GROUP = "ledger.leaders"
@@ -49,6 +51,28 @@ def protocol_named(name: str) -> type[Consensus]:
     if not plus:
         return protocol
     return _led(protocol, _class_named(leaders, LEADERS_GROUP, Policy, "leader policy"))
+
+
+def check_parameters(
+    protocol: type[Consensus], given: Mapping[str, int], validators: int, suite: Suite
+) -> None:
+    """Raise UserError where a network of so many validators cannot work by these parameters."""
+    for name, number in given.items():
+        if name not in protocol.PARAMETERS:
+            known = ", ".join(sorted(protocol.PARAMETERS))
+            raise UserError(f"{protocol.name} has no parameter {name}; it has {known}")
+        if number < (0 if name in protocol.MAY_BE_ZERO else 1):
+            raise UserError(f"the parameter {name} of {protocol.name} is {number}: give 1 or more")
+    parameters = {**protocol.PARAMETERS, **given}
+    most = protocol.validators_max(parameters, suite.statements.signature_bytes)
+    if validators > most:
+        others = [(name, n) for name, n in given.items() if n != protocol.PARAMETERS[name]]
+        said = "".join(f", {name}={number}" for name, number in others)
+        raise UserError(
+            f"{protocol.name} has room for {most} validators in its messages"
+            f" ({suite.name}{said}): take fewer, a --scheme of shorter signatures,"
+            " or another --parameter"
+        )
 
 
 def place_of(protocol: type[Consensus]) -> str:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from consensus.interface import Consensus
 from consensus.recovery import first_writes
+from consensus.registry import check_parameters
 from host.home import (
     CHECKPOINT_KEY_FILE,
     CONFIG_FILE,
@@ -110,7 +111,9 @@ def create_network(
     """
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty; choose a new directory")
-    parameters = _parameters(plan)
+    protocol = plan.protocol
+    check_parameters(protocol, dict(plan.parameters), plan.validators, suite_named(plan.scheme))
+    parameters = {**protocol.PARAMETERS, **dict(plan.parameters)}
     seeds = [Seeds.new() for _ in range(plan.validators)]
     member_seeds = [secrets.token_bytes(SEED_BYTES) for _ in range(plan.members)]
     genesis = _make_genesis(plan, parameters, seeds, member_seeds)
@@ -144,26 +147,6 @@ def create_network(
         progress()
     sync_directory(folder)
     return genesis
-
-
-def _parameters(plan: Plan) -> dict[str, int]:
-    """The protocol's parameters.  Raises UserError where it has no such, or cannot work by them."""
-    protocol = plan.protocol
-    unknown = [name for name, _ in plan.parameters if name not in protocol.PARAMETERS]
-    if unknown:
-        known = ", ".join(sorted(protocol.PARAMETERS))
-        raise UserError(f"{protocol.name} has no parameter {unknown[0]}; it has {known}")
-    parameters = {**protocol.PARAMETERS, **dict(plan.parameters)}
-    signature_bytes = suite_named(plan.scheme).statements.signature_bytes
-    most = protocol.validators_max(parameters, signature_bytes)
-    if plan.validators > most:
-        given = "".join(f", {name}={number}" for name, number in plan.parameters)
-        raise UserError(
-            f"{protocol.name} has room for {most} validators in its messages"
-            f" ({plan.scheme}{given}): take fewer, a --scheme of shorter signatures,"
-            " or another --parameter"
-        )
-    return parameters
 
 
 def _make_genesis(

@@ -16,7 +16,7 @@ from consensus.byzantine import attacked
 from consensus.byzantine.guard import LooseGuard
 from consensus.io import Admission, Report
 from consensus.recovery import Setup
-from consensus.registry import protocol_named
+from consensus.registry import check_parameters, protocol_named
 from host.home import CONTENTS, Endpoint, Home
 from host.runtime import Node
 from ledger import applications
@@ -53,6 +53,8 @@ def setup_of(home: Home, *, attack: str = "", attack_seed: int = 0) -> Setup:
             f"the network runs {protocol.name} version {home.genesis.epoch.protocol_version}; "
             f"installed is version {protocol.version}"
         )
+    epoch, suite = home.genesis.epoch, home.genesis.suite
+    check_parameters(protocol, dict(epoch.parameters), epoch.validators.size, suite)
     if home.genesis.scheme not in REAL_SCHEMES:
         raise UserError(f"a real node refuses the signature scheme {home.genesis.scheme}")
     try:

@@ -80,6 +80,7 @@ class Mysticeti(State):
     author of its block)."""
 
     name = "mysticeti"
+    version = 2
     MESSAGES: ClassVar[tuple[type[Message], ...]] = (Block,)
     PARAMETERS: ClassVar[Mapping[str, int]] = {
         "timeout_ms": 500,

@@ -103,6 +103,7 @@ class Pbft(Views):
         "spacing_ms": 50,
         "overdue": 32,
     }
+    MAY_BE_ZERO = frozenset({"spacing_ms"})
 
     @classmethod
     def validators_max(cls, parameters: Mapping[str, int], signature_bytes: int) -> int:

@@ -144,6 +144,10 @@ def test_init_leaves_a_folder_alone_that_is_in_use(tmp_path: Path) -> None:
         (["--host", "127.0.0.1", "--host", "127.0.0.1"], "4 times"),
         (["--open"], "test network"),
         (
+            ["--protocol", "pbft", "--parameter", "window=0"],
+            "the parameter window of pbft is 0: give 1 or more",
+        ),
+        (
             ["--protocol", "pbft", "--scheme", "ml-dsa-44", "--validators", "35"],
             "pbft has room for 34 validators in its messages (ml-dsa-44): take fewer,",
         ),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from consensus.registry import protocol_named
 from host.home import Home, read_config, read_home
 from host.network import PORTS_VARIABLE, Plan, create_network, homes_of
+from host.serve import setup_of
 from ledger.errors import UserError
 from tests.ledger.builders import seed_of
 
@@ -123,3 +126,25 @@ def test_a_missing_key_or_that_of_another_is_named(tmp_path: Path, name: str) ->
     (network / "node1" / name).unlink()
     with pytest.raises(UserError, match=f"cannot read the key file .*{name}"):
         read_home(network / "node1")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"parameters": (("window", 0),)}, "the parameter window of pbft is 0: give 1 or more"),
+        ({"parameters": (("nonsense", 1),)}, "pbft has no parameter nonsense"),
+        ({"protocol_version": 9}, "the network runs pbft version 9; installed is version 1"),
+        ({"protocol": "mysticeti"}, "runs mysticeti version 1; installed is version 2"),
+    ],
+)
+def test_a_node_refuses_an_epoch_that_it_cannot_run(
+    wrong: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    create_network(tmp_path / "net", Plan("t", 2, protocol_named("pbft"), "sqlite", ()))
+    home = read_home(tmp_path / "net" / "node0")
+    assert setup_of(home).protocol is protocol_named("pbft")
+
+    epoch = replace(home.genesis.epoch, **wrong)
+
+    with pytest.raises(UserError, match=words):
+        setup_of(replace(home, genesis=replace(home.genesis, epoch=epoch)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from benchmarks.report.plots import varying
 from benchmarks.report.tables import Group
@@ -14,10 +14,13 @@ SEQUENCER = "solo"
 
 
 def load_summary(groups: Sequence[Group]) -> list[Finding]:
-    """How the protocols compare under each condition."""
+    """How the protocols compare under each condition; of many conditions the ends alone."""
+    conditions = _by_condition(groups)
+    if len(conditions) > FEW:
+        return [_ends(conditions)]
     return [
         _search(where, same) if objective_of(same[0]) else _sweep(where, same)
-        for where, same in _by_condition(groups).items()
+        for where, same in conditions.items()
     ]
 
 
@@ -68,12 +71,13 @@ def _sentence(where: str, text: str) -> str:
     return f"{text}."
 
 
-def _span(found: Sequence[tuple[str, float]], unit: str, *, digits: int = 0) -> str:
+def _span(found: Sequence[tuple[str, float]], unit: str = "", *, digits: int = 0) -> str:
     """From the least to the most, and whose they are."""
+    unit = f" {unit}" if unit else ""
     (first, low), (last, high) = min(found, key=_value), max(found, key=_value)
     if len(found) == 1:
-        return f"{low:,.{digits}f} {unit} ({first})"
-    return f"{low:,.{digits}f} {unit} ({first}) to {high:,.{digits}f} {unit} ({last})"
+        return f"{low:,.{digits}f}{unit} ({first})"
+    return f"{low:,.{digits}f}{unit} ({first}) to {high:,.{digits}f}{unit} ({last})"
 
 
 def _value(pair: tuple[str, float]) -> float:
@@ -109,6 +113,41 @@ def _sweep(where: str, groups: Sequence[Group]) -> Finding:
     if missing:
         text += f"; of {', '.join(missing)} there are no figures at that rate"
     return Finding(_sentence(where, text))
+
+
+def _ends(conditions: Mapping[str, Sequence[Group]]) -> Finding:
+    """The least and the most of all conditions, and whose they are."""
+    figures: list[tuple[str, float]] = []
+    rates: set[float] = set()
+    nobody: list[str] = []
+    groups = [group for same in conditions.values() for group in same]
+    is_one = len({group.labels["protocol"] for group in groups}) == 1
+    objective_ms = objective_of(groups[0])
+    for where, same in conditions.items():
+        kept = [group for group in same if keeps_up(group)]
+        top = max(map(_rate, kept), default=0.0)
+        if not kept:
+            nobody.append(where)
+        for protocol in dict.fromkeys(str(group.labels["protocol"]) for group in kept):
+            mine = [group for group in kept if group.labels["protocol"] == protocol]
+            label = where if is_one else f"{protocol}, {where}"
+            if objective_ms:
+                figures.append((label, max(map(_rate, mine))))
+                continue
+            at_top = [group for group in mine if _rate(group) == top]
+            figures += [(label, value) for _, value in _known(at_top, "latency_p50_ms")]
+            rates.add(top)
+    if not figures:
+        return Finding("No protocol kept up with any rate.")
+    if objective_ms:
+        text = f"The highest rate kept within a p99 of {objective_ms:,.0f} ms was, in transactions "
+        text += f"a second, {_span(figures)}"
+    else:
+        at = f"{max(rates):,.0f} transactions a second" if len(rates) == 1 else "the most kept"
+        text = f"With {at} p50 was {_span(figures, 'ms')}"
+    if nobody:
+        text += f"; nobody kept up with any rate: {'; '.join(nobody)}"
+    return Finding(f"{text}.")
 
 
 def _search(where: str, groups: Sequence[Group]) -> Finding:

@@ -61,6 +61,26 @@ def test_each_condition_has_its_sentence() -> None:
     assert [text.partition(":")[0] for text in texts(rows)] == ["lan links", "world links"]
 
 
+def test_of_many_conditions_the_ends_are_told() -> None:
+    rows = [load(name, 50.0, 10.0 * n + (name == "b"), validators=n)
+            for n in (4, 7, 10, 13) for name in ("a", "b")]  # fmt: skip
+    rows.append(load("a", 50.0, 9.0, validators=16, share=0.5))
+
+    assert texts(rows) == [
+        (
+            "With 50 transactions a second p50 was 40 ms (a, 4 validators) to 131 ms (b, 13 "
+            "validators); nobody kept up with any rate: 16 validators."
+        )
+    ]
+    bound = {"objective_p99_ms": 1_000.0}
+    assert texts([load("a", 100.0 * n, 10.0, validators=n, **bound) for n in (4, 7, 10, 13)]) == [
+        (
+            "The highest rate kept within a p99 of 1,000 ms was, in transactions a second, 400 "
+            "(4 validators) to 1,300 (13 validators)."
+        )
+    ]
+
+
 def test_a_search_says_what_each_keeps_and_what_the_sequencer_confirms_beside_it() -> None:
     bound = {"objective_p99_ms": 1_000.0}
     rows = [load("solo", 2_000.0, 9.0, **bound), load("raft", 1_000.0, 9.0, **bound)]

@@ -9,7 +9,8 @@ algorithms.  "2f+1" is the epoch's quorum; rounds are pipelined, each is led by 
                                                       fired: sign one block of round k, which
                                                       refers to the last block of each validator
     Upon a block:                                     accept it once its ancestors are accepted and
-                                                      its payload is valid; ask for what is missing
+                                                      its payload is valid, or counts no more; ask
+                                                      for what is missing
     Upon an accepted block, for each leader's slot of a round r, oldest first:
         direct rule:    skip it,    if 2f+1 of round r+1 do not refer to the leader's block
                         commit it,  if 2f+1 of round r+2 each refer to 2f+1 of r+1 that do

@@ -138,8 +138,16 @@ class Dissemination:
         )
 
     def may_make_batch(self) -> bool:
-        """Whether few enough own batches are on their way, up to their execution, for one more."""
-        mine = [held.batch.raw for held in self.held.values() if held.batch.creator == self.me]
+        """Whether few enough own batches are on their way, up to their execution, for one more.
+
+        One that no value may name any more is not, or what was in it would wait for ever where the
+        ledger is idle meanwhile.
+        """
+        mine = [
+            held.batch.raw
+            for held in self.held.values()
+            if held.batch.creator == self.me and not held.is_given_back
+        ]
         return len(mine) < OPEN_BATCHES_MAX and sum(map(len, mine)) < OPEN_BYTES_MAX
 
     def next_batch(self) -> tuple[Transaction, ...]:

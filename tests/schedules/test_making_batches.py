@@ -161,3 +161,42 @@ def test_what_one_peer_has_checked_at_once_has_a_bound_and_is_asked_for_later(
 
     assert play(room=4) == (4, 4)
     assert play(room=2) == (2, 4)
+
+
+class CountsGivenBack(Dissemination):
+    """An own batch is on its way until it is dropped."""
+
+    __slots__ = ()
+
+    def may_make_batch(self) -> bool:
+        mine = [held for held in self.held.values() if held.batch.creator == self.me]
+        return len(mine) < dissemination.OPEN_BATCHES_MAX
+
+
+def test_what_no_value_may_name_any_more_makes_room_for_another_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Found by the search (replicas, scenario 185 of seed 97000 of Mysticeti): a validator was cut
+    off with as many batches as it may make, and came back when the ledger was idle."""
+    monkeypatch.setattr(dissemination, "OPEN_BATCHES_MAX", 1)
+
+    def is_confirmed(kind: Kind) -> bool:
+        tight = {"batch_window": 4, "replay_window": 100}
+        stage = Stage("mysticeti", kind=kind, limits=tight)
+        stage.run_ms(200)
+        for other in range(3):
+            stage.network.cut(3, other)
+            stage.network.cut(other, 3)
+        late = stage.transaction(9, member=1)
+        stage.submit(3, late)
+        stage.run_ms(100)
+        for nonce in range(3):
+            stage.submit(0, stage.transaction(nonce))
+            assert stage.until(lambda nonce=nonce: stage.holds(stage.transaction(nonce), 0, 1, 2))
+        for other in range(3):
+            stage.network.mend(3, other)
+            stage.network.mend(other, 3)
+        return stage.until(lambda: stage.holds(late))
+
+    assert is_confirmed(Replica)
+    assert not is_confirmed(lacking(POOL, CountsGivenBack))

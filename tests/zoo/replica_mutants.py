@@ -215,6 +215,9 @@ BATCHES = (
          "for ever", "P10", "test_a_leader_waits_for_a_quorum_of_holders_and_not_for_ever"),
     rule("B7", "design", making, POOL, making.AsksNobody, "a leader names a batch once a quorum "
          "has it", "P10", "test_a_leader_waits_for_a_quorum_of_holders_and_not_for_ever"),
+    rule("B9", "design", making, POOL, making.CountsGivenBack, "a batch that no value may name any "
+         "more makes room for another", "P10",
+         "test_what_no_value_may_name_any_more_makes_room_for_another_batch"),
     rule("B8", "design", judgement, VALUES, judgement.BelievesValues, "a value is judged",
          "P6 P7 P19", "test_a_batch_is_not_ordered_twice_within_the_window"),
 )  # fmt: skip

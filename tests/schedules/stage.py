@@ -229,6 +229,20 @@ class Stage(Watcher):
         for index in indexes:
             self.nodes[index].boot()
 
+    def cut_off(self, index: int) -> None:
+        """Let a node and all others hear nothing of each other, until it joins them again."""
+        for other in range(len(self.nodes)):
+            if other != index:
+                self.network.cut(index, other)
+                self.network.cut(other, index)
+
+    def join(self, index: int) -> None:
+        """End that a node is cut off."""
+        for other in range(len(self.nodes)):
+            if other != index:
+                self.network.mend(index, other)
+                self.network.mend(other, index)
+
     def submit(self, index: int, *transactions: Transaction | bytes) -> int:
         """Hand transactions to a node; the number under which `answers` will hold its answer."""
         self._requests += 1

@@ -355,14 +355,10 @@ def is_told_of_the_last_block(protocol: str, cut_ms: int, kind: Kind = Replica) 
     stage = Stage(protocol, kind=kind)
     stage.run_ms(200)
     grow(stage, 1, 0, 1, 2, 3)
-    for other in range(3):
-        stage.network.cut(3, other)
-        stage.network.cut(other, 3)
+    stage.cut_off(3)
     grow(stage, 2, 0, 1, 2)
     stage.run_ms(cut_ms)
-    for other in range(3):
-        stage.network.mend(3, other)
-        stage.network.mend(other, 3)
+    stage.join(3)
     return stage.until(lambda: stage.all_certified(2))
 
 

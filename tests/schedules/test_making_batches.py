@@ -184,18 +184,14 @@ def test_what_no_value_may_name_any_more_makes_room_for_another_batch(
         tight = {"batch_window": 4, "replay_window": 100}
         stage = Stage("mysticeti", kind=kind, limits=tight)
         stage.run_ms(200)
-        for other in range(3):
-            stage.network.cut(3, other)
-            stage.network.cut(other, 3)
+        stage.cut_off(3)
         late = stage.transaction(9, member=1)
         stage.submit(3, late)
         stage.run_ms(100)
         for nonce in range(3):
             stage.submit(0, stage.transaction(nonce))
             assert stage.until(lambda nonce=nonce: stage.holds(stage.transaction(nonce), 0, 1, 2))
-        for other in range(3):
-            stage.network.mend(3, other)
-            stage.network.mend(other, 3)
+        stage.join(3)
         return stage.until(lambda: stage.holds(late))
 
     assert is_confirmed(Replica)

@@ -70,6 +70,7 @@ def broken(kind: type[Ordering], number: int) -> tuple[str, ...]:
 
 
 def an_ordering(kind: type[Ordering]) -> Ordering:
+    """An ordering of this kind, with a puppet for its plugin and nothing around it."""
     setup = Setup(GENESIS, 0, SIGNER, Puppet, ())
     guard = Guard(SIGNER, network=GENESIS.network, epoch=GENESIS.epoch.id, said={}, floors={},
                   checkpoint=None)  # fmt: skip
